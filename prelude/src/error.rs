@@ -1,0 +1,122 @@
+//! One error type for the whole library: every message names the thing, the value and the remedy.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong. `Debug` prints the same text as `Display`, because that is what a prompt shows.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model name that the zoo does not have.
+    #[error("unknown model \"{name}\"; known: {known}. A path to a .safetensors file is taken too.")]
+    UnknownModel { name: String, known: String },
+
+    /// A weights file that is missing, truncated or not what it should be.
+    #[error("weights {path}: {reason}")]
+    Weights { path: PathBuf, reason: String },
+
+    /// A weights file whose tensors do not fit the model, each listed by name.
+    #[error("weights {path} do not fit {model}:{details}")]
+    Keys {
+        path: PathBuf,
+        model: String,
+        details: String,
+    },
+
+    /// An image that cannot be read or decoded.
+    #[error("image {path}: {reason}")]
+    Image { path: PathBuf, reason: String },
+
+    /// A data set with nothing in it, or a malformed one.
+    #[error("data set {name}: {reason}")]
+    Data { name: String, reason: String },
+
+    /// An argument outside its range.
+    #[error("{name} = {value}: {expected}")]
+    Argument {
+        name: &'static str,
+        value: String,
+        expected: String,
+    },
+
+    /// A device that is not there.
+    #[error("device \"{wanted}\": {reason}")]
+    Device { wanted: String, reason: String },
+
+    /// Reading or writing a file failed.
+    #[error("{doing} {path}: {source}{remedy}")]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        remedy: &'static str,
+        source: std::io::Error,
+    },
+
+    /// A run that was asked to stop; what is done is kept.
+    #[error("interrupted: {what}; {kept}")]
+    Interrupted { what: String, kept: String },
+
+    /// A chart could not be drawn.
+    #[error("chart: {0}")]
+    Chart(String),
+
+    /// An error of the tensor library, with the shapes it reports.
+    #[error("tensor: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// `Result` of everything in this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An argument `name` had `value`; say what was `expected`.
+    pub fn argument(
+        name: &'static str,
+        value: impl ToString,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Argument {
+            name,
+            value: value.to_string(),
+            expected: expected.into(),
+        }
+    }
+
+    /// A weights file at `path` is unusable for `reason`.
+    pub fn weights(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Weights {
+            path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A data set called `name` is unusable for `reason`.
+    pub fn data(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Data {
+            name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// `doing` ("reading", "writing") the file `path` failed.
+    pub fn io(doing: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::*;
+        let remedy = match source.kind() {
+            NotFound => " (check the path)",
+            PermissionDenied => " (check the permissions of the folder)",
+            StorageFull | QuotaExceeded => " (free some space and run it again; nothing was left half written)",
+            _ => "",
+        };
+        Self::Io {
+            doing,
+            path: path.as_ref().to_path_buf(),
+            remedy,
+            source,
+        }
+    }
+}

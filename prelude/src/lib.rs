@@ -1,0 +1,7 @@
+//! The laboratory's library: load a vision transformer, decompose its image representation into the
+//! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
+//! and switch off what carries a spurious correlation.
+
+pub mod error;
+
+pub use error::{Error, Result};
