@@ -2,6 +2,17 @@
 //! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
 //! and switch off what carries a spurious correlation.
 
+pub mod decompose;
 pub mod error;
+pub mod models;
+pub mod ops;
+pub mod trace;
 
+#[cfg(test)]
+extern crate self as vitrepl_prelude;
+#[cfg(test)]
+#[path = "../tests/mod.rs"]
+mod tests;
+
+pub use candle_core;
 pub use error::{Error, Result};

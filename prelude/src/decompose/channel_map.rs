@@ -1,0 +1,102 @@
+//! A linear map over channels, kept as the list of steps it came from.
+
+use candle_core::{D, Result, Tensor};
+use std::sync::Arc;
+
+/// One step on the way from a node to the target.
+#[derive(Debug)]
+enum Step {
+    /// `x W^T`, `W`: out x in.
+    Dense(Tensor),
+    /// `gamma * x`.
+    Diagonal(Tensor),
+    /// `x - mean(x)` over channels.
+    Centre,
+}
+
+/// A linear map from a node's channels to the target's, as a list whose head is applied first.
+///
+/// Nodes are far fewer than tokens and a map is applied to pooled vectors, so the steps are never multiplied out.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelMap(Option<Arc<(Step, ChannelMap)>>);
+
+impl ChannelMap {
+    fn push(&self, step: Step) -> Self {
+        Self(Some(Arc::new((step, self.clone()))))
+    }
+
+    /// This map after `x W^T`.
+    pub fn after_dense(&self, weight: &Tensor) -> Self {
+        self.push(Step::Dense(weight.clone()))
+    }
+
+    /// This map after `gamma * x`.
+    pub fn after_diagonal(&self, gamma: &Tensor) -> Self {
+        self.push(Step::Diagonal(gamma.clone()))
+    }
+
+    /// This map after centring over channels.
+    pub fn after_centring(&self) -> Self {
+        self.push(Step::Centre)
+    }
+
+    /// Apply to the last dimension of `x`, N x c -> N x d.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let mut x = x.clone();
+        let mut map = self;
+        while let Some(step) = &map.0 {
+            x = match &step.0 {
+                Step::Dense(weight) => x.matmul(&weight.t()?)?,
+                Step::Diagonal(gamma) => x.broadcast_mul(gamma)?,
+                Step::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+            };
+            map = &step.1;
+        }
+        Ok(x)
+    }
+
+    /// Apply to heads that lie side by side in the channels, each alone: H x N x c/H -> H x N x d.
+    pub fn apply_heads(&self, x: &Tensor) -> Result<Tensor> {
+        let (heads, n, width) = x.dims3()?;
+        let (mapped, rest) = match self.0.as_deref() {
+            Some((Step::Dense(weight), rest)) => {
+                let out = weight.dim(0)?;
+                // W_O, one slice a head: H x c/H x out.
+                let slices = weight.reshape((out, heads, width))?;
+                let slices = slices.permute((1, 2, 0))?.contiguous()?;
+                (x.contiguous()?.matmul(&slices)?, rest)
+            }
+            _ => (embed_heads(x)?, self),
+        };
+        let flat = mapped.flatten(0, 1)?;
+        rest.apply(&flat)?.reshape((heads, n, ()))
+    }
+
+    /// Apply to head `head` of `heads` alone: N x c/H -> N x d.
+    pub fn apply_head(&self, x: &Tensor, head: usize, heads: usize) -> Result<Tensor> {
+        let width = x.dim(1)?;
+        match self.0.as_deref() {
+            Some((Step::Dense(weight), rest)) => {
+                let slice = weight.narrow(1, head * width, width)?;
+                rest.apply(&x.matmul(&slice.t()?.contiguous()?)?)
+            }
+            _ => {
+                let x = x.pad_with_zeros(1, head * width, (heads - 1 - head) * width)?;
+                self.apply(&x)
+            }
+        }
+    }
+}
+
+/// Put each head at its own channels, zeros elsewhere: H x N x c/H -> H x N x c.
+fn embed_heads(x: &Tensor) -> Result<Tensor> {
+    let heads = x.dim(0)?;
+    let embedded = (0..heads)
+        .map(|h| {
+            let width = x.dim(2)?;
+            x.get(h)?
+                .pad_with_zeros(1, h * width, (heads - 1 - h) * width)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::stack(&embedded, 0)
+}

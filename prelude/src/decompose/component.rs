@@ -1,0 +1,72 @@
+//! The names of components.
+
+use crate::trace::{Block, Branch, Site};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A component of a representation. Blocks count from the input; the paper's `layer:00` is the last one here.
+///
+/// Ordered as the computation is: `init`, then block by block, attention before MLP; `bias` last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Component {
+    /// Everything before the first decomposed block.
+    Init,
+    /// A part of a block.
+    Part { block: Block, part: Part },
+    /// All biases on the way to the representation (rule `own` only).
+    Bias,
+}
+
+/// A part of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// All heads together.
+    Attention,
+    /// One head.
+    Head(usize),
+    /// The feed-forward network.
+    Mlp,
+}
+
+impl Component {
+    /// A whole branch as a component.
+    pub fn of(site: Site) -> Self {
+        Self::Part {
+            block: site.block,
+            part: match site.branch {
+                Branch::Attention => Part::Attention,
+                Branch::Mlp => Part::Mlp,
+            },
+        }
+    }
+
+    /// One head of a branch.
+    pub fn head(site: Site, head: usize) -> Self {
+        Self::Part {
+            block: site.block,
+            part: Part::Head(head),
+        }
+    }
+
+    /// The block this component belongs to.
+    pub fn block(&self) -> Option<Block> {
+        match self {
+            Self::Part { block, .. } => Some(*block),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init => write!(f, "init"),
+            Self::Bias => write!(f, "bias"),
+            Self::Part { block, part } => match part {
+                Part::Attention => write!(f, "{block} attn"),
+                Part::Head(h) => write!(f, "{block} head {h}"),
+                Part::Mlp => write!(f, "{block} mlp"),
+            },
+        }
+    }
+}

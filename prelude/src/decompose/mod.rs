@@ -1,0 +1,169 @@
+//! RepDecompose (paper section 3, algorithm 1): write a representation as a sum of contributions, one a component.
+//!
+//! The walk goes from the representation z down the trace. At a node it holds a linear functional of the node's
+//! value: a sum of (token weights) x (channel map), for everything between a branch's output and z is one (design
+//! note 2). Residual sums pass it on to both sides; a linear op absorbs itself into it; a branch's output is
+//! evaluated, and that is the branch's contribution. So nothing is pushed through the tail of the network, and the
+//! cost over a plain forward pass is a few vector-matrix products.
+//!
+//! ```
+//! use vitrepl_prelude::decompose::{Decomposer, Granularity, Options};
+//! use vitrepl_prelude::models::vit::{Vit, VitConfig};
+//!
+//! let config = VitConfig { img_size: 32, patch_size: 8, embed_dim: 32, depth: 2, num_heads: 4, ..Default::default() };
+//! let model = Vit::random(&config, 0)?;
+//! let heads = Decomposer::new(&model, Options { granularity: Granularity::Heads, ..Default::default() })?;
+//! let pixels = candle_core::Tensor::rand(0f32, 1., (3, 3, 32, 32), &candle_core::Device::Cpu)?;
+//! let c = heads.run(&pixels)?;
+//! assert_eq!(c.values().dims(), [1 + 2 * (4 + 1), 3, 32]); // init, and 4 heads and an MLP in each block
+//! assert!(c.sum_error()? < 1e-5);
+//! # Ok::<(), vitrepl_prelude::Error>(())
+//! ```
+
+mod channel_map;
+mod component;
+mod contributions;
+mod plan;
+mod tokens;
+mod walk;
+
+pub use component::{Component, Part};
+pub use contributions::Contributions;
+pub use plan::Plan;
+pub use tokens::TokenContributions;
+
+use crate::models::ImageEncoder;
+use crate::trace::{Block, Tape};
+use crate::{Error, Result};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// How finely a representation is taken apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Granularity {
+    /// One component for each attention layer and each MLP.
+    Layers,
+    /// Attention layers split into heads.
+    #[default]
+    Heads,
+    /// Heads, and each head's contribution split over its source tokens.
+    Tokens,
+}
+
+/// Who gets the constants: a norm's `beta - gamma * mean * rstd` and the biases on the way to z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Sharing {
+    /// The paper's rule: equal parts to all components that arrive where the constant is added.
+    #[default]
+    Equal,
+    /// Each component is centred by its own mean; the biases form a component of their own.
+    Own,
+}
+
+/// What is written as a sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Target {
+    /// The representation z, B x d.
+    #[default]
+    Representation,
+    /// One logit of the model's linear head, B x 1.
+    Logit(usize),
+}
+
+/// What to decompose, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Options {
+    pub granularity: Granularity,
+    pub sharing: Sharing,
+    pub target: Target,
+    /// Blocks before this one are folded into `init`; none by default.
+    pub first_block: Option<Block>,
+}
+
+/// A model, and the plan of its decomposition.
+pub struct Decomposer<'m> {
+    model: &'m dyn ImageEncoder,
+    options: Options,
+    plan: Plan,
+}
+
+impl<'m> Decomposer<'m> {
+    /// Trace `model` once on an empty image and plan the walk.
+    ///
+    /// # Errors
+    /// When `first_block` is not a block of the model, or a logit is asked of a model without that logit.
+    pub fn new(model: &'m dyn ImageEncoder, options: Options) -> Result<Self> {
+        if let Some(first) = options.first_block {
+            check_block(model, first)?
+        }
+        let size = model.image_size();
+        let device = model.device();
+        let blank = Tensor::zeros((1, 3, size, size), candle_core::DType::F32, device)?;
+        let tape = Tape::structure();
+        let features = model.forward(&blank, &tape)?;
+        let target = match options.target {
+            Target::Representation => &features.representation,
+            Target::Logit(k) => {
+                let logits = features.logits.as_ref().ok_or_else(|| {
+                    Error::argument("target", format!("logit {k}"), "this model has no linear head; fit a probe and project the contributions on it")
+                })?;
+                let classes = logits.value().dim(1)?;
+                if k >= classes {
+                    return Err(Error::argument(
+                        "target",
+                        format!("logit {k}"),
+                        format!("the head has {classes} logits, 0 to {}", classes - 1),
+                    ));
+                }
+                logits
+            }
+        };
+        let plan = Plan::new(tape.take_nodes(), target.node(), &options)?;
+        Ok(Self {
+            model,
+            options,
+            plan,
+        })
+    }
+
+    /// The components, in the order of the contributions.
+    pub fn components(&self) -> &[Component] {
+        self.plan.components()
+    }
+
+    /// What is decomposed, and how.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d.
+    ///
+    /// # Errors
+    /// When the pixels do not have the model's shape.
+    pub fn run(&self, pixels: &Tensor) -> Result<Contributions> {
+        let tape = Tape::keeping(self.plan.keep());
+        let features = self.model.forward(pixels, &tape)?;
+        let nodes = tape.take_nodes();
+        let representation = match self.options.target {
+            Target::Representation => features.representation.value().clone(),
+            Target::Logit(k) => match &features.logits {
+                Some(logits) => logits.value().narrow(1, k, 1)?,
+                None => return Err(Error::trace("the model has no head any more")),
+            },
+        };
+        drop(features);
+        walk::evaluate(&self.plan, &nodes, &self.options, representation)
+    }
+}
+
+fn check_block(model: &dyn ImageEncoder, first: Block) -> Result<()> {
+    let blocks = model.blocks();
+    if blocks.contains(&first) {
+        return Ok(());
+    }
+    let known = match (blocks.first(), blocks.last()) {
+        (Some(a), Some(b)) => format!("blocks of this model go from {a} to {b}"),
+        _ => "this model has no blocks".into(),
+    };
+    Err(Error::argument("first_block", first, known))
+}

@@ -1,0 +1,152 @@
+//! Heads' contributions split over source tokens.
+//!
+//! Written out they would be n x T vectors an image; they are kept as the products they are (attention weight times
+//! value vector, then one channel map a head), which costs no more than the values, and written out on demand.
+
+use super::channel_map::ChannelMap;
+use super::{Component, Part};
+use crate::trace::Site;
+use crate::{Error, Result};
+use candle_core::{D, Tensor};
+
+/// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`.
+#[derive(Clone, Debug)]
+pub(super) struct TokenFactors {
+    site: Site,
+    /// B x H x S: the target's weights pulled through the attention probabilities.
+    weights: Tensor,
+    /// B x H x S x C/H.
+    v: Tensor,
+    map: ChannelMap,
+    /// Each head's share of the constants, B x d.
+    share: Option<Tensor>,
+}
+
+impl TokenFactors {
+    /// `weights`: the functional's, B x R (or 1 x R); `probs`: B x H x R x S.
+    pub fn new(
+        site: Site,
+        weights: &Tensor,
+        probs: &Tensor,
+        v: Tensor,
+        map: ChannelMap,
+        share: Option<Tensor>,
+    ) -> Result<Self> {
+        let (b, h, r, s) = probs.dims4()?;
+        let weights = if r == 1 {
+            let weights = weights.reshape((weights.dim(0)?, 1, 1))?;
+            probs.squeeze(2)?.broadcast_mul(&weights)?
+        } else {
+            let weights = weights.broadcast_as((b, r))?.reshape((b, 1, 1, r))?;
+            let weights = weights.broadcast_as((b, h, 1, r))?.contiguous()?;
+            weights.matmul(&probs.contiguous()?)?.reshape((b, h, s))?
+        };
+        let share = match share {
+            Some(share) => Some(share.broadcast_as((b, share.dim(1)?))?.contiguous()?),
+            None => None,
+        };
+        Ok(Self {
+            site,
+            weights,
+            v,
+            map,
+            share,
+        })
+    }
+
+    /// B x S x d for one head.
+    fn head(&self, head: usize) -> Result<Tensor> {
+        let (b, heads, s) = self.weights.dims3()?;
+        let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
+        let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
+        let mixed = v.broadcast_mul(&weights.unsqueeze(D::Minus1)?)?;
+        let values = self.map.apply_head(&mixed.flatten(0, 1)?, head, heads)?;
+        let values = values.reshape((b, s, ()))?;
+        Ok(match &self.share {
+            Some(share) => values.broadcast_add(&(share / s as f64)?.unsqueeze(1)?)?,
+            None => values,
+        })
+    }
+}
+
+/// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
+/// evenly, so that tokens sum to their head.
+#[derive(Clone, Debug)]
+pub struct TokenContributions {
+    layers: Vec<TokenFactors>,
+}
+
+impl TokenContributions {
+    pub(super) fn new(mut layers: Vec<TokenFactors>) -> Self {
+        layers.sort_by_key(|layer| layer.site);
+        Self { layers }
+    }
+
+    /// The contributions of one head's source tokens, B x T x d. Tokens stand as in the model: class token first,
+    /// then registers, then patches row by row.
+    ///
+    /// # Errors
+    /// When `component` is not a head of this decomposition.
+    pub fn of(&self, component: Component) -> Result<Tensor> {
+        let Component::Part {
+            block,
+            part: Part::Head(head),
+        } = component
+        else {
+            return Err(no_such_head(component));
+        };
+        let layer = self.layers.iter().find(|layer| layer.site.block == block);
+        match layer {
+            Some(layer) if head < layer.weights.dim(1)? => layer.head(head),
+            _ => Err(no_such_head(component)),
+        }
+    }
+
+    /// How much one head's source tokens contribute along directions, `k x d`: B x T x k.
+    ///
+    /// # Errors
+    /// As [`Self::of`], or when the directions have another width.
+    pub fn along(&self, component: Component, directions: &Tensor) -> Result<Tensor> {
+        let values = self.of(component)?;
+        let (b, t, _) = values.dims3()?;
+        let scores = values.flatten(0, 1)?.matmul(&directions.t()?)?;
+        Ok(scores.reshape((b, t, ()))?)
+    }
+
+    pub(super) fn concat(parts: &[&Self]) -> Result<Self> {
+        let layers = (0..parts[0].layers.len())
+            .map(|i| {
+                let first = &parts[0].layers[i];
+                let join = |f: &dyn Fn(&TokenFactors) -> Tensor| {
+                    let all: Vec<_> = parts.iter().map(|p| f(&p.layers[i])).collect();
+                    Tensor::cat(&all, 0)
+                };
+                let shares: Option<Vec<_>> =
+                    parts.iter().map(|p| p.layers[i].share.as_ref()).collect();
+                let share = shares.map(|all| Tensor::cat(&all, 0)).transpose()?;
+                Ok(TokenFactors {
+                    site: first.site,
+                    weights: join(&|l| l.weights.clone())?,
+                    v: join(&|l| l.v.clone())?,
+                    map: first.map.clone(),
+                    share,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { layers })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        let layer = |l: &TokenFactors| of(&l.weights) + of(&l.v) + l.share.as_ref().map_or(0, of);
+        self.layers.iter().map(layer).sum()
+    }
+}
+
+fn no_such_head(component: Component) -> Error {
+    Error::argument(
+        "component",
+        component,
+        "not a decomposed head; tokens are kept for heads of the decomposed blocks",
+    )
+}

@@ -1,0 +1,178 @@
+//! CLIP: a vision transformer and a text transformer with one embedding space (Radford et al. 2021), as open_clip's
+//! `CLIP`. The vision tower is the [`Vit`] with a norm before the first block and a projection after the last.
+
+use super::layers::{Activation, Linear};
+use super::text::{TextConfig, TextTransformer};
+use super::vit::{Vit, VitConfig};
+use super::weights::Parameters;
+use super::{Features, ImageEncoder, Normalisation};
+use crate::trace::{Block, Tape};
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use candle_nn::{Init, VarBuilder};
+use serde::{Deserialize, Serialize};
+
+/// The shape of the vision tower, in open_clip's names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VisionConfig {
+    pub layers: usize,
+    pub width: usize,
+    pub head_width: usize,
+    pub mlp_ratio: f64,
+    pub patch_size: usize,
+    pub image_size: usize,
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        Self {
+            layers: 12,
+            width: 768,
+            head_width: 64,
+            mlp_ratio: 4.0,
+            patch_size: 16,
+            image_size: 224,
+        }
+    }
+}
+
+/// A CLIP model's shape: open_clip's model configuration file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClipConfig {
+    pub embed_dim: usize,
+    #[serde(default)]
+    pub quick_gelu: bool,
+    pub vision_cfg: VisionConfig,
+    pub text_cfg: TextConfig,
+    #[serde(default = "clip_normalisation")]
+    pub normalisation: Normalisation,
+}
+
+fn clip_normalisation() -> Normalisation {
+    Normalisation::CLIP
+}
+
+impl ClipConfig {
+    fn vision(&self) -> Result<VitConfig> {
+        let v = &self.vision_cfg;
+        if v.head_width == 0 || !v.width.is_multiple_of(v.head_width) {
+            return Err(Error::argument(
+                "vision_cfg.head_width",
+                v.head_width,
+                "must divide the width",
+            ));
+        }
+        Ok(VitConfig {
+            img_size: v.image_size,
+            patch_size: v.patch_size,
+            embed_dim: v.width,
+            depth: v.layers,
+            num_heads: v.width / v.head_width,
+            mlp_ratio: v.mlp_ratio,
+            pre_norm: true,
+            act_layer: self.activation(),
+            norm_eps: 1e-5,
+            normalisation: self.normalisation,
+            ..VitConfig::default()
+        })
+    }
+
+    fn activation(&self) -> Activation {
+        match self.quick_gelu {
+            true => Activation::QuickGelu,
+            false => Activation::Gelu,
+        }
+    }
+}
+
+/// A CLIP model.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    config: ClipConfig,
+    visual: Vit,
+    visual_projection: Linear,
+    text: TextTransformer,
+    logit_scale: Tensor,
+}
+
+impl Clip {
+    /// Weights under the house's names; [`super::weights::keys`] turns open_clip's into them.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself or a tensor is missing or mis-shaped.
+    pub fn new(config: &ClipConfig, vb: VarBuilder) -> Result<Self> {
+        let d = config.embed_dim;
+        let width = config.vision_cfg.width;
+        // ln(1 / 0.07), CLIP's start.
+        let scale = Init::Const(2.659_26);
+        Ok(Self {
+            visual: Vit::new(&config.vision()?, vb.pp("visual"))?,
+            visual_projection: Linear::new(vb.pp("visual_projection"), width, d, false)?,
+            text: TextTransformer::new(&config.text_cfg, d, config.activation(), vb.pp("text"))?,
+            logit_scale: vb.get_with_hints((), "logit_scale", scale)?,
+            config: config.clone(),
+        })
+    }
+
+    /// A model with seeded random weights: for tests and benches.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself.
+    pub fn random(config: &ClipConfig, seed: u64) -> Result<Self> {
+        Self::new(config, Parameters::new(seed, &Device::Cpu).builder())
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClipConfig {
+        &self.config
+    }
+
+    /// Text embeddings of token ids, B x context_length -> B x d, not normalised.
+    ///
+    /// # Errors
+    /// As [`TextTransformer::forward`].
+    pub fn encode_text(&self, ids: &Tensor) -> Result<Tensor> {
+        self.text.forward(ids)
+    }
+
+    /// ln of the factor that turns cosines into logits.
+    pub fn logit_scale(&self) -> &Tensor {
+        &self.logit_scale
+    }
+}
+
+impl ImageEncoder for Clip {
+    fn image_size(&self) -> usize {
+        self.visual.image_size()
+    }
+
+    fn width(&self) -> usize {
+        self.config.embed_dim
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        self.visual.blocks()
+    }
+
+    fn token_grid(&self) -> (usize, usize) {
+        self.visual.token_grid()
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        self.config.normalisation
+    }
+
+    fn device(&self) -> &Device {
+        self.visual.device()
+    }
+
+    /// The representation is `encode_image`, not normalised.
+    fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {
+        let features = self.visual.forward(pixels, tape)?;
+        Ok(Features {
+            representation: self.visual_projection.forward(&features.representation)?,
+            ..features
+        })
+    }
+}

@@ -1,0 +1,50 @@
+use super::Linear;
+use crate::ops;
+use crate::trace::Traced;
+use candle_core::Result;
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+/// The nonlinearity of a feed-forward network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Exact GELU (`torch.nn.GELU`).
+    #[default]
+    Gelu,
+    /// `x * sigmoid(1.702 x)`, of OpenAI's CLIP weights.
+    QuickGelu,
+}
+
+/// Two linear layers with an activation between (timm `Mlp`).
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    fc1: Linear,
+    activation: Activation,
+    fc2: Linear,
+}
+
+impl Mlp {
+    /// `fc1`: width -> hidden, `fc2`: hidden -> width.
+    pub fn new(
+        vb: VarBuilder,
+        width: usize,
+        hidden: usize,
+        activation: Activation,
+    ) -> Result<Self> {
+        Ok(Self {
+            fc1: Linear::new(vb.pp("fc1"), width, hidden, true)?,
+            activation,
+            fc2: Linear::new(vb.pp("fc2"), hidden, width, true)?,
+        })
+    }
+
+    /// Same shape out as in.
+    pub fn forward(&self, x: &Traced) -> Result<Traced> {
+        let hidden = self.fc1.forward(x)?.nonlinear(match self.activation {
+            Activation::Gelu => ops::gelu,
+            Activation::QuickGelu => ops::quick_gelu,
+        })?;
+        self.fc2.forward(&hidden)
+    }
+}

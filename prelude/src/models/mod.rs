@@ -1,0 +1,101 @@
+//! The models: forward passes over the traced tensor, and nothing else.
+//!
+//! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`zoo`].
+
+pub mod clip;
+pub mod layers;
+pub mod text;
+pub mod vit;
+pub mod weights;
+pub mod zoo;
+
+pub use clip::{Clip, ClipConfig};
+pub use vit::{Vit, VitConfig};
+
+use crate::trace::{Block, Tape, Traced};
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+
+/// Mean and standard deviation of each colour channel, as the model was trained with.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Normalisation {
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+impl Normalisation {
+    /// timm's `IMAGENET_DEFAULT_MEAN` and `_STD`.
+    pub const IMAGENET: Self = Self {
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+    };
+    /// open_clip's `OPENAI_DATASET_MEAN` and `_STD`.
+    pub const CLIP: Self = Self {
+        mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+        std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
+    };
+
+    /// `(pixels - mean) / std` for pixels in [0, 1], B x 3 x H x W.
+    pub fn apply(&self, pixels: &Tensor) -> Result<Tensor> {
+        let device = pixels.device();
+        let mean = Tensor::new(&self.mean, device)?.reshape((1, 3, 1, 1))?;
+        let std = Tensor::new(&self.std, device)?.reshape((1, 3, 1, 1))?;
+        Ok(pixels.broadcast_sub(&mean)?.broadcast_div(&std)?)
+    }
+}
+
+/// What a forward pass gives, B images.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// The last tokens after the final norm, where the model norms before pooling: B x T x C.
+    pub tokens: Traced,
+    /// The final representation z, B x d (timm `forward_head(pre_logits=True)`, open_clip `encode_image`).
+    pub representation: Traced,
+    /// The linear head's logits, B x classes, where the model has a head.
+    pub logits: Option<Traced>,
+}
+
+/// A vision model whose representation can be decomposed.
+pub trait ImageEncoder: Send + Sync {
+    /// Side of the square input, in pixels.
+    fn image_size(&self) -> usize;
+    /// Width d of the representation.
+    fn width(&self) -> usize;
+    /// The blocks from input to output.
+    fn blocks(&self) -> Vec<Block>;
+    /// Patches a row of the token grid, and tokens that stand before the patches.
+    fn token_grid(&self) -> (usize, usize);
+    /// How pixels are normalised.
+    fn normalisation(&self) -> Normalisation;
+    /// Where the weights are.
+    fn device(&self) -> &Device;
+    /// The forward pass of normalised pixels, B x 3 x H x W, recorded on `tape`.
+    ///
+    /// # Errors
+    /// When the pixels do not have the model's shape.
+    fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features>;
+
+    /// The representations of images with pixels in [0, 1], B x 3 x H x W -> B x d.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    fn encode(&self, pixels: &Tensor) -> Result<Tensor> {
+        let pixels = self
+            .normalisation()
+            .apply(&pixels.to_device(self.device())?)?;
+        let features = self.forward(&pixels, &Tape::off())?;
+        Ok(features.representation.value().clone())
+    }
+}
+
+/// Check that `pixels` are B x 3 x size x size.
+pub(crate) fn check_pixels(pixels: &Tensor, size: usize) -> Result<usize> {
+    match pixels.dims() {
+        &[b, 3, h, w] if h == size && w == size && b > 0 => Ok(b),
+        dims => Err(Error::argument(
+            "pixels",
+            format!("{dims:?}"),
+            format!("this model takes images of shape [batch, 3, {size}, {size}]"),
+        )),
+    }
+}

@@ -1,0 +1,354 @@
+//! The vision transformer: DeiT, DINO, DINOv2 (with and without registers), and the vision tower of CLIP.
+//!
+//! "An Image is Worth 16x16 Words" (Dosovitskiy et al. 2021); as timm's `VisionTransformer`, with its key names.
+
+use super::layers::{self, Activation, BlockConfig, LayerNorm, Linear, PatchEmbed};
+use super::weights::{Checkpoint, Parameters};
+use super::{Features, ImageEncoder, Normalisation, check_pixels};
+use crate::trace::{Block, Tape};
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use candle_nn::{Init, VarBuilder};
+use serde::{Deserialize, Serialize};
+
+/// How tokens become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// The class token.
+    #[default]
+    Token,
+    /// The mean of the patch tokens, normed after pooling (timm `fc_norm`).
+    Avg,
+}
+
+/// The shape of a vision transformer, in timm's argument names; absent fields take timm's defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VitConfig {
+    pub img_size: usize,
+    pub patch_size: usize,
+    pub embed_dim: usize,
+    pub depth: usize,
+    pub num_heads: usize,
+    pub mlp_ratio: f64,
+    pub qkv_bias: bool,
+    /// LayerScale's value before training; `None` where the model has no LayerScale.
+    pub init_values: Option<f64>,
+    pub class_token: bool,
+    pub reg_tokens: usize,
+    /// Position embeddings are for patches only, not for class and register tokens.
+    pub no_embed_class: bool,
+    /// A norm before the first block (CLIP's `ln_pre`); its patch embedding has no bias.
+    pub pre_norm: bool,
+    pub global_pool: Pool,
+    pub act_layer: Activation,
+    pub norm_eps: f64,
+    /// Classes of the linear head; 0 for none.
+    pub num_classes: usize,
+    pub normalisation: Normalisation,
+}
+
+impl Default for VitConfig {
+    fn default() -> Self {
+        Self {
+            img_size: 224,
+            patch_size: 16,
+            embed_dim: 768,
+            depth: 12,
+            num_heads: 12,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            init_values: None,
+            class_token: true,
+            reg_tokens: 0,
+            no_embed_class: false,
+            pre_norm: false,
+            global_pool: Pool::Token,
+            act_layer: Activation::Gelu,
+            norm_eps: 1e-6,
+            num_classes: 0,
+            normalisation: Normalisation::IMAGENET,
+        }
+    }
+}
+
+impl VitConfig {
+    /// Patches along a side of the image.
+    pub fn grid(&self) -> usize {
+        self.img_size / self.patch_size.max(1)
+    }
+
+    /// Tokens before the patches: class token and registers.
+    pub fn prefix_tokens(&self) -> usize {
+        usize::from(self.class_token) + self.reg_tokens
+    }
+
+    fn check(&self) -> Result<()> {
+        let fail = |name, value: usize, why: &str| Err(Error::argument(name, value, why));
+        if self.patch_size == 0 || self.grid() == 0 {
+            return fail(
+                "patch_size",
+                self.patch_size,
+                "between 1 and the image size",
+            );
+        }
+        if self.num_heads == 0 || !self.embed_dim.is_multiple_of(self.num_heads) {
+            return fail("num_heads", self.num_heads, "must divide embed_dim");
+        }
+        if self.depth == 0 {
+            return fail("depth", self.depth, "at least one block");
+        }
+        if self.global_pool == Pool::Token && !self.class_token {
+            return fail("class_token", 0, "token pooling needs a class token");
+        }
+        Ok(())
+    }
+
+    /// Read the shape of a timm ViT off its tensors. `given` holds what is known besides, under timm's argument
+    /// names, and wins. The number of heads is not in the tensors: unless given, it is width / 64, as in every
+    /// published ViT of these families.
+    ///
+    /// # Errors
+    /// When the tensors are not a ViT's, or `given` has a name or value timm would not take.
+    pub fn infer(weights: &Checkpoint, given: &serde_json::Value) -> Result<Self> {
+        let dims = |key: &str| {
+            weights.shape(key).ok_or_else(|| {
+                let sample = weights.sample_keys();
+                let reason = format!(
+                    "no tensor \"{key}\", so this is no ViT in timm's names; it has {sample}"
+                );
+                Error::weights(weights.path(), reason)
+            })
+        };
+        let has = |key: &str| weights.shape(key).is_some();
+        let (&[width, _, patch_size, _], &[_, embedded, _], &[hidden, _]) = (
+            dims("patch_embed.proj.weight")?,
+            dims("pos_embed")?,
+            dims("blocks.0.mlp.fc1.weight")?,
+        ) else {
+            let reason = "patch_embed.proj.weight, pos_embed or blocks.0.mlp.fc1.weight has not a ViT's rank";
+            return Err(Error::weights(weights.path(), reason));
+        };
+        let class_token = has("cls_token");
+        let reg_tokens = weights.shape("reg_token").map_or(0, |d| d[1]);
+        let prefix = usize::from(class_token) + reg_tokens;
+        let side = |n: usize| (n as f64).sqrt().round() as usize;
+        let square = |n: usize| side(n) * side(n) == n;
+        let img_size = given["img_size"].as_u64().map(|n| n as usize);
+        // Prefix tokens may have no position of their own; the image size tells, or else which count is a square.
+        let no_embed_class = match img_size {
+            Some(size) => embedded == (size / patch_size).pow(2),
+            None => square(embedded) && !square(embedded.saturating_sub(prefix)),
+        } && prefix > 0;
+        let patches = match no_embed_class {
+            true => embedded,
+            false => embedded.saturating_sub(prefix),
+        };
+        let depth = (0..)
+            .take_while(|i| has(&format!("blocks.{i}.norm1.weight")))
+            .count();
+        let found = Self {
+            img_size: side(patches) * patch_size,
+            patch_size,
+            embed_dim: width,
+            depth,
+            num_heads: (width / 64).max(1),
+            mlp_ratio: hidden as f64 / width as f64,
+            qkv_bias: has("blocks.0.attn.qkv.bias"),
+            init_values: has("blocks.0.ls1.gamma").then_some(1e-5),
+            class_token,
+            reg_tokens,
+            no_embed_class,
+            pre_norm: has("norm_pre.weight"),
+            global_pool: match class_token && !has("fc_norm.weight") {
+                true => Pool::Token,
+                false => Pool::Avg,
+            },
+            num_classes: weights.shape("head.weight").map_or(0, |d| d[0]),
+            ..Self::default()
+        };
+        found.with(given)
+    }
+
+    /// This configuration with the fields of a JSON object in place of its own.
+    fn with(&self, given: &serde_json::Value) -> Result<Self> {
+        let refuse = |e: serde_json::Error| {
+            Error::argument("config", given, format!("not a timm ViT's: {e}"))
+        };
+        let mut fields = serde_json::to_value(self).map_err(refuse)?;
+        if let (Some(fields), Some(given)) = (fields.as_object_mut(), given.as_object()) {
+            fields.extend(given.clone())
+        }
+        serde_json::from_value(fields).map_err(refuse)
+    }
+}
+
+/// A vision transformer.
+#[derive(Clone, Debug)]
+pub struct Vit {
+    config: VitConfig,
+    patch_embed: PatchEmbed,
+    cls_token: Option<Tensor>,
+    reg_token: Option<Tensor>,
+    pos_embed: Tensor,
+    norm_pre: Option<LayerNorm>,
+    blocks: Vec<layers::Block>,
+    norm: LayerNorm,
+    head: Option<Linear>,
+    device: Device,
+}
+
+impl Vit {
+    /// Weights under timm's key names.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself or a tensor is missing or mis-shaped.
+    pub fn new(config: &VitConfig, vb: VarBuilder) -> Result<Self> {
+        config.check()?;
+        let width = config.embed_dim;
+        let small = Init::Randn {
+            mean: 0.0,
+            stdev: 0.02,
+        };
+        let patches = config.grid() * config.grid();
+        let embedded = match config.no_embed_class {
+            true => patches,
+            false => patches + config.prefix_tokens(),
+        };
+        let block = BlockConfig {
+            width,
+            heads: config.num_heads,
+            hidden: (width as f64 * config.mlp_ratio) as usize,
+            qkv_bias: config.qkv_bias,
+            activation: config.act_layer,
+            eps: config.norm_eps,
+            layer_scale: config.init_values,
+        };
+        let token = |n: usize, name: &str| match n {
+            0 => Ok(None),
+            n => vb.get_with_hints((1, n, width), name, small).map(Some),
+        };
+        let norm = match config.global_pool {
+            Pool::Token => "norm",
+            Pool::Avg => "fc_norm",
+        };
+        Ok(Self {
+            patch_embed: PatchEmbed::new(
+                vb.pp("patch_embed"),
+                config.img_size,
+                config.patch_size,
+                width,
+                !config.pre_norm,
+            )?,
+            cls_token: token(usize::from(config.class_token), "cls_token")?,
+            reg_token: token(config.reg_tokens, "reg_token")?,
+            pos_embed: vb.get_with_hints((1, embedded, width), "pos_embed", small)?,
+            norm_pre: match config.pre_norm {
+                true => Some(LayerNorm::new(vb.pp("norm_pre"), width, config.norm_eps)?),
+                false => None,
+            },
+            blocks: (0..config.depth)
+                .map(|i| layers::Block::new(vb.pp(format!("blocks.{i}")), &block, Block::at(i)))
+                .collect::<candle_core::Result<_>>()?,
+            norm: LayerNorm::new(vb.pp(norm), width, config.norm_eps)?,
+            head: match config.num_classes {
+                0 => None,
+                n => Some(Linear::new(vb.pp("head"), width, n, true)?),
+            },
+            device: vb.device().clone(),
+            config: config.clone(),
+        })
+    }
+
+    /// A model with seeded random weights, the same for the same seed: for tests and benches.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself.
+    pub fn random(config: &VitConfig, seed: u64) -> Result<Self> {
+        let parameters = Parameters::new(seed, &Device::Cpu);
+        Self::new(config, parameters.builder())
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &VitConfig {
+        &self.config
+    }
+
+    /// Patch and prefix tokens with their positions, before the first block: B x T x C.
+    fn embed(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        let patches = self.patch_embed.forward(pixels)?;
+        let (b, _, width) = patches.dims3()?;
+        let patches = match self.config.no_embed_class {
+            true => patches.broadcast_add(&self.pos_embed)?,
+            false => patches,
+        };
+        let mut tokens = Vec::new();
+        for prefix in [&self.cls_token, &self.reg_token].into_iter().flatten() {
+            tokens.push(prefix.broadcast_as((b, prefix.dim(1)?, width))?)
+        }
+        tokens.push(patches);
+        let tokens = Tensor::cat(&tokens, 1)?;
+        let tokens = match self.config.no_embed_class {
+            true => tokens,
+            false => tokens.broadcast_add(&self.pos_embed)?,
+        };
+        match &self.norm_pre {
+            Some(norm) => norm.apply(&tokens),
+            None => Ok(tokens),
+        }
+    }
+}
+
+impl ImageEncoder for Vit {
+    fn image_size(&self) -> usize {
+        self.config.img_size
+    }
+
+    fn width(&self) -> usize {
+        self.config.embed_dim
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        (0..self.config.depth).map(Block::at).collect()
+    }
+
+    fn token_grid(&self) -> (usize, usize) {
+        (self.config.grid(), self.config.prefix_tokens())
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        self.config.normalisation
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {
+        check_pixels(pixels, self.config.img_size)?;
+        let mut x = tape.source(self.embed(pixels)?)?;
+        for block in &self.blocks {
+            x = block.forward(&x, None)?
+        }
+        let (tokens, representation) = match self.config.global_pool {
+            Pool::Token => {
+                let x = self.norm.forward(&x)?;
+                (x.clone(), x.select_token(0)?)
+            }
+            Pool::Avg => {
+                let pooled = x.mean_tokens(self.config.prefix_tokens())?;
+                (x, self.norm.forward(&pooled)?)
+            }
+        };
+        let logits = match &self.head {
+            Some(head) => Some(head.forward(&representation)?),
+            None => None,
+        };
+        Ok(Features {
+            tokens,
+            representation,
+            logits,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Fresh parameters for training: seeded, so that the same seed gives the same model.
+
+use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use rand::SeedableRng;
+use rand_distr::{Distribution, Normal, Uniform};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A model's trainable parameters by name. Each is drawn from a stream of its own (seed and name), so the order in
+/// which a model asks for them does not matter.
+#[derive(Clone)]
+pub struct Parameters {
+    seed: u64,
+    device: Device,
+    variables: Arc<Mutex<BTreeMap<String, Var>>>,
+}
+
+impl Parameters {
+    /// No parameters yet; a model built with [`Self::builder`] makes them.
+    pub fn new(seed: u64, device: &Device) -> Self {
+        Self {
+            seed,
+            device: device.clone(),
+            variables: Arc::default(),
+        }
+    }
+
+    /// Builds models whose tensors are these parameters.
+    pub fn builder(&self) -> VarBuilder<'static> {
+        let backend: Box<dyn SimpleBackend> = Box::new(self.clone());
+        VarBuilder::from_backend(backend, DType::F32, self.device.clone())
+    }
+
+    /// The parameters by name.
+    pub fn variables(&self) -> BTreeMap<String, Var> {
+        let variables = self
+            .variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        variables.clone()
+    }
+
+    fn draw(&self, shape: &Shape, name: &str, init: Init) -> Result<Vec<f32>> {
+        let count = shape.elem_count();
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update(&self.seed.to_le_bytes())
+            .update(name.as_bytes());
+        let mut rng = rand_chacha::ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
+        let bad =
+            |e: &dyn std::fmt::Display| candle_core::Error::Msg(format!("init of {name}: {e}"));
+        Ok(match init {
+            Init::Const(value) => vec![value as f32; count],
+            Init::Randn { mean, stdev } => {
+                let normal = Normal::new(mean as f32, stdev as f32).map_err(|e| bad(&e))?;
+                normal.sample_iter(&mut rng).take(count).collect()
+            }
+            Init::Uniform { lo, up } => {
+                let uniform = Uniform::new(lo as f32, up as f32).map_err(|e| bad(&e))?;
+                uniform.sample_iter(&mut rng).take(count).collect()
+            }
+            Init::Kaiming { .. } => return Err(bad(&"not used by the models here")),
+        })
+    }
+}
+
+impl SimpleBackend for Parameters {
+    fn get(&self, s: Shape, name: &str, h: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
+        if let Some(var) = self.variables().get(name) {
+            return Ok(var.as_tensor().clone());
+        }
+        let values = self.draw(&s, name, h)?;
+        let var = Var::from_tensor(&Tensor::from_vec(values, s, dev)?.to_dtype(dtype)?)?;
+        let tensor = var.as_tensor().clone();
+        let mut variables = self
+            .variables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        variables.insert(name.to_string(), var);
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        match self.variables().get(name) {
+            Some(var) => Ok(var.as_tensor().clone()),
+            None => candle_core::bail!("no parameter {name}"),
+        }
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.variables().contains_key(name)
+    }
+}

@@ -1,0 +1,124 @@
+//! GELU, exact (`torch.nn.GELU()`) and quick (`open_clip.transformer.QuickGELU`).
+
+use super::rows::{erf, exp, f32_slice, map_rows, zip_rows};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+
+/// Values a row of an elementwise kernel takes at once.
+const WIDTH: usize = 1024;
+
+#[derive(Clone, Copy)]
+enum Activation {
+    Gelu,
+    QuickGelu,
+}
+
+impl Activation {
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        match self {
+            Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Self::QuickGelu => x / (1.0 + exp(-1.702 * x)),
+        }
+    }
+
+    #[inline(always)]
+    fn derivative(self, x: f32) -> f32 {
+        match self {
+            Self::Gelu => {
+                // d/dx x Phi(x) = Phi(x) + x phi(x)
+                const INV_SQRT_2PI: f32 = 0.398_942_3;
+                let cdf = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
+                cdf + x * INV_SQRT_2PI * exp(-0.5 * x * x)
+            }
+            Self::QuickGelu => {
+                let s = 1.0 / (1.0 + exp(-1.702 * x));
+                s + 1.702 * x * s * (1.0 - s)
+            }
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::QuickGelu => "quick-gelu",
+        }
+    }
+}
+
+struct Forward(Activation);
+
+impl CustomOp1 for Forward {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, l)?;
+        let act = self.0;
+        let out = map_rows(x, WIDTH, |x, out| {
+            for (o, &x) in out.iter_mut().zip(x) {
+                *o = act.value(x)
+            }
+        });
+        Ok((CpuStorage::F32(out), l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        Ok(Some(x.apply_op2_no_bwd(&grad, &Backward(self.0))?))
+    }
+}
+
+struct Backward(Activation);
+
+impl CustomOp2 for Backward {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, g) = (
+            f32_slice(self.name(), x, lx)?,
+            f32_slice(self.name(), g, lg)?,
+        );
+        let act = self.0;
+        let out = zip_rows(x, g, WIDTH, |x, g, out| {
+            for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
+                *o = g * act.derivative(x)
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+}
+
+fn apply(x: &Tensor, act: Activation) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Forward(act))
+}
+
+fn fused(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
+/// Exact GELU, x * Phi(x), elementwise.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if fused(x) {
+        apply(x, Activation::Gelu)
+    } else {
+        x.gelu_erf()
+    }
+}
+
+/// Quick GELU, x * sigmoid(1.702 x), as OpenAI's CLIP weights use it, elementwise.
+pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    if fused(x) {
+        apply(x, Activation::QuickGelu)
+    } else {
+        x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
+    }
+}

@@ -1,0 +1,143 @@
+//! Layer normalisation over the last dimension.
+
+use super::rows::{f32_slice, fold_rows, map_rows, sum_of, zip_rows};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+
+/// Mean and reciprocal standard deviation (biased, with `eps`) of one row.
+#[inline(always)]
+fn statistics(x: &[f32], eps: f32) -> (f32, f32) {
+    let n = x.len() as f32;
+    let mean = sum_of(x, |x| x) / n;
+    let var = sum_of(x, |x| (x - mean) * (x - mean)) / n;
+    (mean, 1.0 / (var + eps).sqrt())
+}
+
+struct Forward {
+    eps: f32,
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        gamma: &CpuStorage,
+        lg: &Layout,
+        beta: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let gamma = f32_slice(self.name(), gamma, lg)?;
+        let beta = f32_slice(self.name(), beta, lb)?;
+        let out = map_rows(x, gamma.len(), |x, out| {
+            let (mean, rstd) = statistics(x, self.eps);
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = (x[i] - mean) * rstd * gamma[i] + beta[i]
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        gamma: &Tensor,
+        _beta: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let eps = self.eps;
+        let dx = x.apply_op3_no_bwd(gamma, &grad, &BackwardInput { eps })?;
+        let affine = x.apply_op2_no_bwd(&grad, &BackwardAffine { eps })?;
+        Ok((Some(dx), Some(affine.get(0)?), Some(affine.get(1)?)))
+    }
+}
+
+/// dL/dx from x, gamma and the gradient of the result.
+struct BackwardInput {
+    eps: f32,
+}
+
+impl CustomOp3 for BackwardInput {
+    fn name(&self) -> &'static str {
+        "layer-norm-backward-input"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        gamma: &CpuStorage,
+        lgamma: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let gamma = f32_slice(self.name(), gamma, lgamma)?;
+        let g = f32_slice(self.name(), g, lg)?;
+        let n = gamma.len() as f32;
+        let out = zip_rows(x, g, gamma.len(), |x, g, out| {
+            let (mean, rstd) = statistics(x, self.eps);
+            let (mut sum, mut dot) = (0f32, 0f32);
+            for i in 0..x.len() {
+                let gg = g[i] * gamma[i];
+                sum += gg;
+                dot += gg * (x[i] - mean) * rstd;
+            }
+            let (sum, dot) = (sum / n, dot / n);
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = rstd * (g[i] * gamma[i] - sum - (x[i] - mean) * rstd * dot)
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+}
+
+/// dL/dgamma and dL/dbeta, stacked, from x and the gradient of the result.
+struct BackwardAffine {
+    eps: f32,
+}
+
+impl CustomOp2 for BackwardAffine {
+    fn name(&self) -> &'static str {
+        "layer-norm-backward-affine"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, g) = (
+            f32_slice(self.name(), x, lx)?,
+            f32_slice(self.name(), g, lg)?,
+        );
+        let width = *lx.dims().last().unwrap_or(&1);
+        let out = fold_rows(x, g, width, 2 * width, |x, g, acc| {
+            let (mean, rstd) = statistics(x, self.eps);
+            let (gamma, beta) = acc.split_at_mut(width);
+            for i in 0..width {
+                gamma[i] += g[i] * (x[i] - mean) * rstd;
+                beta[i] += g[i];
+            }
+        });
+        Ok((CpuStorage::F32(out), Shape::from((2, width))))
+    }
+}
+
+/// `(x - mean) / sqrt(var + eps) * gamma + beta` over the last dimension (`torch.nn.LayerNorm`).
+pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        x.apply_op3(gamma, beta, Forward { eps: eps as f32 })
+    } else {
+        candle_nn::ops::layer_norm(&x, gamma, beta, eps as f32)
+    }
+}

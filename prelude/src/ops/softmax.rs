@@ -1,0 +1,68 @@
+//! Softmax over the last dimension.
+
+use super::rows::{exp, f32_slice, map_rows, max_of, sum_of, sum_of_pairs, zip_rows};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+
+struct Forward;
+
+impl CustomOp1 for Forward {
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, l)?;
+        let width = *l.dims().last().unwrap_or(&1);
+        let out = map_rows(x, width, |x, out| {
+            let max = max_of(x);
+            for (o, &x) in out.iter_mut().zip(x) {
+                *o = exp(x - max)
+            }
+            let scale = 1.0 / sum_of(out, |x| x);
+            out.iter_mut().for_each(|o| *o *= scale)
+        });
+        Ok((CpuStorage::F32(out), l.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(y.apply_op2_no_bwd(&grad.contiguous()?, &Backward)?))
+    }
+}
+
+struct Backward;
+
+impl CustomOp2 for Backward {
+    fn name(&self) -> &'static str {
+        "softmax-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        y: &CpuStorage,
+        ly: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (y, g) = (
+            f32_slice(self.name(), y, ly)?,
+            f32_slice(self.name(), g, lg)?,
+        );
+        let width = *ly.dims().last().unwrap_or(&1);
+        let out = zip_rows(y, g, width, |y, g, out| {
+            let dot = sum_of_pairs(y, g, |y, g| y * g);
+            for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
+                *o = y * (g - dot)
+            }
+        });
+        Ok((CpuStorage::F32(out), ly.shape().clone()))
+    }
+}
+
+/// Softmax over the last dimension, of any shape.
+pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        x.contiguous()?.apply_op1(Forward)
+    } else {
+        candle_nn::ops::softmax_last_dim(&x.contiguous()?)
+    }
+}

@@ -1,0 +1,147 @@
+//! The traced tensor and its operations.
+
+use super::Site;
+use super::op::{Keep, Kept, Op};
+use super::tape::{Node, NodeId, Tape};
+use crate::ops;
+use candle_core::{D, Result, Tensor};
+
+/// A tensor with its place on a tape. Shapes are B x T x C, or B x C once tokens are pooled.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    value: Tensor,
+    tape: Tape,
+    node: NodeId,
+}
+
+impl Traced {
+    pub(super) fn record(tape: &Tape, value: Tensor, op: Op, from: &[&Self]) -> Result<Self> {
+        Self::record_keeping(tape, value, op, from, |_, _| Ok(Kept::Nothing))
+    }
+
+    /// Record a node, keeping its value where the tape asks for it, and `special` where it asks for more.
+    fn record_keeping(
+        tape: &Tape,
+        value: Tensor,
+        op: Op,
+        from: &[&Self],
+        special: impl FnOnce(Keep, &Tensor) -> Result<Kept>,
+    ) -> Result<Self> {
+        let mut node = 0;
+        if let Some(record) = &tape.0 {
+            let mut record = record.borrow_mut();
+            let kept = match record.next_keep() {
+                Keep::Nothing => Kept::Nothing,
+                Keep::Value(rows) => Kept::Value(rows.of(&value)?),
+                keep => special(keep, &value)?,
+            };
+            let inputs = from.iter().map(|x| x.node).collect();
+            node = record.push(Node { op, inputs, kept });
+        }
+        Ok(Self {
+            value,
+            tape: tape.clone(),
+            node,
+        })
+    }
+
+    /// The plain tensor.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// The node this tensor is, on the tape it was recorded on.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Any operation that is not linear in its input; the walk stops here.
+    pub fn nonlinear(&self, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        Self::record(&self.tape, f(&self.value)?, Op::Nonlinear, &[self])
+    }
+
+    /// `self + branch(self)`, the branch's contributions carrying the name of `site`.
+    pub fn residual(&self, site: Site, branch: impl FnOnce(&Self) -> Result<Self>) -> Result<Self> {
+        let branch = branch(self)?;
+        let value = (&self.value + &branch.value)?;
+        Self::record(&self.tape, value, Op::Residual(site), &[self, &branch])
+    }
+
+    /// `self W^T + b` over channels; `weight`: out x in.
+    pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        // One flat matrix product: candle would otherwise copy the weight for each image.
+        let mut shape = self.value.dims().to_vec();
+        let channels = shape.pop().unwrap_or(1);
+        let rows = shape.iter().product::<usize>();
+        let flat = self.value.reshape((rows, channels))?;
+        let mut y = flat.matmul(&weight.t()?)?;
+        if let Some(bias) = bias {
+            y = y.broadcast_add(bias)?
+        }
+        shape.push(weight.dim(0)?);
+        let op = Op::Linear {
+            weight: weight.clone(),
+            bias: bias.cloned(),
+        };
+        Self::record(&self.tape, y.reshape(shape)?, op, &[self])
+    }
+
+    /// `gamma * self`, channel by channel.
+    pub fn scale(&self, gamma: &Tensor) -> Result<Self> {
+        let value = self.value.broadcast_mul(gamma)?;
+        let gamma = gamma.clone();
+        Self::record(&self.tape, value, Op::Scale { gamma }, &[self])
+    }
+
+    /// Layer norm over channels.
+    pub fn layer_norm(&self, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Self> {
+        let value = ops::layer_norm(&self.value, gamma, beta, eps)?;
+        let op = Op::LayerNorm {
+            gamma: gamma.clone(),
+            beta: beta.clone(),
+        };
+        Self::record_keeping(&self.tape, value, op, &[self], |keep, _| match keep {
+            Keep::Statistics(rows) => {
+                let x = rows.of(&self.value)?;
+                let mean = x.mean_keepdim(D::Minus1)?;
+                let var = x.broadcast_sub(&mean)?.sqr()?.mean(D::Minus1)?;
+                Ok(Kept::Statistics {
+                    mean: mean.squeeze(D::Minus1)?,
+                    rstd: (var + eps)?.sqrt()?.recip()?,
+                })
+            }
+            _ => Ok(Kept::Nothing),
+        })
+    }
+
+    /// Token `index`: B x T x C -> B x C.
+    pub fn select_token(&self, index: usize) -> Result<Self> {
+        let value = self.value.narrow(1, index, 1)?.squeeze(1)?.contiguous()?;
+        Self::record(&self.tape, value, Op::SelectToken { index }, &[self])
+    }
+
+    /// The mean over tokens `start ..`: B x T x C -> B x C.
+    pub fn mean_tokens(&self, start: usize) -> Result<Self> {
+        let len = self.value.dim(1)? - start;
+        let value = self.value.narrow(1, start, len)?.mean(1)?;
+        Self::record(&self.tape, value, Op::MeanTokens { start, len }, &[self])
+    }
+
+    /// Attention's weighted sum with the probabilities taken as given: `probs` B x H x T x S, `v` B x H x S x C/H;
+    /// gives B x T x C with the heads side by side.
+    pub fn attend(&self, probs: Tensor, v: Tensor) -> Result<Self> {
+        let (b, heads, t, _) = probs.dims4()?;
+        let mixed = probs.matmul(&v)?;
+        let width = heads * v.dim(3)?;
+        let value = mixed.transpose(1, 2)?.reshape((b, t, width))?;
+        let op = Op::Attend { heads };
+        Self::record_keeping(&self.tape, value, op, &[self], |keep, value| match keep {
+            Keep::Attention(rows) => Ok(Kept::Attention {
+                mixed: rows.of(value)?,
+                probs: rows.along(&probs, 2)?,
+                v,
+            }),
+            _ => Ok(Kept::Nothing),
+        })
+    }
+}

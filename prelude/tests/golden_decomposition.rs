@@ -1,0 +1,210 @@
+//! Parity with the paper's Python implementation: every `*.safetensors` of the golden folder that holds a model.
+//!
+//! The folder is `tests/golden`, or the one `VITREPL_GOLDEN_DIR` names. Files are understood by their metadata; one
+//! that is not understood fails by name, unless it is listed here.
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use std::path::PathBuf;
+use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
+use vitrepl_prelude::models::weights::Checkpoint;
+use vitrepl_prelude::models::{Clip, ImageEncoder, Normalisation, Vit, VitConfig};
+use vitrepl_prelude::trace::Block;
+
+/// Files left to other tests or not built yet, by name.
+const SKIPPED: &[(&str, &str)] = &[
+    ("scoring", "read by tests/golden_scoring.rs"),
+    ("preprocess", "evaluation transforms are not built yet"),
+    ("swin", "family not built yet"),
+    ("swin_all", "family not built yet"),
+    ("maxvit", "family not built yet"),
+];
+
+const TOLERANCE: f64 = 1e-4;
+
+type Outcome = Result<String, String>;
+
+#[test]
+fn components_match_the_papers_code() {
+    let folder = std::env::var_os("VITREPL_GOLDEN_DIR").map(PathBuf::from);
+    let folder =
+        folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    let mut failed = Vec::new();
+    let mut checked = 0;
+    for path in files {
+        let name = path.file_stem().unwrap().to_string_lossy().to_string();
+        if let Some((_, why)) = SKIPPED.iter().find(|(skipped, _)| *skipped == name) {
+            println!("{name}: skipped, {why}");
+            continue;
+        }
+        match check(Checkpoint::open(&path).unwrap()) {
+            Ok(report) => println!("{name}: {report}"),
+            Err(reason) => failed.push(format!("{name}: {reason}")),
+        }
+        checked += 1;
+    }
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    assert!(checked > 0, "{} holds no model", folder.display());
+}
+
+/// A JSON value of the metadata.
+fn meta(file: &Checkpoint, key: &str) -> Result<Value, String> {
+    let text = file
+        .metadata()
+        .get(key)
+        .ok_or_else(|| format!("no metadata \"{key}\""))?;
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+}
+
+fn check(file: Checkpoint) -> Outcome {
+    let family = meta(&file, "family")?;
+    let config = meta(&file, "config")?;
+    let want: Vec<(String, Tensor)> = [
+        "pixels",
+        "representation",
+        "contributions.heads",
+        "contributions.layers",
+    ]
+    .iter()
+    .map(|key| {
+        Ok((
+            key.to_string(),
+            file.tensor(key).map_err(|e| e.to_string())?.clone(),
+        ))
+    })
+    .collect::<Result<_, String>>()?;
+    let text = ["text_ids", "text_embeds"].map(|key| file.tensor(key).ok().cloned());
+    let channels = |key| -> Result<[f32; 3], String> {
+        serde_json::from_value(meta(&file, key)?).map_err(|e| format!("{key}: {e}"))
+    };
+    let normalisation = Normalisation {
+        mean: channels("mean")?,
+        std: channels("std")?,
+    };
+    let names = |key: &str| -> Result<Vec<String>, String> {
+        serde_json::from_value(meta(&file, key)?).map_err(|e| format!("{key}: {e}"))
+    };
+    let lists = [names("components.heads")?, names("components.layers")?];
+    let first_block = meta(&file, "first_block")?;
+    let weights = file.under("weights.");
+    let cpu = Device::Cpu;
+    let mut report = String::new();
+    let model: Box<dyn ImageEncoder> = match family.as_str() {
+        Some("vit") => {
+            let config = VitConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
+            let vit = weights.build("the golden vit", &cpu, |vb| Vit::new(&config, vb));
+            Box::new(vit.map_err(|e| e.to_string())?)
+        }
+        Some("clip") => {
+            let config = serde_json::from_value(config).map_err(|e| format!("config: {e}"))?;
+            let weights = weights.renamed().map_err(|e| e.to_string())?;
+            let clip = weights.build("the golden clip", &cpu, |vb| Clip::new(&config, vb));
+            let clip = clip.map_err(|e| e.to_string())?;
+            let [Some(ids), Some(embeds)] = text else {
+                return Err("a clip without text_ids and text_embeds".into());
+            };
+            let got = clip.encode_text(&ids).map_err(|e| e.to_string())?;
+            let error = relative(&got, &embeds, norm(&embeds));
+            if error > TOLERANCE {
+                return Err(format!("text: {error:.1e}"));
+            }
+            report = format!("text {error:.1e}, ");
+            Box::new(clip)
+        }
+        other => return Err(format!("family {other:?} is not built")),
+    };
+    let pixels = normalisation.apply(&want[0].1).map_err(|e| e.to_string())?;
+    for (granularity, key, list) in [
+        (Granularity::Heads, 2, &lists[0]),
+        (Granularity::Layers, 3, &lists[1]),
+    ] {
+        let options = Options {
+            granularity,
+            first_block: Some(block(&first_block)?),
+            ..Options::default()
+        };
+        let decomposer = Decomposer::new(model.as_ref(), options).map_err(|e| e.to_string())?;
+        let got = decomposer.run(&pixels).map_err(|e| e.to_string())?;
+        let z = relative(got.representation(), &want[1].1, norm(&want[1].1));
+        let sum = got.sum_error().map_err(|e| e.to_string())?;
+        if list.len() != got.len() {
+            return Err(format!(
+                "{} components, the paper's code has {}",
+                got.len(),
+                list.len()
+            ));
+        }
+        let all = &want[key].1;
+        let parts: Vec<Tensor> = (0..list.len()).map(|i| all.get(i).unwrap()).collect();
+        let largest = parts.iter().map(norm).fold(0.0, f64::max);
+        let mut worst = 0f64;
+        for (name, part) in list.iter().zip(&parts) {
+            let component = component(name, &model.blocks())?;
+            let mine = got.of(component).map_err(|e| e.to_string())?;
+            let error = relative(&mine, part, largest);
+            if error > TOLERANCE {
+                return Err(format!("{name} ({component}): {error:.1e}"));
+            }
+            worst = worst.max(error);
+        }
+        if z > TOLERANCE || sum > 1e-5 {
+            return Err(format!("representation {z:.1e}, sum {sum:.1e}"));
+        }
+        report += &format!("{granularity:?}: worst {worst:.1e}, z {z:.1e}, sum {sum:.1e}; ");
+    }
+    Ok(report)
+}
+
+fn norm(x: &Tensor) -> f64 {
+    let x = x.to_dtype(DType::F64).unwrap();
+    x.sqr()
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .to_scalar::<f64>()
+        .unwrap()
+        .sqrt()
+}
+
+fn relative(got: &Tensor, want: &Tensor, scale: f64) -> f64 {
+    assert_eq!(got.dims(), want.dims());
+    norm(&(got - want).unwrap()) / scale
+}
+
+fn block(value: &Value) -> Result<Block, String> {
+    match value {
+        Value::Number(n) => Ok(Block::at(n.as_u64().ok_or("first_block")? as usize)),
+        Value::Array(pair) => {
+            let at = |i: usize| pair.get(i).and_then(Value::as_u64).ok_or("first_block");
+            Ok(Block::in_stage(at(0)? as usize, at(1)? as usize))
+        }
+        other => Err(format!("first_block {other}")),
+    }
+}
+
+/// The paper's name, whose layers count from the output, as a component, whose blocks count from the input.
+fn component(name: &str, blocks: &[Block]) -> Result<Component, String> {
+    if name == "init" {
+        return Ok(Component::Init);
+    }
+    let unknown = || format!("component \"{name}\" is not understood");
+    let (layer, part) = name.split_once(", ").ok_or_else(unknown)?;
+    let layer: usize = layer
+        .strip_prefix("layer:")
+        .and_then(|n| n.parse().ok())
+        .ok_or_else(unknown)?;
+    let block = *blocks.iter().rev().nth(layer).ok_or_else(unknown)?;
+    let part = match part.split_once(':') {
+        Some(("attn_head", h)) => Part::Head(h.parse().map_err(|_| unknown())?),
+        None if part == "attns" => Part::Attention,
+        None if part == "mlp" => Part::Mlp,
+        _ => return Err(unknown()),
+    };
+    Ok(Component::Part { block, part })
+}
