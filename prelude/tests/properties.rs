@@ -1,0 +1,277 @@
+//! What must hold for any model: components sum to the representation, tokens to their head, kernels to candle's.
+
+use candle_core::{D, Device, Tensor, Var};
+use proptest::prelude::*;
+use vitrepl_prelude::decompose::{
+    Component, Decomposer, Granularity, Options, Part, Sharing, Target,
+};
+use vitrepl_prelude::models::layers::Activation;
+use vitrepl_prelude::models::vit::Pool;
+use vitrepl_prelude::models::{Clip, ClipConfig, ImageEncoder, Vit, VitConfig};
+use vitrepl_prelude::ops;
+use vitrepl_prelude::trace::Block;
+
+fn vit_config() -> impl Strategy<Value = VitConfig> {
+    let shape = (1usize..5, 1usize..4, 1usize..5, 1usize..5, 1usize..5);
+    let choices = (
+        any::<bool>(),
+        any::<bool>(),
+        0usize..3,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (shape, choices, 0usize..4).prop_map(|((heads, width, depth, grid, patch), c, num_classes)| {
+        VitConfig {
+            img_size: grid * patch + usize::from(c.1 && patch > 1),
+            patch_size: patch,
+            embed_dim: heads * width * 4,
+            depth,
+            num_heads: heads,
+            mlp_ratio: 2.0,
+            qkv_bias: c.0,
+            init_values: c.1.then_some(0.3),
+            reg_tokens: c.2,
+            no_embed_class: c.3,
+            pre_norm: c.4,
+            global_pool: if c.5 { Pool::Avg } else { Pool::Token },
+            act_layer: if c.0 {
+                Activation::Gelu
+            } else {
+                Activation::QuickGelu
+            },
+            num_classes,
+            ..VitConfig::default()
+        }
+    })
+}
+
+fn random_pixels(model: &dyn ImageEncoder, batch: usize, seed: u64) -> Tensor {
+    let size = model.image_size();
+    let mut state = seed | 1;
+    let values: Vec<f32> = (0..batch * 3 * size * size)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect();
+    Tensor::from_vec(values, (batch, 3, size, size), &Device::Cpu).unwrap()
+}
+
+/// Biases and norm parameters start at 0 and 1: move them, so that a lost constant shows.
+fn stir(config: &VitConfig, seed: u64) -> Vit {
+    let parameters = vitrepl_prelude::models::weights::Parameters::new(seed, &Device::Cpu);
+    let vit = Vit::new(config, parameters.builder()).unwrap();
+    for var in parameters.variables().values() {
+        let noise = var.rand_like(-0.3, 0.3).unwrap();
+        var.set(&(var.as_tensor() + noise).unwrap()).unwrap();
+    }
+    vit
+}
+
+fn largest(x: &Tensor) -> f32 {
+    x.abs()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .max(0)
+        .unwrap()
+        .to_scalar()
+        .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn components_sum_to_the_representation(
+        config in vit_config(),
+        seed in any::<u64>(),
+        batch in 1usize..4,
+        own in any::<bool>(),
+        granularity in prop_oneof![Just(Granularity::Layers), Just(Granularity::Heads), Just(Granularity::Tokens)],
+        first in 0usize..4,
+    ) {
+        let vit = stir(&config, seed);
+        let options = Options {
+            granularity,
+            sharing: if own { Sharing::Own } else { Sharing::Equal },
+            first_block: Some(Block::at(first % config.depth)),
+            ..Options::default()
+        };
+        let decomposer = Decomposer::new(&vit, options).unwrap();
+        let pixels = random_pixels(&vit, batch, seed);
+        let c = decomposer.run(&pixels).unwrap();
+        prop_assert_eq!(c.components(), decomposer.components());
+        prop_assert!(c.sum_error().unwrap() < 1e-5, "sum error {}", c.sum_error().unwrap());
+        let plain = vit.forward(&pixels, &vitrepl_prelude::trace::Tape::off()).unwrap();
+        prop_assert_eq!(largest(&(plain.representation.value() - c.representation()).unwrap()), 0.0);
+        if let Some(tokens) = c.tokens() {
+            for component in c.components() {
+                if let Component::Part { part: Part::Head(_), .. } = component {
+                    let head = c.of(*component).unwrap();
+                    let parts = tokens.of(*component).unwrap();
+                    prop_assert_eq!(parts.dim(1).unwrap(), config.grid() * config.grid() + config.prefix_tokens());
+                    let gap = largest(&(parts.sum(1).unwrap() - &head).unwrap());
+                    prop_assert!(gap <= 1e-5 * largest(c.representation()).max(largest(&head)), "{component}: {gap}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn components_sum_to_each_logit(config in vit_config(), seed in any::<u64>(), own in any::<bool>()) {
+        prop_assume!(config.num_classes > 0);
+        let vit = stir(&config, seed);
+        let pixels = random_pixels(&vit, 2, seed);
+        let sharing = if own { Sharing::Own } else { Sharing::Equal };
+        for k in 0..config.num_classes {
+            let options = Options { target: Target::Logit(k), sharing, ..Options::default() };
+            let c = Decomposer::new(&vit, options).unwrap().run(&pixels).unwrap();
+            let logits = vit.forward(&pixels, &Default::default()).unwrap().logits.unwrap();
+            let logit = logits.value().narrow(1, k, 1).unwrap();
+            let sum = c.values().sum(0).unwrap();
+            // A logit may be near zero where its parts are not: compare with the largest part.
+            let gap = largest(&(sum - &logit).unwrap());
+            prop_assert!(gap <= 1e-5 * largest(c.values()).max(1.0), "logit {k}: {gap}");
+        }
+        let beyond = Options { target: Target::Logit(config.num_classes), ..Options::default() };
+        prop_assert!(Decomposer::new(&vit, beyond).is_err());
+    }
+}
+
+#[test]
+fn clip_components_sum_and_own_has_a_bias() {
+    let config: ClipConfig = serde_json::from_value(serde_json::json!({
+        "embed_dim": 20, "quick_gelu": true,
+        "vision_cfg": {"layers": 3, "width": 32, "head_width": 8, "patch_size": 8, "image_size": 24},
+        "text_cfg": {"context_length": 8, "vocab_size": 30, "width": 16, "heads": 2, "layers": 1},
+    }))
+    .unwrap();
+    let clip = Clip::random(&config, 7).unwrap();
+    let pixels = random_pixels(&clip, 3, 5);
+    for sharing in [Sharing::Equal, Sharing::Own] {
+        let options = Options {
+            sharing,
+            granularity: Granularity::Tokens,
+            ..Options::default()
+        };
+        let c = Decomposer::new(&clip, options)
+            .unwrap()
+            .run(&pixels)
+            .unwrap();
+        assert!(c.sum_error().unwrap() < 1e-5);
+        assert_eq!(
+            c.components().contains(&Component::Bias),
+            sharing == Sharing::Own
+        );
+        assert_eq!(c.len(), 1 + 3 * 5 + usize::from(sharing == Sharing::Own));
+    }
+}
+
+#[test]
+fn a_component_has_the_name_of_its_place_from_the_input() {
+    let config = VitConfig {
+        img_size: 16,
+        embed_dim: 16,
+        depth: 2,
+        num_heads: 2,
+        patch_size: 8,
+        ..VitConfig::default()
+    };
+    let vit = Vit::random(&config, 1).unwrap();
+    let names: Vec<String> = Decomposer::new(&vit, Options::default())
+        .unwrap()
+        .components()
+        .iter()
+        .map(|c| c.to_string())
+        .collect();
+    let want = [
+        "init",
+        "block 0 head 0",
+        "block 0 head 1",
+        "block 0 mlp",
+        "block 1 head 0",
+        "block 1 head 1",
+        "block 1 mlp",
+    ];
+    assert_eq!(names, want);
+}
+
+#[test]
+fn a_wrong_block_or_image_is_refused_by_name() {
+    let config = VitConfig {
+        img_size: 16,
+        embed_dim: 16,
+        depth: 2,
+        num_heads: 2,
+        patch_size: 8,
+        ..VitConfig::default()
+    };
+    let vit = Vit::random(&config, 1).unwrap();
+    let options = Options {
+        first_block: Some(Block::at(2)),
+        ..Options::default()
+    };
+    let error = Decomposer::new(&vit, options).err().unwrap().to_string();
+    assert!(
+        error.contains("first_block = block 2") && error.contains("block 0 to block 1"),
+        "{error}"
+    );
+    let decomposer = Decomposer::new(&vit, Options::default()).unwrap();
+    let wrong = Tensor::zeros((1, 3, 17, 16), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let error = decomposer.run(&wrong).err().unwrap().to_string();
+    assert!(
+        error.contains("[1, 3, 17, 16]") && error.contains("[batch, 3, 16, 16]"),
+        "{error}"
+    );
+}
+
+/// Gradient of sum(weights * f(x)) with respect to x.
+fn gradient(x: &Var, weights: &Tensor, y: &Tensor) -> Tensor {
+    let loss = (y * weights).unwrap().sum_all().unwrap();
+    loss.backward().unwrap().get(x).unwrap().clone()
+}
+
+fn near(a: &Tensor, b: &Tensor, tolerance: f32) {
+    let gap = largest(&(a - b).unwrap());
+    assert!(gap <= tolerance * largest(b).max(1.0), "{gap}");
+}
+
+#[test]
+fn fused_kernels_match_candle_forward_and_backward() {
+    let cpu = Device::Cpu;
+    for (rows, width) in [(3, 1), (5, 17), (64, 96), (7, 1030)] {
+        let x = Var::from_tensor(&Tensor::randn(0f32, 2.0, (rows, width), &cpu).unwrap()).unwrap();
+        let g = Tensor::randn(0f32, 1.0, (rows, width), &cpu).unwrap();
+        for (mine, theirs) in [
+            (ops::gelu(&x).unwrap(), x.gelu_erf().unwrap()),
+            (
+                ops::quick_gelu(&x).unwrap(),
+                (x.as_tensor()
+                    * candle_nn::ops::sigmoid(&(x.as_tensor() * 1.702).unwrap()).unwrap())
+                .unwrap(),
+            ),
+            (
+                ops::softmax_last_dim(&x).unwrap(),
+                candle_nn::ops::softmax(&x, D::Minus1).unwrap(),
+            ),
+        ] {
+            near(&mine, &theirs, 1e-6);
+            near(&gradient(&x, &g, &mine), &gradient(&x, &g, &theirs), 2e-6);
+        }
+        if width == 1 {
+            continue; // a row of one has no variance
+        }
+        let gamma = Var::from_tensor(&Tensor::randn(1f32, 0.5, width, &cpu).unwrap()).unwrap();
+        let beta = Var::from_tensor(&Tensor::randn(0f32, 0.5, width, &cpu).unwrap()).unwrap();
+        let mine = ops::layer_norm(&x, &gamma, &beta, 1e-6).unwrap();
+        let theirs = candle_nn::ops::layer_norm_slow(&x, &gamma, &beta, 1e-6).unwrap();
+        near(&mine, &theirs, 2e-6);
+        for var in [&x, &gamma, &beta] {
+            near(&gradient(var, &g, &mine), &gradient(var, &g, &theirs), 2e-5);
+        }
+    }
+}
