@@ -8,11 +8,5 @@ pub mod models;
 pub mod ops;
 pub mod trace;
 
-#[cfg(test)]
-extern crate self as vitrepl_prelude;
-#[cfg(test)]
-#[path = "../tests/mod.rs"]
-mod tests;
-
 pub use candle_core;
 pub use error::{Error, Result};

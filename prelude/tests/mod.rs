@@ -1,4 +1,0 @@
-//! The library's tests that go through its public interface, one file a subject.
-
-mod golden_decomposition;
-mod properties;
