@@ -2,6 +2,9 @@
 //! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
 //! and switch off what carries a spurious correlation.
 
+pub mod align;
+// pub mod charts;
 pub mod error;
+pub mod score;
 
 pub use error::{Error, Result};
