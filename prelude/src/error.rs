@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// A model name that the zoo does not have.
-    #[error("unknown model \"{name}\"; known: {known}. A path to a .safetensors file is taken too.")]
+    #[error(
+        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file is taken too."
+    )]
     UnknownModel { name: String, known: String },
 
     /// A weights file that is missing, truncated or not what it should be.
@@ -75,11 +77,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An argument `name` had `value`; say what was `expected`.
-    pub fn argument(
-        name: &'static str,
-        value: impl ToString,
-        expected: impl Into<String>,
-    ) -> Self {
+    pub fn argument(name: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
         Self::Argument {
             name,
             value: value.to_string(),
@@ -109,7 +107,9 @@ impl Error {
         let remedy = match source.kind() {
             NotFound => " (check the path)",
             PermissionDenied => " (check the permissions of the folder)",
-            StorageFull | QuotaExceeded => " (free some space and run it again; nothing was left half written)",
+            StorageFull | QuotaExceeded => {
+                " (free some space and run it again; nothing was left half written)"
+            }
             _ => "",
         };
         Self::Io {

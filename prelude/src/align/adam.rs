@@ -52,8 +52,7 @@ impl Parameter {
                 scale: scale as f32,
                 root: root as f32,
             };
-            self.value
-                .inplace_op3(&self.first, &self.second, &update)?;
+            self.value.inplace_op3(&self.first, &self.second, &update)?;
         } else {
             let grad = (grad + (&self.value * rate.weight_decay)?)?;
             self.first = ((&self.first * f64::from(BETA1))? + (&grad * f64::from(1.0 - BETA1))?)?;

@@ -179,7 +179,11 @@ impl std::fmt::Display for FitReport {
             self.history.first().map_or(f32::NAN, |h| h.1),
             self.steps,
             self.train_images,
-            if self.stopped_early { ", stopped early" } else { "" },
+            if self.stopped_early {
+                ", stopped early"
+            } else {
+                ""
+            },
             self.time.as_secs_f64()
         )
     }

@@ -88,7 +88,10 @@ impl Sealed {
         let entry = |key: &str| {
             let value = header.metadata().as_ref().and_then(|m| m.get(key)).cloned();
             value.ok_or_else(|| {
-                Error::weights(path, format!("no \"{key}\" in its header: not a file of vitrepl's"))
+                Error::weights(
+                    path,
+                    format!("no \"{key}\" in its header: not a file of vitrepl's"),
+                )
             })
         };
         let (description, sum) = (entry(DESCRIPTION)?, entry(CHECKSUM)?);

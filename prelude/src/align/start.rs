@@ -14,7 +14,7 @@ const ITERATIONS: usize = 45;
 /// Newton-Schulz iterations, matrix products only.
 fn polar(m: &Tensor) -> Result<Tensor> {
     let norm = f64::from(m.sqr()?.sum_all()?.to_scalar::<f32>()?).sqrt();
-    let mut x = (m / norm.max(f64::MIN_POSITIVE))?;
+    let mut x = (m / norm.max(1e-30))?;
     let wide = m.dim(0)? <= m.dim(1)?;
     for _ in 0..ITERATIONS {
         let cubic = if wide {
@@ -52,7 +52,11 @@ pub(super) fn procrustes(z: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor
     // The length of the contributions is kept, so the mean target is brought to their scale.
     let shared = (zc.matmul(&map)? * &yc)?.sum_all()?.to_scalar::<f32>()?;
     let own = yc.sqr()?.sum_all()?.to_scalar::<f32>()?;
-    let scale = if own > 0.0 { (shared / own).max(0.0) } else { 1.0 };
+    let scale = if own > 0.0 {
+        (shared / own).max(0.0)
+    } else {
+        1.0
+    };
     let bias = ((y_mean * f64::from(scale))? - z_mean.matmul(&map)?)?;
     Ok((map, bias.flatten_all()?.to_dtype(DType::F32)?))
 }

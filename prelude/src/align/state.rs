@@ -75,7 +75,10 @@ impl State {
             .ok()
             .filter(|r: &Record| r.kind == KIND)
             .ok_or_else(|| {
-                Error::weights(path, "holds something else than a checkpoint of an aligner; name another file")
+                Error::weights(
+                    path,
+                    "holds something else than a checkpoint of an aligner; name another file",
+                )
             })?;
         if record.fingerprint != self.record.fingerprint {
             let reason = format!(

@@ -101,8 +101,8 @@ impl Trainer {
         let (z_unit, z_norm) = unit(&z)?;
         let (y_unit, _) = unit(targets)?;
         let cos = (&z_unit * &y_unit)?.sum_keepdim(D::Minus1)?;
-        let grad_z = (z_unit.broadcast_mul(&cos)? - y_unit)?
-            .broadcast_div(&(z_norm * images as f64)?)?;
+        let grad_z =
+            (z_unit.broadcast_mul(&cos)? - y_unit)?.broadcast_div(&(z_norm * images as f64)?)?;
         let grad_w = c.t()?.matmul(&grad_z)?.reshape((n, d, width))?;
 
         let eye = Tensor::eye(width, DType::F32, w.device())?;
@@ -144,11 +144,7 @@ pub(super) fn forward(side_by_side: &Tensor, weights: &Tensor, bias: &Tensor) ->
 
 /// Rows over their norms, and the norms (B x 1).
 pub(super) fn unit(rows: &Tensor) -> Result<(Tensor, Tensor)> {
-    let norm = rows
-        .sqr()?
-        .sum_keepdim(D::Minus1)?
-        .sqrt()?
-        .maximum(EPS)?;
+    let norm = rows.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(EPS)?;
     Ok((rows.broadcast_div(&norm)?, norm))
 }
 

@@ -158,7 +158,9 @@ fn squared_deviations(values: &[f32], width: usize) -> f64 {
     let rows = (values.len() / width) as f64;
     let mut mean = vec![0.0; width];
     for row in values.chunks_exact(width) {
-        mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(m, &v)| *m += f64::from(v));
     }
     mean.iter_mut().for_each(|m| *m /= rows);
     let sum = |row: &[f32]| -> f64 {
@@ -169,5 +171,9 @@ fn squared_deviations(values: &[f32], width: usize) -> f64 {
     };
     let deviation: f64 = values.par_chunks_exact(width).map(sum).sum();
     let square: f64 = mean.iter().map(|m| m * m).sum::<f64>() * rows;
-    if deviation <= CONSTANT * square { 0.0 } else { deviation }
+    if deviation <= CONSTANT * square {
+        0.0
+    } else {
+        deviation
+    }
 }

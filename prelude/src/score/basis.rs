@@ -64,7 +64,12 @@ impl Basis {
     /// The directions as columns, d x k, f32.
     pub fn tensor(&self, device: &Device) -> Result<Tensor> {
         let (k, d) = (self.len(), self.directions[0].len());
-        let flat: Vec<f32> = self.directions.iter().flatten().map(|&v| v as f32).collect();
+        let flat: Vec<f32> = self
+            .directions
+            .iter()
+            .flatten()
+            .map(|&v| v as f32)
+            .collect();
         Ok(Tensor::from_vec(flat, (k, d), device)?.t()?.contiguous()?)
     }
 }

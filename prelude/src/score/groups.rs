@@ -93,17 +93,15 @@ pub fn cross_groups(
     attribute_names: &[&str],
 ) -> Result<(Vec<usize>, Vec<String>)> {
     check::same("attributes", attributes.len(), labels.len(), "images")?;
-    let within = |name, values: &[usize], names: &[&str]| match values
-        .iter()
-        .find(|v| **v >= names.len())
-    {
-        Some(v) => Err(Error::argument(
-            name,
-            v,
-            format!("below {}, the number of names", names.len()),
-        )),
-        None => Ok(()),
-    };
+    let within =
+        |name, values: &[usize], names: &[&str]| match values.iter().find(|v| **v >= names.len()) {
+            Some(v) => Err(Error::argument(
+                name,
+                v,
+                format!("below {}, the number of names", names.len()),
+            )),
+            None => Ok(()),
+        };
     within("labels", labels, classes)?;
     within("attributes", attributes, attribute_names)?;
     let groups = labels

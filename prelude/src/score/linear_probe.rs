@@ -102,7 +102,10 @@ fn check_input(
     if labels.iter().all(|l| *l == labels[0]) {
         return Err(Error::data(
             "for the probe",
-            format!("every image has label {}; there is nothing to tell apart", labels[0]),
+            format!(
+                "every image has label {}; there is nothing to tell apart",
+                labels[0]
+            ),
         ));
     }
     if !(options.l2.is_finite() && options.l2 > 0.0) {

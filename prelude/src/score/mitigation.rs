@@ -188,11 +188,11 @@ fn candidates(wanted: &[usize], n: usize) -> Result<Vec<usize>> {
 
 /// The k with the best worst group, then the best average, then the smallest.
 fn choose(curve: &[(usize, f64, f64)]) -> usize {
-    let better = |best: (usize, f64, f64), next: &(usize, f64, f64)| {
-        match (next.1, next.2) > (best.1, best.2) {
-            true => *next,
-            false => best,
-        }
+    let better = |best: (usize, f64, f64), next: &(usize, f64, f64)| match (next.1, next.2)
+        > (best.1, best.2)
+    {
+        true => *next,
+        false => best,
     };
     curve.iter().fold((0, -1.0, -1.0), better).0
 }
@@ -222,7 +222,12 @@ impl<'a> Evaluated<'a> {
     }
 
     fn count(&self, predicted: &[usize]) -> Result<GroupAccuracy> {
-        GroupAccuracy::count(predicted, self.images.labels, self.images.groups, self.names)
+        GroupAccuracy::count(
+            predicted,
+            self.images.labels,
+            self.images.groups,
+            self.names,
+        )
     }
 
     fn without(&self, set: &[usize]) -> Result<GroupAccuracy> {

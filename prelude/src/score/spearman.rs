@@ -18,7 +18,11 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Result<f64> {
         ));
     }
     if a.iter().chain(b).any(|v| v.is_nan()) {
-        return Err(Error::argument("values", "NaN", "numbers that have an order"));
+        return Err(Error::argument(
+            "values",
+            "NaN",
+            "numbers that have an order",
+        ));
     }
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() - 1) as f64 / 2.0;
@@ -54,7 +58,9 @@ mod tests {
     fn as_scipy_computes_it() -> Result<()> {
         let r = |a: &[f64], b: &[f64]| spearman(a, b);
         // scipy.stats.spearmanr([1, 2, 3, 4, 5], [5, 6, 7, 8, 7]) -> 0.8207826816681233
-        assert!((r(&[1., 2., 3., 4., 5.], &[5., 6., 7., 8., 7.])? - 0.8207826816681233).abs() < 1e-12);
+        assert!(
+            (r(&[1., 2., 3., 4., 5.], &[5., 6., 7., 8., 7.])? - 0.8207826816681233).abs() < 1e-12
+        );
         assert_eq!(r(&[1., 2., 3.], &[-1., -8., -9.])?, -1.0);
         assert_eq!(r(&[1., 2., 3.], &[4., 4., 4.])?, 0.0);
         assert!(r(&[1., 2.], &[1.]).is_err());

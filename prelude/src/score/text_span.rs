@@ -124,9 +124,13 @@ impl Search {
     /// The text along which the data varies most, the first of equals, and the standard deviation.
     fn best(&self) -> Option<(usize, f64)> {
         let fresh = |j: &usize| self.left[*j] > SPENT * SPENT * self.whole[*j];
-        let pick = (0..self.along.len())
-            .filter(fresh)
-            .reduce(|best, j| if self.along[j] > self.along[best] { j } else { best })?;
+        let pick = (0..self.along.len()).filter(fresh).reduce(|best, j| {
+            if self.along[j] > self.along[best] {
+                j
+            } else {
+                best
+            }
+        })?;
         Some((pick, self.along[pick].max(0.0).sqrt()))
     }
 
@@ -138,7 +142,11 @@ impl Search {
             .iter()
             .map(|x| x / length)
             .collect();
-        let pulled: Vec<f64> = self.covariance.chunks_exact(d).map(|row| dot(row, &unit)).collect();
+        let pulled: Vec<f64> = self
+            .covariance
+            .chunks_exact(d)
+            .map(|row| dot(row, &unit))
+            .collect();
         let own = dot(&unit, &pulled);
         self.seen += own;
         for (j, text) in self.texts.chunks_exact_mut(d).enumerate() {
