@@ -2,11 +2,11 @@
 //! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
 //! and switch off what carries a spurious correlation.
 
-pub mod data;
 pub mod decompose;
 pub mod error;
 pub mod models;
 pub mod ops;
+pub mod score;
 pub mod trace;
 
 pub use candle_core;

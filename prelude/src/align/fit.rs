@@ -1,0 +1,326 @@
+//! The loop of a fit: split, shuffled batches, held-out cosine, early stop, checkpoints.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::options::{FitOptions, FitReport, Progress, Start};
+use super::state::{self, Record, State};
+use super::trainer::{self, Trainer};
+use super::{Aligner, check, start};
+use crate::{Error, Result};
+
+/// A smaller gain of the held-out cosine does not count.
+const GAIN: f32 = 1e-4;
+/// Images of one held-out product.
+const CHUNK: usize = 512;
+/// A checkpoint is as large as four aligners: not after every evaluation of a small one.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) fn fit(
+    contributions: &Tensor,
+    targets: &Tensor,
+    options: &FitOptions,
+) -> Result<(Aligner, FitReport)> {
+    let began = Instant::now();
+    options.check()?;
+    let mut run = Run::new(contributions, targets, options)?;
+    let resumed_at = run.resume()?;
+    run.train()?;
+    let (weights, bias) = run.state.best.clone();
+    let record = run.state.record;
+    let report = FitReport {
+        held_out_cosine: record.best_cosine,
+        baseline_cosine: run.data.baseline()?,
+        train_cosine: record.train_cosine,
+        orthogonality: record.orthogonality,
+        train_images: run.data.train.len(),
+        held_out_images: run.data.held_out.len(),
+        steps: record.step,
+        stopped_early: record.stopped_early,
+        resumed_at,
+        history: record.history,
+        time: began.elapsed(),
+    };
+    Ok((Aligner::from_maps(weights, bias)?, report))
+}
+
+/// Images and their split.
+struct Data<'a> {
+    contributions: &'a Tensor,
+    targets: &'a Tensor,
+    train: Vec<u32>,
+    held_out: Vec<u32>,
+}
+
+impl<'a> Data<'a> {
+    fn new(contributions: &'a Tensor, targets: &'a Tensor, options: &FitOptions) -> Result<Self> {
+        let (_, images, _) = check::stack("contributions", contributions)?;
+        let (rows, _) = check::matrix("targets", targets)?;
+        check::same("targets", rows, images, "images")?;
+        check::finite("contributions", contributions)?;
+        check::finite("targets", targets)?;
+        if images < 2 {
+            return Err(Error::data(
+                "for the aligner",
+                "one image cannot be split; give at least two, better thousands",
+            ));
+        }
+        let mut train: Vec<u32> = (0..images as u32).collect();
+        train.shuffle(&mut rng(options.seed, 0));
+        let held = (images as f64 * options.held_out).round() as usize;
+        let held_out = train.split_off(images - held.clamp(1, images - 1));
+        Ok(Self {
+            contributions,
+            targets,
+            train,
+            held_out,
+        })
+    }
+
+    fn rows(&self, rows: &[u32]) -> Result<(Tensor, Tensor)> {
+        let rows = Tensor::new(rows, self.contributions.device())?;
+        let c = self.contributions.index_select(&rows, 1)?;
+        Ok((c, self.targets.index_select(&rows, 0)?))
+    }
+
+    /// Mean cosine over the held-out images.
+    fn held_out_cosine(&self, trainer: &Trainer) -> Result<f32> {
+        let mut total = 0.0;
+        for rows in self.held_out.chunks(CHUNK) {
+            let (c, y) = self.rows(rows)?;
+            let c = trainer::side_by_side(&c)?;
+            let z = trainer::forward(&c, trainer.weights(), trainer.bias())?;
+            total += trainer::mean_cosine(&z, &y)? * rows.len() as f32;
+        }
+        Ok(total / self.held_out.len() as f32)
+    }
+
+    /// Mean held-out cosine of the mean training target.
+    fn baseline(&self) -> Result<f32> {
+        let index = |rows: &[u32]| -> Result<Tensor> {
+            let rows = Tensor::new(rows, self.targets.device())?;
+            Ok(trainer::unit(&self.targets.index_select(&rows, 0)?)?.0)
+        };
+        let held_out = index(&self.held_out)?;
+        let mean = index(&self.train)?
+            .mean_keepdim(0)?
+            .broadcast_as(held_out.shape())?
+            .contiguous()?;
+        trainer::mean_cosine(&mean, &held_out)
+    }
+
+    /// Hash of all values, so that a checkpoint is not continued on other images.
+    fn hash(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        let components = (0..self.contributions.dim(0)?).map(|i| self.contributions.get(i));
+        for t in components.chain([Ok(self.targets.clone())]) {
+            let values = t?.flatten_all()?.to_vec1::<f32>()?;
+            hasher.update(bytemuck::cast_slice(&values));
+        }
+        Ok(hasher.finalize().to_hex()[..16].to_owned())
+    }
+}
+
+/// A generator for one purpose: stream 0 splits, 1 starts, 2 + e shuffles epoch e. So a resumed run shuffles
+/// as the uninterrupted one does.
+fn rng(seed: u64, stream: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
+}
+
+struct Run<'a> {
+    data: Data<'a>,
+    options: &'a FitOptions<'a>,
+    state: State,
+    per_epoch: usize,
+    /// The order of an epoch's images, kept from step to step.
+    order: (usize, Vec<u32>),
+    written: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        contributions: &'a Tensor,
+        targets: &'a Tensor,
+        options: &'a FitOptions<'a>,
+    ) -> Result<Self> {
+        let data = Data::new(contributions, targets, options)?;
+        let (weights, bias) = starting_point(&data, options)?;
+        let trainer = Trainer::new(
+            &weights,
+            &bias,
+            options.learning_rate,
+            options.weight_decay,
+            options.orthogonality,
+        )?;
+        let fingerprint = match options.checkpoint {
+            Some(_) => format!("{} data={}", options.fingerprint(), data.hash()?),
+            None => String::new(),
+        };
+        let cosine = data.held_out_cosine(&trainer)?;
+        let state = State {
+            best: (weights, bias),
+            trainer,
+            record: Record {
+                kind: state::KIND.to_owned(),
+                fingerprint,
+                step: 0,
+                best_cosine: cosine,
+                stale: 0,
+                stopped_early: false,
+                history: vec![(0, cosine)],
+                period: (0.0, 0),
+                train_cosine: 0.0,
+                orthogonality: 0.0,
+            },
+        };
+        Ok(Self {
+            per_epoch: data.train.len().div_ceil(options.batch),
+            order: (usize::MAX, Vec::new()),
+            written: Instant::now(),
+            data,
+            options,
+            state,
+        })
+    }
+
+    fn resume(&mut self) -> Result<Option<usize>> {
+        match &self.options.checkpoint {
+            Some(path) if path.exists() => {
+                self.state.resume(path, self.device())?;
+                Ok(Some(self.state.record.step))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn device(&self) -> &'a Device {
+        self.data.contributions.device()
+    }
+
+    fn train(&mut self) -> Result<()> {
+        let steps = self.per_epoch * self.options.epochs;
+        let every = self.per_epoch.div_ceil(self.options.evaluations);
+        let begun_at = self.state.record.step;
+        while self.state.record.step < steps && !self.state.record.stopped_early {
+            if self.options.stop.is_some_and(|stop| stop()) {
+                return Err(self.interrupted(steps));
+            }
+            let loss = self.step()?;
+            let step = self.state.record.step;
+            if step.is_multiple_of(every) || step == steps {
+                self.evaluate()?;
+            }
+            if let Some(tell) = self.options.progress {
+                tell(&Progress {
+                    step,
+                    steps,
+                    cosine: loss.cosine,
+                    orthogonality: loss.orthogonality,
+                    held_out: self.state.record.history.last().map_or(f32::NAN, |h| h.1),
+                });
+            }
+        }
+        if self.state.record.step > begun_at {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<trainer::Loss> {
+        let step = self.state.record.step;
+        let (epoch, position) = (step / self.per_epoch, step % self.per_epoch);
+        if self.order.0 != epoch {
+            let mut order = self.data.train.clone();
+            order.shuffle(&mut rng(self.options.seed, 2 + epoch as u64));
+            self.order = (epoch, order);
+        }
+        let first = position * self.options.batch;
+        let last = self.order.1.len().min(first + self.options.batch);
+        let (c, y) = self.data.rows(&self.order.1[first..last])?;
+        let loss = self.state.trainer.step(&c, &y)?;
+        if !(loss.cosine.is_finite() && loss.orthogonality.is_finite()) {
+            return Err(Error::argument(
+                "learning_rate",
+                self.options.learning_rate,
+                format!("smaller: the loss is no longer finite at step {}", step + 1),
+            ));
+        }
+        let record = &mut self.state.record;
+        record.step += 1;
+        record.period.0 += loss.cosine;
+        record.period.1 += 1;
+        record.orthogonality = loss.orthogonality;
+        Ok(loss)
+    }
+
+    fn evaluate(&mut self) -> Result<()> {
+        let cosine = self.data.held_out_cosine(&self.state.trainer)?;
+        let record = &mut self.state.record;
+        record.history.push((record.step, cosine));
+        record.train_cosine = record.period.0 / record.period.1.max(1) as f32;
+        record.period = (0.0, 0);
+        let gained = cosine > record.best_cosine + GAIN;
+        if cosine > record.best_cosine {
+            record.best_cosine = cosine;
+            let trainer = &self.state.trainer;
+            // A copy: the trainer goes on in place.
+            self.state.best = (trainer.weights().copy()?, trainer.bias().copy()?);
+        }
+        record.stale = if gained { 0 } else { record.stale + 1 };
+        record.stopped_early = record.stale >= self.options.patience;
+        if self.written.elapsed() > CHECKPOINT_EVERY {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        if let Some(path) = &self.options.checkpoint {
+            self.state.write(path)?;
+            self.written = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// The error of a stop, after what is done has been kept.
+    fn interrupted(&mut self, steps: usize) -> Error {
+        if let Err(e) = self.checkpoint() {
+            return e;
+        }
+        let step = self.state.record.step;
+        let kept = match &self.options.checkpoint {
+            Some(path) => format!("{step} of {steps} steps are in {}", path.display()),
+            None => "nothing is kept, because no checkpoint file was named".to_owned(),
+        };
+        Error::Interrupted {
+            what: "fitting the aligner".to_owned(),
+            kept,
+        }
+    }
+}
+
+/// The first weights (n x d x D), one map for all components, and bias.
+fn starting_point(data: &Data, options: &FitOptions) -> Result<(Tensor, Tensor)> {
+    let (n, _, d) = data.contributions.dims3()?;
+    let width = data.targets.dim(1)?;
+    let device = data.contributions.device();
+    let (map, bias) = match options.start {
+        Start::Procrustes => {
+            let rows = Tensor::new(data.train.as_slice(), device)?;
+            let z = data.contributions.sum(0)?.index_select(&rows, 0)?;
+            start::procrustes(&z, &data.targets.index_select(&rows, 0)?)?
+        }
+        Start::Random => {
+            let bias = Tensor::zeros(width, candle_core::DType::F32, device)?;
+            (start::random(d, width, rng(options.seed, 1), device)?, bias)
+        }
+    };
+    let weights = map.unsqueeze(0)?.broadcast_as((n, d, width))?;
+    Ok((weights.contiguous()?, bias))
+}

@@ -1,0 +1,155 @@
+//! Switching components off by their mean: z' = z - sum over S of (c_i - mean_i), the means taken on a reference
+//! set (section 5.3 of the paper).
+//!
+//! A linear head makes this cheap: its logits are a sum over components too, so each component's share is computed
+//! once, and any set of components costs additions of B x C numbers.
+
+use candle_core::Tensor;
+
+use super::LinearHead;
+use crate::align::check;
+use crate::{Error, Result};
+
+/// The mean over images of each component (n x d) of the reference set `contributions` (n x B x d).
+pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
+    check::stack("contributions", contributions)?;
+    check::finite("contributions", contributions)?;
+    Ok(contributions.mean(1)?)
+}
+
+/// Representations (B x d) of `contributions` (n x B x d) with the components in `set` replaced by their `means`
+/// (n x d). A component named twice is switched off once.
+///
+/// # Errors
+/// Shapes that do not fit, a component that is not there.
+pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<Tensor> {
+    let (n, _, _) = check::stack("contributions", contributions)?;
+    check_means(contributions, means)?;
+    let mut z = contributions.sum(0)?;
+    for i in distinct(set, n)? {
+        z = (z - contributions.get(i)?.broadcast_sub(&means.get(i)?)?)?;
+    }
+    Ok(z)
+}
+
+fn check_means(contributions: &Tensor, means: &Tensor) -> Result<()> {
+    let (n, _, d) = check::stack("contributions", contributions)?;
+    let (rows, width) = check::matrix("means", means)?;
+    check::same("means", rows, n, "components")?;
+    check::same("means", width, d, "channels")
+}
+
+/// The components of `set`, each once.
+fn distinct(set: &[usize], n: usize) -> Result<Vec<usize>> {
+    if let Some(i) = set.iter().find(|i| **i >= n) {
+        return Err(Error::argument(
+            "component",
+            i,
+            format!("below {n}, the number of components"),
+        ));
+    }
+    let mut set = set.to_vec();
+    set.sort_unstable();
+    set.dedup();
+    Ok(set)
+}
+
+/// A head's logits on one set of images, ready to be taken apart.
+#[derive(Debug, Clone)]
+pub struct Ablation {
+    images: usize,
+    classes: usize,
+    /// B x C of the whole representation.
+    logits: Vec<f64>,
+    /// For each component, B x C: what switching it off takes away.
+    shares: Vec<Vec<f64>>,
+}
+
+impl Ablation {
+    /// `contributions` n x B x d of the images to classify, `means` n x d (of [`component_means`], commonly of a
+    /// training set) and the head.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, NaN or infinity.
+    pub fn new(contributions: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
+        let (n, images, d) = check::stack("contributions", contributions)?;
+        check_means(contributions, means)?;
+        check::finite("contributions", contributions)?;
+        let rows = contributions
+            .broadcast_sub(&means.unsqueeze(1)?)?
+            .reshape((n * images, d))?;
+        let classes = head.classes();
+        let parts = rows.matmul(&head.weight().t()?)?.flatten_all()?;
+        let shares: Vec<Vec<f64>> = parts
+            .to_vec1::<f32>()?
+            .chunks_exact(images * classes)
+            .map(|s| s.iter().map(|&v| f64::from(v)).collect())
+            .collect();
+        let logits = head.logits(&contributions.sum(0)?)?.flatten_all()?;
+        let logits = logits.to_vec1::<f32>()?;
+        Ok(Self {
+            images,
+            classes,
+            logits: logits.into_iter().map(f64::from).collect(),
+            shares,
+        })
+    }
+
+    /// Number of components.
+    pub fn components(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Predicted classes with the components of `set` switched off.
+    pub fn predict(&self, set: &[usize]) -> Result<Vec<usize>> {
+        let mut logits = self.logits.clone();
+        for i in distinct(set, self.components())? {
+            self.switch_off(i, &mut logits);
+        }
+        Ok(self.best(&logits))
+    }
+
+    /// Predicted classes with none, the first, the first two, ... of `order` switched off: `order.len() + 1`
+    /// answers at the cost of one pass.
+    ///
+    /// # Errors
+    /// A component that is not there or is named twice.
+    pub fn predict_prefixes(&self, order: &[usize]) -> Result<Vec<Vec<usize>>> {
+        if distinct(order, self.components())?.len() < order.len() {
+            return Err(Error::argument(
+                "order",
+                format!("{order:?}"),
+                "each component at most once",
+            ));
+        }
+        let mut logits = self.logits.clone();
+        let mut answers = vec![self.best(&logits)];
+        for &i in order {
+            self.switch_off(i, &mut logits);
+            answers.push(self.best(&logits));
+        }
+        Ok(answers)
+    }
+
+    fn switch_off(&self, component: usize, logits: &mut [f64]) {
+        logits
+            .iter_mut()
+            .zip(&self.shares[component])
+            .for_each(|(l, s)| *l -= s);
+    }
+
+    fn best(&self, logits: &[f64]) -> Vec<usize> {
+        logits
+            .chunks_exact(self.classes)
+            .map(|row| {
+                let better = |best: usize, c: usize| if row[c] > row[best] { c } else { best };
+                (0..row.len()).fold(0, better)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,241 @@
+//! Mitigating a spurious correlation without training: switch off the components that carry the spurious feature
+//! and not the core one (section 5.3 of the paper).
+//!
+//! The number of components is chosen on a validation split, and beside the chosen ones stands the same number of
+//! random ones: a gain that random components bring as well is not due to the choice.
+
+use candle_core::Tensor;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Ablation, GroupAccuracy, LinearHead, Ranked, rank};
+use crate::align::check;
+use crate::{Error, Result};
+
+/// Images with labels and groups.
+#[derive(Debug, Clone, Copy)]
+pub struct Labelled<'a> {
+    /// n x B x d
+    pub contributions: &'a Tensor,
+    /// The class of each image.
+    pub labels: &'a [usize],
+    /// The group of each image, a place among the names.
+    pub groups: &'a [usize],
+}
+
+/// Settings of [`mitigate`].
+#[derive(Debug, Clone)]
+pub struct MitigateOptions {
+    /// Numbers of components to try; when empty, every one from 0 to half of them.
+    pub ks: Vec<usize>,
+    /// Random choices of the same number of components.
+    pub draws: usize,
+    /// Seed of the random choices.
+    pub seed: u64,
+}
+
+impl Default for MitigateOptions {
+    fn default() -> Self {
+        Self {
+            ks: Vec::new(),
+            draws: 20,
+            seed: 0,
+        }
+    }
+}
+
+/// Test accuracy with as many random components switched off, one entry a draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RandomDraws {
+    pub draws: Vec<GroupAccuracy>,
+}
+
+impl RandomDraws {
+    /// Mean over the draws of the worst group's accuracy.
+    pub fn mean_worst(&self) -> f64 {
+        self.mean(GroupAccuracy::worst)
+    }
+
+    /// Mean over the draws of the average accuracy.
+    pub fn mean_average(&self) -> f64 {
+        self.mean(GroupAccuracy::average)
+    }
+
+    /// The draw with the best worst group.
+    pub fn best(&self) -> Option<&GroupAccuracy> {
+        self.draws
+            .iter()
+            .max_by(|a, b| a.worst().total_cmp(&b.worst()))
+    }
+
+    /// Mean over the draws of each group's accuracy; none for a group without images.
+    pub fn mean_groups(&self) -> Vec<Option<f64>> {
+        let groups = self.draws.first().map_or(0, |d| d.groups.len());
+        (0..groups)
+            .map(|g| {
+                let each = self.draws.iter().map(|d| d.groups[g].accuracy());
+                let sum = each.sum::<Option<f64>>()?;
+                Some(sum / self.draws.len() as f64)
+            })
+            .collect()
+    }
+
+    fn mean(&self, of: impl Fn(&GroupAccuracy) -> f64) -> f64 {
+        self.draws.iter().map(of).sum::<f64>() / self.draws.len() as f64
+    }
+}
+
+/// What switching components off came to.
+#[derive(Debug, Clone)]
+pub struct Mitigation {
+    /// All components by spurious score less core score, highest first.
+    pub order: Vec<Ranked>,
+    /// How many of them were switched off.
+    pub k: usize,
+    /// (k, worst group's accuracy, average) on the validation split, for each k tried.
+    pub validation: Vec<(usize, f64, f64)>,
+    /// On the test split, nothing switched off.
+    pub before: GroupAccuracy,
+    /// On the test split, the first k switched off.
+    pub after: GroupAccuracy,
+    /// On the test split, k random components switched off.
+    pub random: RandomDraws,
+}
+
+impl Mitigation {
+    /// The components switched off.
+    pub fn ablated(&self) -> &[Ranked] {
+        &self.order[..self.k]
+    }
+}
+
+/// Components by how much more of the spurious feature than of the core one they carry.
+pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Vec<Ranked>> {
+    check::same("core", core.len(), spurious.len(), "components")?;
+    let scores: Vec<f64> = spurious.iter().zip(core).map(|(s, c)| s - c).collect();
+    rank(names, &scores)
+}
+
+/// Switches off the first k components of `order` (of [`difference`]) in a linear head's input, k chosen by the
+/// worst group of `validation` (then by the average, then the smaller), and reports groups on `test` before and
+/// after. `means` (n x d) are those of [`component_means`](super::component_means) on a reference set.
+///
+/// # Errors
+/// Shapes and lengths that do not fit, a k above the number of components, no draws, NaN or infinity.
+pub fn mitigate(
+    order: &[Ranked],
+    group_names: &[String],
+    means: &Tensor,
+    head: &LinearHead,
+    validation: Labelled,
+    test: Labelled,
+    options: &MitigateOptions,
+) -> Result<Mitigation> {
+    let n = order.len();
+    let ks = candidates(&options.ks, n)?;
+    if options.draws == 0 {
+        return Err(Error::argument("draws", 0, "at least 1"));
+    }
+    let sequence: Vec<usize> = order.iter().map(|r| r.index).collect();
+
+    let split = Evaluated::new(validation, means, head, group_names, n)?;
+    let prefixes = split.prefixes(&sequence)?;
+    let curve: Vec<(usize, f64, f64)> = ks
+        .iter()
+        .map(|&k| (k, prefixes[k].worst(), prefixes[k].average()))
+        .collect();
+    let k = choose(&curve);
+
+    let split = Evaluated::new(test, means, head, group_names, n)?;
+    let before = split.without(&[])?;
+    let after = split.without(&sequence[..k])?;
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let mut shuffled = sequence;
+    let draws = (0..options.draws)
+        .map(|_| {
+            shuffled.shuffle(&mut rng);
+            split.without(&shuffled[..k])
+        })
+        .collect::<Result<_>>()?;
+    Ok(Mitigation {
+        order: order.to_vec(),
+        k,
+        validation: curve,
+        before,
+        after,
+        random: RandomDraws { draws },
+    })
+}
+
+/// The numbers of components to try, each once, in order.
+fn candidates(wanted: &[usize], n: usize) -> Result<Vec<usize>> {
+    if wanted.is_empty() {
+        return Ok((0..=n / 2).collect());
+    }
+    if let Some(k) = wanted.iter().find(|k| **k > n) {
+        return Err(Error::argument(
+            "k",
+            k,
+            format!("at most {n}, the number of components"),
+        ));
+    }
+    let mut ks = wanted.to_vec();
+    ks.sort_unstable();
+    ks.dedup();
+    Ok(ks)
+}
+
+/// The k with the best worst group, then the best average, then the smallest.
+fn choose(curve: &[(usize, f64, f64)]) -> usize {
+    let better = |best: (usize, f64, f64), next: &(usize, f64, f64)| match (next.1, next.2)
+        > (best.1, best.2)
+    {
+        true => *next,
+        false => best,
+    };
+    curve.iter().fold((0, -1.0, -1.0), better).0
+}
+
+/// A split with its logits taken apart.
+struct Evaluated<'a> {
+    ablation: Ablation,
+    images: Labelled<'a>,
+    names: &'a [String],
+}
+
+impl<'a> Evaluated<'a> {
+    fn new(
+        images: Labelled<'a>,
+        means: &Tensor,
+        head: &LinearHead,
+        names: &'a [String],
+        components: usize,
+    ) -> Result<Self> {
+        let ablation = Ablation::new(images.contributions, means, head)?;
+        check::same("order", components, ablation.components(), "components")?;
+        Ok(Self {
+            ablation,
+            images,
+            names,
+        })
+    }
+
+    fn count(&self, predicted: &[usize]) -> Result<GroupAccuracy> {
+        GroupAccuracy::count(
+            predicted,
+            self.images.labels,
+            self.images.groups,
+            self.names,
+        )
+    }
+
+    fn without(&self, set: &[usize]) -> Result<GroupAccuracy> {
+        self.count(&self.ablation.predict(set)?)
+    }
+
+    fn prefixes(&self, order: &[usize]) -> Result<Vec<GroupAccuracy>> {
+        let answers = self.ablation.predict_prefixes(order)?;
+        answers.iter().map(|p| self.count(p)).collect()
+    }
+}

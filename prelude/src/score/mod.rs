@@ -1,0 +1,46 @@
+//! CompAttribute and what is built on it: which component carries a feature, what a text says of a component,
+//! which group of images a classifier fails, and what happens when components are switched off (sections 3.3
+//! and 5 of "Decomposing and Interpreting Image Representations via Text in ViTs Beyond CLIP", NeurIPS 2024).
+//!
+//! ```
+//! use candle_core::{Device, Tensor};
+//! use vitrepl_prelude::score;
+//!
+//! // Three components of four images in the plane; only the first moves along the feature.
+//! let c = Tensor::new(&[
+//!     [[1f32, 0.], [2., 0.], [3., 0.], [4., 0.]],
+//!     [[0., 1.], [0., 3.], [0., 1.], [0., 2.]],
+//!     [[5., 5.], [5., 5.], [5., 5.], [5., 5.]],
+//! ], &Device::Cpu)?;
+//! let location = Tensor::new(&[[1f32, 0.]], &Device::Cpu)?;
+//! // The mean over images against the unbiased deviation: 3/4, not 1, for four images.
+//! assert_eq!(score::variance_attributed(&c, &location)?, [0.75, 0.0, 0.0]);
+//! let names = ["head 0", "head 1", "mlp"].map(String::from);
+//! let top = score::top(&names, &score::variance_attributed(&c, &location)?, 1)?;
+//! assert_eq!(top[0].name, "head 0");
+//! # Ok::<(), vitrepl_prelude::Error>(())
+//! ```
+
+mod ablation;
+mod attribution;
+mod basis;
+mod groups;
+mod linear_head;
+mod linear_probe;
+mod mitigation;
+mod ranking;
+mod spearman;
+mod text_span;
+mod zero_shot;
+
+pub use ablation::{Ablation, ablate, component_means};
+pub use attribution::{covariance_attributed, variance_attributed, variance_explained};
+pub use basis::Basis;
+pub use groups::{GroupAccuracy, GroupCount, cross_groups};
+pub use linear_head::LinearHead;
+pub use linear_probe::{ProbeOptions, ProbeReport, fit_probe};
+pub use mitigation::{Labelled, MitigateOptions, Mitigation, RandomDraws, difference, mitigate};
+pub use ranking::{Ranked, rank, top};
+pub use spearman::spearman;
+pub use text_span::{TextSpan, text_span};
+pub use zero_shot::{class_embeddings, zero_shot};

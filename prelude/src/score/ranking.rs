@@ -1,0 +1,59 @@
+//! Components in the order of their scores.
+
+use crate::align::check;
+use crate::{Error, Result};
+
+/// A component and its score.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Its place in the stack of contributions.
+    pub index: usize,
+    /// Its name, such as `block 11 head 3`.
+    pub name: String,
+    /// Its score.
+    pub score: f64,
+}
+
+/// All components, highest score first; equal scores keep the order of the stack.
+///
+/// # Errors
+/// As many names as scores are wanted, and no score may be NaN.
+pub fn rank(names: &[String], scores: &[f64]) -> Result<Vec<Ranked>> {
+    check::same("names", names.len(), scores.len(), "components")?;
+    if let Some(i) = scores.iter().position(|s| s.is_nan()) {
+        return Err(Error::argument(
+            "scores",
+            format!("NaN for {}", names[i]),
+            "numbers; look at the contributions they came from",
+        ));
+    }
+    let mut ranked: Vec<Ranked> = names
+        .iter()
+        .zip(scores)
+        .enumerate()
+        .map(|(index, (name, &score))| Ranked {
+            index,
+            name: name.clone(),
+            score,
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    Ok(ranked)
+}
+
+/// The `k` components with the highest scores.
+///
+/// # Errors
+/// As [`rank`]; a `k` of 0 or above the number of components.
+pub fn top(names: &[String], scores: &[f64], k: usize) -> Result<Vec<Ranked>> {
+    if k == 0 || k > scores.len() {
+        return Err(Error::argument(
+            "k",
+            k,
+            format!("from 1 to {}, the number of components", scores.len()),
+        ));
+    }
+    let mut ranked = rank(names, scores)?;
+    ranked.truncate(k);
+    Ok(ranked)
+}

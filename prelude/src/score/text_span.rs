@@ -1,0 +1,173 @@
+//! Text labels of a component: the greedy TextSpan of "Interpreting CLIP's Image Representation via Text-Based
+//! Decomposition" (Gandelsman, Efros, Steinhardt, ICLR 2024), algorithm 1.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::align::check;
+use crate::{Error, Result};
+
+/// A text less than this share of which is left outside the directions taken already names nothing new.
+const SPENT: f64 = 1e-6;
+
+/// The texts that span most of what a component does, in the order they were picked.
+#[derive(Debug, Clone)]
+pub struct TextSpan {
+    /// Rows of the texts picked.
+    pub picks: Vec<usize>,
+    /// The (unbiased) standard deviation over images of the projection on each, when it was picked.
+    pub std: Vec<f64>,
+    /// Share of the data's variance that lies in the span of the picks so far.
+    pub explained: Vec<f64>,
+    /// Mean of the data plus its projection on the span of the picks, B x d, f32 on the CPU.
+    pub reconstruction: Tensor,
+}
+
+/// Picks up to `directions` of `texts` (m x d) for `data` (B x d), one component's contributions: each time the
+/// text on which the centred data varies most, then takes its direction out of data and texts alike. Texts are
+/// taken as long as they are: the published code gives them unit length. Fewer are returned once no text has
+/// anything left to say.
+///
+/// Nothing is projected again after a pick: with the data's covariance S, the variance along a text x is x S x,
+/// and taking out a direction u changes it by a rank-one term, so that a pick costs O(m d) instead of O(B m d).
+///
+/// # Errors
+/// Shapes that do not fit, fewer than two images, NaN or infinity, `directions` of 0 or above m.
+pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<TextSpan> {
+    let (images, d) = check::matrix("data", data)?;
+    let (m, width) = check::matrix("texts", texts)?;
+    check::same("texts", width, d, "channels")?;
+    check::finite("data", data)?;
+    check::finite("texts", texts)?;
+    if directions == 0 || directions > m {
+        return Err(Error::argument(
+            "directions",
+            directions,
+            format!("from 1 to {m}, the number of texts"),
+        ));
+    }
+    if images < 2 {
+        return Err(Error::data(
+            "for text labels",
+            "one image has no variance; give two or more",
+        ));
+    }
+    let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+    let mean = data.mean_keepdim(0)?;
+    let centred = data.broadcast_sub(&mean)?;
+    let covariance = (centred.t()?.matmul(&centred)? / (images - 1) as f64)?;
+    let mut search = Search::new(&covariance, texts)?;
+    let (mut picks, mut std, mut explained) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken: Vec<f64> = Vec::new();
+    for _ in 0..directions {
+        let Some((pick, deviation)) = search.best() else {
+            break;
+        };
+        let unit = search.take(pick);
+        picks.push(pick);
+        std.push(deviation);
+        explained.push(search.explained());
+        taken.extend(unit);
+    }
+    let reconstruction = if picks.is_empty() {
+        mean.broadcast_as((images, d))?.contiguous()?
+    } else {
+        let units = Tensor::from_vec(taken, (picks.len(), d), &Device::Cpu)?;
+        centred
+            .matmul(&units.t()?)?
+            .matmul(&units)?
+            .broadcast_add(&mean)?
+    };
+    Ok(TextSpan {
+        picks,
+        std,
+        explained,
+        reconstruction: reconstruction.to_dtype(DType::F32)?,
+    })
+}
+
+struct Search {
+    d: usize,
+    /// d x d, of the data as given.
+    covariance: Vec<f64>,
+    variance: f64,
+    seen: f64,
+    /// What is left of each text, m x d, and its squared length; and the one it had.
+    texts: Vec<f64>,
+    left: Vec<f64>,
+    whole: Vec<f64>,
+    /// The variance of the data along what is left of each text.
+    along: Vec<f64>,
+}
+
+impl Search {
+    fn new(covariance: &Tensor, texts: &Tensor) -> Result<Self> {
+        let d = covariance.dim(0)?;
+        let texts = texts
+            .to_device(&Device::Cpu)?
+            .to_dtype(DType::F64)?
+            .contiguous()?;
+        let along = (texts.matmul(covariance)? * &texts)?.sum(1)?.to_vec1()?;
+        let whole: Vec<f64> = texts.sqr()?.sum(1)?.to_vec1()?;
+        let covariance: Vec<f64> = covariance.flatten_all()?.to_vec1()?;
+        Ok(Self {
+            variance: covariance.iter().step_by(d + 1).sum(),
+            seen: 0.0,
+            d,
+            covariance,
+            texts: texts.flatten_all()?.to_vec1()?,
+            left: whole.clone(),
+            whole,
+            along,
+        })
+    }
+
+    /// The text along which the data varies most, the first of equals, and the standard deviation.
+    fn best(&self) -> Option<(usize, f64)> {
+        let fresh = |j: &usize| self.left[*j] > SPENT * SPENT * self.whole[*j];
+        let pick = (0..self.along.len()).filter(fresh).reduce(|best, j| {
+            if self.along[j] > self.along[best] {
+                j
+            } else {
+                best
+            }
+        })?;
+        Some((pick, self.along[pick].max(0.0).sqrt()))
+    }
+
+    /// Takes the direction of text `pick` out of all texts; the direction, of unit length.
+    fn take(&mut self, pick: usize) -> Vec<f64> {
+        let d = self.d;
+        let length = self.left[pick].sqrt();
+        let unit: Vec<f64> = self.texts[pick * d..(pick + 1) * d]
+            .iter()
+            .map(|x| x / length)
+            .collect();
+        let pulled: Vec<f64> = self
+            .covariance
+            .chunks_exact(d)
+            .map(|row| dot(row, &unit))
+            .collect();
+        let own = dot(&unit, &pulled);
+        self.seen += own;
+        for (j, text) in self.texts.chunks_exact_mut(d).enumerate() {
+            let a = dot(text, &unit);
+            // (x - a u) S (x - a u)
+            self.along[j] += a * (a * own - 2.0 * dot(text, &pulled));
+            text.iter_mut().zip(&unit).for_each(|(x, u)| *x -= a * u);
+            self.left[j] = dot(text, text);
+        }
+        self.left[pick] = 0.0;
+        unit
+    }
+
+    fn explained(&self) -> f64 {
+        match self.variance > 0.0 {
+            true => (self.seen / self.variance).min(1.0),
+            false => 0.0,
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
