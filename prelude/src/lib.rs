@@ -1,12 +1,21 @@
 //! The laboratory's library: load a vision transformer, decompose its image representation into the
 //! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
 //! and switch off what carries a spurious correlation.
+//!
+//! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`decompose`] ->
+//! [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
 
+pub mod align;
+pub mod charts;
+pub mod data;
 pub mod decompose;
 pub mod error;
+pub mod experiments;
 pub mod models;
 pub mod ops;
+pub mod prelude;
 pub mod score;
+pub mod session;
 pub mod trace;
 
 pub use candle_core;

@@ -4,7 +4,7 @@
 use super::layers::{Activation, Linear};
 use super::text::{TextConfig, TextTransformer};
 use super::vit::{Vit, VitConfig};
-use super::weights::Parameters;
+use super::weights::{Checkpoint, Parameters};
 use super::{Features, ImageEncoder, Normalisation};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
@@ -54,6 +54,54 @@ fn clip_normalisation() -> Normalisation {
 }
 
 impl ClipConfig {
+    /// Read the shape of a CLIP (house names) off its tensors. `given` is in open_clip's names and wins; heads are 64
+    /// channels wide unless it says otherwise, as in open_clip's ViTs.
+    ///
+    /// # Errors
+    /// When the tensors are not a CLIP's, or `given` has values open_clip would not take.
+    pub fn infer(weights: &Checkpoint, given: &serde_json::Value) -> Result<Self> {
+        let refuse = |e: serde_json::Error| {
+            Error::argument("config", given, format!("not an open_clip ViT's: {e}"))
+        };
+        if given.get("vision_cfg").is_some() {
+            return serde_json::from_value(given.clone()).map_err(refuse);
+        }
+        let dims = |key: &str, rank: usize| match weights.shape(key) {
+            Some(dims) if dims.len() == rank => Ok(dims.to_vec()),
+            _ => {
+                let sample = weights.sample_keys();
+                let reason = format!("no tensor \"{key}\" of rank {rank}, so this is no CLIP; it has {sample}");
+                Err(Error::weights(weights.path(), reason))
+            }
+        };
+        let depth = |prefix: &str| {
+            let has = |i: &usize| weights.shape(&format!("{prefix}.{i}.norm1.weight")).is_some();
+            (0..).take_while(has).count()
+        };
+        let patch = dims("visual.patch_embed.proj.weight", 4)?;
+        let hidden = dims("visual.blocks.0.mlp.fc1.weight", 2)?[0];
+        let positions = dims("visual.pos_embed", 3)?[1];
+        let embedding = dims("text.token_embedding.weight", 2)?;
+        let side = (positions.saturating_sub(1) as f64).sqrt().round() as usize;
+        let mut config = serde_json::json!({
+            "embed_dim": dims("visual_projection.weight", 2)?[0],
+            "vision_cfg": {
+                "layers": depth("visual.blocks"), "width": patch[0], "head_width": patch[0].min(64),
+                "mlp_ratio": hidden as f64 / patch[0] as f64,
+                "patch_size": patch[2], "image_size": side * patch[2],
+            },
+            "text_cfg": {
+                "layers": depth("text.blocks"), "width": embedding[1], "vocab_size": embedding[0],
+                "heads": (embedding[1] / 64).max(1),
+                "context_length": dims("text.positional_embedding", 2)?[0],
+            },
+        });
+        if let (Some(config), Some(given)) = (config.as_object_mut(), given.as_object()) {
+            config.extend(given.clone())
+        }
+        serde_json::from_value(config).map_err(refuse)
+    }
+
     fn vision(&self) -> Result<VitConfig> {
         let v = &self.vision_cfg;
         if v.head_width == 0 || !v.width.is_multiple_of(v.head_width) {

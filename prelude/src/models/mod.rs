@@ -1,15 +1,18 @@
 //! The models: forward passes over the traced tensor, and nothing else.
 //!
-//! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`zoo`].
+//! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`family::FAMILIES`].
 
 pub mod clip;
+pub mod family;
 pub mod layers;
+mod model;
 pub mod text;
 pub mod vit;
 pub mod weights;
 pub mod zoo;
 
 pub use clip::{Clip, ClipConfig};
+pub use model::Model;
 pub use vit::{Vit, VitConfig};
 
 use crate::trace::{Block, Tape, Traced};

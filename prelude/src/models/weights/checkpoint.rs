@@ -90,6 +90,11 @@ impl Checkpoint {
         self.tensors.get(key).map(|t| t.dims())
     }
 
+    /// Numbers in all tensors together.
+    pub fn elements(&self) -> usize {
+        self.tensors.values().map(Tensor::elem_count).sum()
+    }
+
     /// A tensor by name.
     ///
     /// # Errors

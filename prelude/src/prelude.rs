@@ -1,0 +1,22 @@
+//! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
+
+pub use crate::align::{Aligner, FitOptions};
+pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
+pub use crate::data::{
+    Correlation, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, OnUnreadable, Preprocess,
+};
+pub use crate::decompose::{
+    Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
+};
+pub use crate::experiments::{Head, Mitigated, Setting, Study, comparison};
+pub use crate::models::{ImageEncoder, Model};
+pub use crate::score;
+pub use crate::session::{
+    align, class_embeddings, decompose, device, embed_images, embed_texts, forget, load, load_clip,
+    load_with, resident, set_device,
+};
+pub use crate::trace::Block;
+pub use crate::{Error, Result};
+pub use candle_core::{Tensor, Device};
+pub use serde_json::json;
+pub use std::sync::Arc;

@@ -1,0 +1,194 @@
+//! The table of resident values.
+
+use crate::charts::Table;
+use crate::{Error, Result};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Kinds of values that stay resident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Model,
+    Contributions,
+    /// Batches of a decomposition that was stopped.
+    Unfinished,
+    Images,
+    Texts,
+    Aligner,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Contributions => "contributions",
+            Self::Unfinished => "unfinished contributions",
+            Self::Images => "image embeddings",
+            Self::Texts => "text embeddings",
+            Self::Aligner => "aligner",
+        }
+    }
+}
+
+struct Entry {
+    label: String,
+    bytes: usize,
+    took: Duration,
+    made: Instant,
+    found: u64,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+type Entries = BTreeMap<(Kind, String), Entry>;
+
+static ENTRIES: LazyLock<Mutex<Entries>> = LazyLock::new(Mutex::default);
+
+/// A cell that panicked while it held the lock has not left the table half changed.
+fn entries() -> MutexGuard<'static, Entries> {
+    ENTRIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The resident value of `parts`, or the one that `make` makes (with its size in bytes), which then is resident.
+/// The table is not locked while `make` runs; should two threads make the same value, the first stays.
+pub(super) fn resident_or<T: Send + Sync + 'static>(
+    kind: Kind,
+    parts: &[&str],
+    label: &str,
+    make: impl FnOnce() -> Result<(T, usize)>,
+) -> Result<Arc<T>> {
+    let key = key(kind, parts);
+    if let Some(value) = find(&key) {
+        return Ok(value);
+    }
+    let start = Instant::now();
+    let (value, bytes) = make()?;
+    let entry = Entry {
+        label: label.to_string(),
+        bytes,
+        took: start.elapsed(),
+        made: Instant::now(),
+        found: 0,
+        value: Arc::new(value),
+    };
+    let mut entries = entries();
+    let entry = entries.entry(key).or_insert(entry);
+    downcast(entry)
+}
+
+fn find<T: Send + Sync + 'static>(key: &(Kind, String)) -> Option<Arc<T>> {
+    let mut entries = entries();
+    let entry = entries.get_mut(key)?;
+    entry.found += 1;
+    downcast(entry).ok()
+}
+
+fn downcast<T: Send + Sync + 'static>(entry: &Entry) -> Result<Arc<T>> {
+    let value = entry.value.clone().downcast::<T>();
+    value.map_err(|_| Error::data(&entry.label, "is resident as something else; forget it"))
+}
+
+/// The content key of `parts`.
+fn key(kind: Kind, parts: &[&str]) -> (Kind, String) {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    (kind, hasher.finalize().to_hex()[..16].to_string())
+}
+
+/// The content key of `parts` as a file name.
+pub(super) fn file_name(kind: Kind, parts: &[&str]) -> String {
+    key(kind, parts).1
+}
+
+/// Take a value out of the table.
+pub(super) fn take<T: Send + Sync + 'static>(kind: Kind, parts: &[&str]) -> Option<Arc<T>> {
+    let entry = entries().remove(&key(kind, parts))?;
+    downcast(&entry).ok()
+}
+
+/// Drop everything whose kind or label contains `pattern`, `"*"` for all; says how many that were. Values still
+/// held by a variable live on there.
+pub fn forget(pattern: &str) -> usize {
+    let mut entries = entries();
+    let before = entries.len();
+    entries.retain(|(kind, _), entry| {
+        let named = kind.name().contains(pattern) || entry.label.contains(pattern);
+        !(pattern == "*" || named)
+    });
+    before - entries.len()
+}
+
+/// What is resident now, as a table.
+pub fn resident() -> Resident {
+    let rows = entries()
+        .iter()
+        .map(|((kind, _), entry)| Row {
+            kind: kind.name(),
+            label: entry.label.clone(),
+            bytes: entry.bytes,
+            took: entry.took,
+            age: entry.made.elapsed(),
+            found: entry.found,
+        })
+        .collect();
+    Resident { rows }
+}
+
+/// The resident values, one a row.
+#[derive(Debug)]
+pub struct Resident {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    kind: &'static str,
+    label: String,
+    bytes: usize,
+    took: Duration,
+    age: Duration,
+    found: u64,
+}
+
+impl Resident {
+    /// Number of resident values.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is resident.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows as a table.
+    pub fn table(&self) -> Table {
+        let header = ["kind", "what", "size", "made in", "age", "found again"];
+        let table = Table::new("resident").columns(header);
+        self.rows.iter().fold(table, |table, row| {
+            table.row([
+                row.kind.to_string(),
+                row.label.clone(),
+                format!("{:.1} MB", row.bytes as f64 / 1e6),
+                format!("{:.2} s", row.took.as_secs_f64()),
+                format!("{:.0} s", row.age.as_secs_f64()),
+                row.found.to_string(),
+            ])
+        })
+    }
+
+    /// Shown by evcxr.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display()
+    }
+}
+
+impl std::fmt::Display for Resident {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.table())
+    }
+}
