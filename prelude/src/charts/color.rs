@@ -1,0 +1,48 @@
+//! Colours that hold apart for colour-blind eyes and in print.
+
+use super::scene::Rgb;
+
+/// Series colours: Paul Tol's "bright" scheme.
+const SERIES: [Rgb; 7] = [
+    Rgb(0x44, 0x77, 0xaa),
+    Rgb(0xee, 0x66, 0x77),
+    Rgb(0x22, 0x88, 0x33),
+    Rgb(0xcc, 0xbb, 0x44),
+    Rgb(0xaa, 0x33, 0x77),
+    Rgb(0x66, 0xcc, 0xee),
+    Rgb(0xbb, 0xbb, 0xbb),
+];
+
+pub(super) const INK: Rgb = Rgb(0x22, 0x22, 0x22);
+pub(super) const FAINT: Rgb = Rgb(0x66, 0x66, 0x66);
+pub(super) const GRID: Rgb = Rgb(0xe2, 0xe2, 0xe2);
+pub(super) const BAND: Rgb = Rgb(0xf5, 0xf6, 0xf8);
+pub(super) const EMPHASIS: Rgb = Rgb(0xd9, 0x6a, 0x1e);
+
+/// The colour of series `i`; they repeat after seven.
+pub(super) fn series(i: usize) -> Rgb {
+    SERIES[i % SERIES.len()]
+}
+
+/// matplotlib's "inferno" at ninths; equal steps look equal and it reads in grey.
+const INFERNO: [[f32; 3]; 9] = [
+    [0.0, 0.0, 4.0],
+    [31.0, 12.0, 72.0],
+    [85.0, 15.0, 109.0],
+    [136.0, 34.0, 106.0],
+    [186.0, 54.0, 85.0],
+    [227.0, 89.0, 51.0],
+    [249.0, 140.0, 10.0],
+    [249.0, 201.0, 50.0],
+    [252.0, 255.0, 164.0],
+];
+
+/// The colour of `v` in 0 to 1, dark to bright.
+pub(super) fn heat(v: f32) -> Rgb {
+    let place = v.clamp(0.0, 1.0) * (INFERNO.len() - 1) as f32;
+    let low = (place as usize).min(INFERNO.len() - 2);
+    let part = place - low as f32;
+    let mix =
+        |c: usize| (INFERNO[low][c] * (1.0 - part) + INFERNO[low + 1][c] * part).round() as u8;
+    Rgb(mix(0), mix(1), mix(2))
+}

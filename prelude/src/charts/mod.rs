@@ -1,0 +1,86 @@
+//! Charts that are values: build one, then look at it, save it or print it.
+//!
+//! In a notebook a chart at the end of a cell is a picture (SVG, with PNG beside it), in a terminal it prints as
+//! text; `.save(path)` writes `.svg` or `.png`, by the extension. Pictures are drawn with plotters.
+//!
+//! ```
+//! use vitrepl_prelude::charts::BarChart;
+//!
+//! let chart = BarChart::new("Who carries the background?", "variance attributed")
+//!     .bar("block 11 head 3", 0.62)
+//!     .bar("block 10 mlp", 0.31);
+//! assert!(chart.to_string().contains("block 11 head 3 ████"));
+//! assert!(chart.svg()?.contains("Who carries the background?"));
+//! let text = chart.save("chart.gif").unwrap_err().to_string();
+//! assert!(text.contains("\"gif\""), "{text}");
+//! # Ok::<(), vitrepl_prelude::Error>(())
+//! ```
+
+mod bars;
+mod color;
+mod font;
+mod grouped;
+mod heatmap;
+mod line;
+mod number;
+mod paint;
+mod render;
+mod scene;
+mod table;
+
+pub use bars::BarChart;
+pub use grouped::GroupedBars;
+pub use heatmap::{HeatmapGrid, Tile};
+pub use line::LineChart;
+pub use render::Chart;
+pub use scene::{Anchor, Rgb, Scene, Shape};
+pub use table::Table;
+
+/// Gives a chart its methods without the trait being in scope, and its text as `Display` and `Debug`.
+macro_rules! chart {
+    ($name:ty) => {
+        impl $name {
+            /// The picture as SVG.
+            ///
+            /// # Errors
+            /// A chart with nothing in it, or with values that are not finite.
+            pub fn svg(&self) -> $crate::Result<String> {
+                $crate::charts::Chart::scene(self)?.svg()
+            }
+
+            /// The picture as PNG, at twice its nominal size.
+            ///
+            /// # Errors
+            /// As [`Self::svg`].
+            pub fn png(&self) -> $crate::Result<Vec<u8>> {
+                $crate::charts::Chart::scene(self)?.png()
+            }
+
+            /// Writes the picture, `.svg` or `.png` by the extension.
+            ///
+            /// # Errors
+            /// As [`Self::svg`]; another extension, a folder that cannot be written.
+            pub fn save(&self, path: impl AsRef<std::path::Path>) -> $crate::Result<()> {
+                $crate::charts::Chart::write(self, path.as_ref())
+            }
+
+            /// Shows the chart in an evcxr front end; called by evcxr for a value at the end of a cell.
+            pub fn evcxr_display(&self) {
+                print!("{}", $crate::charts::Chart::blocks(self));
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&$crate::charts::Chart::text(self))
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+pub(crate) use chart;

@@ -1,0 +1,98 @@
+//! What every chart can do: be saved, be shown, be printed.
+
+use std::io::Write;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::scene::Scene;
+use crate::{Error, Result};
+
+/// A chart. The types of this module have these as methods of their own too, so the trait is only needed to write
+/// functions over charts of any kind.
+pub trait Chart {
+    /// The chart laid out.
+    ///
+    /// # Errors
+    /// Nothing to draw, or values that are not finite.
+    fn scene(&self) -> Result<Scene>;
+
+    /// The chart in characters, for a terminal and for places that show no pictures.
+    fn text(&self) -> String;
+
+    /// The chart as a file's content for an extension, if it has a form for it.
+    fn content(&self, extension: &str) -> Option<Result<Vec<u8>>> {
+        match extension {
+            "svg" => Some(self.scene().and_then(|s| s.svg()).map(String::into_bytes)),
+            "png" => Some(self.scene().and_then(|s| s.png())),
+            _ => None,
+        }
+    }
+
+    /// The extensions [`Self::content`] knows.
+    fn extensions(&self) -> &'static [&'static str] {
+        &["png", "svg"]
+    }
+
+    /// Writes the chart to `path` in the form its extension names, whole or not at all.
+    fn write(&self, path: &Path) -> Result<()> {
+        let extension = path
+            .extension()
+            .map(|e| e.to_string_lossy().to_lowercase())
+            .unwrap_or_default();
+        let content = self.content(&extension).ok_or_else(|| {
+            Error::argument(
+                "path",
+                path.display(),
+                format!(
+                    "an extension out of {}, not \"{extension}\"",
+                    self.extensions().join(", ")
+                ),
+            )
+        })??;
+        let folder = match path.parent() {
+            Some(p) if !p.as_os_str().is_empty() => p,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("making folder", folder, e))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".vitrepl-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder
+            .tempfile_in(folder)
+            .map_err(|e| Error::io("writing in", folder, e))?;
+        file.write_all(&content)
+            .map_err(|e| Error::io("writing", path, e))?;
+        file.persist(path)
+            .map_err(|e| Error::io("writing", path, e.error))?;
+        Ok(())
+    }
+
+    /// The chart as evcxr reads it from a cell's output: one block for each form. A notebook shows the richest that
+    /// it can, a terminal takes the PNG or the text. A chart that cannot be drawn says why.
+    fn blocks(&self) -> String {
+        let pictures = self.scene().and_then(|s| Ok((s.svg()?, s.png()?)));
+        match pictures {
+            Ok((svg, png)) => [
+                block("image/svg+xml", &svg),
+                block("image/png", &BASE64_STANDARD.encode(png)),
+                block("text/plain", &self.text()),
+            ]
+            .concat(),
+            Err(e) => block("text/plain", &e.to_string()),
+        }
+    }
+}
+
+/// One block of evcxr's protocol; the end marker must be a line of its own.
+pub(super) fn block(mime: &str, data: &str) -> String {
+    format!(
+        "EVCXR_BEGIN_CONTENT {mime}\n{}\nEVCXR_END_CONTENT\n",
+        data.trim_end()
+    )
+}
