@@ -17,6 +17,6 @@ pub use crate::session::{
 };
 pub use crate::trace::Block;
 pub use crate::{Error, Result};
-pub use candle_core::{Tensor, Device};
+pub use candle_core::{Device, Tensor};
 pub use serde_json::json;
 pub use std::sync::Arc;

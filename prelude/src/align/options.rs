@@ -110,7 +110,7 @@ impl FitOptions<'_> {
     }
 
     /// Everything but `epochs` that changes the outcome, for a checkpoint to be compared with.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         format!(
             "lr={} decay={} orthogonality={} batch={} seed={} held_out={} evaluations={} patience={} start={:?}",
             self.learning_rate,

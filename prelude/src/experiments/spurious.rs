@@ -100,7 +100,11 @@ impl Study {
     pub fn new(clip: &Arc<Model>, setting: Setting) -> Result<Self> {
         let independent = 0.5;
         let set = |offset: u64, len, agreement| {
-            GeneratedSet::new(GeneratedSpec::correlated(setting.seed + offset, len, agreement))
+            GeneratedSet::new(GeneratedSpec::correlated(
+                setting.seed + offset,
+                len,
+                agreement,
+            ))
         };
         let feature = |factor: Factor| -> Result<Feature> {
             Ok(Feature {
@@ -139,7 +143,13 @@ impl Study {
             epochs: self.setting.align_epochs,
             ..FitOptions::default()
         };
-        session::align(model, &self.clip, &self.reference, &self.setting.decompose, &fit)
+        session::align(
+            model,
+            &self.clip,
+            &self.reference,
+            &self.setting.decompose,
+            &fit,
+        )
     }
 
     /// The whole experiment for one model and head.
@@ -179,7 +189,11 @@ impl Study {
             scores: names
                 .into_iter()
                 .zip(spurious.into_iter().zip(core))
-                .map(|(name, (spurious, core))| Scored { name, spurious, core })
+                .map(|(name, (spurious, core))| Scored {
+                    name,
+                    spurious,
+                    core,
+                })
                 .collect(),
             cosine: alignment.report.as_ref().map(|r| r.held_out_cosine),
             mitigation,
@@ -203,7 +217,8 @@ impl Study {
     /// When `model` is not the study's CLIP.
     pub fn zero_shot(&self, model: &Model) -> Result<LinearHead> {
         if model.hash() != self.clip.hash() {
-            let reason = "zero-shot needs the model whose text tower embeds the classes; take Head::Probe";
+            let reason =
+                "zero-shot needs the model whose text tower embeds the classes; take Head::Probe";
             return Err(Error::argument("model", model.name(), reason));
         }
         let Some(correlation) = &self.train.spec().correlation else {
@@ -283,7 +298,14 @@ impl Mitigated {
     /// The first `k` components by spurious score less core score; those switched off are marked.
     pub fn ranking(&self, k: usize) -> Table {
         let [spurious, core] = &self.features;
-        let header = ["", "component", spurious, core, "difference", "switched off"];
+        let header = [
+            "",
+            "component",
+            spurious,
+            core,
+            "difference",
+            "switched off",
+        ];
         let table = Table::new(format!("{}: {spurious} against {core}", self.title()));
         let rows = self.mitigation.order.iter().take(k).enumerate();
         rows.fold(table.columns(header), |table, (i, ranked)| {
@@ -304,7 +326,11 @@ impl Mitigated {
         let [spurious, core] = &self.features;
         let order = &self.mitigation.order;
         let title = format!("{}: components for {spurious} and {core}", self.title());
-        let chart = GroupedBars::new(title, "variance attributed", [spurious.as_str(), core.as_str()]);
+        let chart = GroupedBars::new(
+            title,
+            "variance attributed",
+            [spurious.as_str(), core.as_str()],
+        );
         let half = k.min(order.len()) / 2;
         let ends = order[..half].iter().chain(&order[order.len() - half..]);
         ends.fold(chart, |chart, ranked| {
@@ -344,11 +370,10 @@ pub fn comparison(results: &[Mitigated]) -> Table {
     results.iter().fold(table, |table, result| {
         let m = &result.mitigation;
         let arrow = |before: f64, after: f64| format!("{before:.3} -> {after:.3}");
-        let group = |accuracy: &GroupAccuracy, i: usize| {
-            accuracy.groups[i].accuracy().unwrap_or(f64::NAN)
-        };
-        let groups = (0..m.before.groups.len())
-            .map(|i| arrow(group(&m.before, i), group(&m.after, i)));
+        let group =
+            |accuracy: &GroupAccuracy, i: usize| accuracy.groups[i].accuracy().unwrap_or(f64::NAN);
+        let groups =
+            (0..m.before.groups.len()).map(|i| arrow(group(&m.before, i), group(&m.after, i)));
         let best = m.random.best().map_or(f64::NAN, GroupAccuracy::worst);
         let row = [result.title(), format!("{} of {}", m.k, m.order.len())]
             .into_iter()

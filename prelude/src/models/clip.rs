@@ -70,12 +70,18 @@ impl ClipConfig {
             Some(dims) if dims.len() == rank => Ok(dims.to_vec()),
             _ => {
                 let sample = weights.sample_keys();
-                let reason = format!("no tensor \"{key}\" of rank {rank}, so this is no CLIP; it has {sample}");
+                let reason = format!(
+                    "no tensor \"{key}\" of rank {rank}, so this is no CLIP; it has {sample}"
+                );
                 Err(Error::weights(weights.path(), reason))
             }
         };
         let depth = |prefix: &str| {
-            let has = |i: &usize| weights.shape(&format!("{prefix}.{i}.norm1.weight")).is_some();
+            let has = |i: &usize| {
+                weights
+                    .shape(&format!("{prefix}.{i}.norm1.weight"))
+                    .is_some()
+            };
             (0..).take_while(has).count()
         };
         let patch = dims("visual.patch_embed.proj.weight", 4)?;

@@ -1,9 +1,9 @@
 //! The families of architectures: how a weights file is known as one of them, and how a model is built from it.
 
+use super::ImageEncoder;
 use super::clip::{Clip, ClipConfig};
 use super::vit::{Vit, VitConfig};
 use super::weights::Checkpoint;
-use super::ImageEncoder;
 use crate::{Error, Result};
 use candle_core::Device;
 use serde_json::Value;
@@ -27,8 +27,16 @@ pub struct Family {
 
 /// Every family there is: one line each.
 pub const FAMILIES: &[Family] = &[
-    Family { name: "clip", signature: "visual_projection.weight", build: clip },
-    Family { name: "vit", signature: "patch_embed.proj.weight", build: vit },
+    Family {
+        name: "clip",
+        signature: "visual_projection.weight",
+        build: clip,
+    },
+    Family {
+        name: "vit",
+        signature: "patch_embed.proj.weight",
+        build: vit,
+    },
 ];
 
 /// Build the model a weights file holds. Its configuration is taken from the file's metadata where it has any, and
@@ -36,7 +44,11 @@ pub const FAMILIES: &[Family] = &[
 ///
 /// # Errors
 /// When the file is of no known family, or its tensors do not fit.
-pub fn build(weights: Checkpoint, given: &Value, device: &Device) -> Result<(&'static str, Network)> {
+pub fn build(
+    weights: Checkpoint,
+    given: &Value,
+    device: &Device,
+) -> Result<(&'static str, Network)> {
     let weights = weights.renamed()?;
     let named = weights.metadata().get("family").cloned();
     let family = FAMILIES.iter().find(|family| match &named {
@@ -57,7 +69,10 @@ pub fn build(weights: Checkpoint, given: &Value, device: &Device) -> Result<(&'s
     };
     let mut config = match weights.metadata().get("config") {
         Some(text) => serde_json::from_str(text).map_err(|e| {
-            Error::weights(weights.path(), format!("the metadata's config is not JSON: {e}"))
+            Error::weights(
+                weights.path(),
+                format!("the metadata's config is not JSON: {e}"),
+            )
         })?,
         None => Value::Object(Default::default()),
     };

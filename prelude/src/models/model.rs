@@ -44,7 +44,8 @@ impl Model {
         let weights = Checkpoint::from_bytes(embedded.name, embedded.weights)?;
         let mut model = Self::from_checkpoint(embedded.name, weights, given, device)?;
         let card = serde_json::from_str(embedded.card);
-        model.card = Some(card.map_err(|e| Error::weights(embedded.name, format!("its card: {e}")))?);
+        model.card =
+            Some(card.map_err(|e| Error::weights(embedded.name, format!("its card: {e}")))?);
         if let Network::Clip(clip) = &model.network {
             model.tokenizer = Some(Tokenizer::embedded(clip.config().text_cfg.context_length)?)
         }

@@ -53,7 +53,13 @@ pub fn align(
     resident_or(Kind::Aligner, &parts, &label, || {
         if model.hash() == clip.hash() {
             let aligner = Aligner::identity();
-            return Ok((Alignment { aligner, report: None }, 0));
+            return Ok((
+                Alignment {
+                    aligner,
+                    report: None,
+                },
+                0,
+            ));
         }
         let contributions = decompose(model, set, options)?;
         let targets = embed_images(clip, set)?;
@@ -93,7 +99,13 @@ fn cache_file(parts: &[&str]) -> Result<PathBuf> {
     let folder = match std::env::var_os("VITREPL_CACHE_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => dirs::cache_dir()
-            .ok_or_else(|| Error::argument("VITREPL_CACHE_DIR", "", "there is no cache folder; name one"))?
+            .ok_or_else(|| {
+                Error::argument(
+                    "VITREPL_CACHE_DIR",
+                    "",
+                    "there is no cache folder; name one",
+                )
+            })?
             .join("vitrepl"),
     };
     let folder = folder.join("aligners");

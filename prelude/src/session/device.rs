@@ -12,7 +12,10 @@ static DEVICE: LazyLock<Mutex<Device>> = LazyLock::new(|| {
 
 /// The device models are loaded onto.
 pub fn device() -> Device {
-    DEVICE.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    DEVICE
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// Choose the device of models loaded from now on: `"cpu"`, `"cuda"` or `"cuda:N"`. What is resident stays where
@@ -31,7 +34,8 @@ pub fn set_device(name: &str) -> Result<Device> {
             let ordinal = ordinal.parse::<usize>();
             let ordinal = ordinal.map_err(|_| fail("write \"cuda:0\", \"cuda:1\", ...".into()))?;
             if !candle_core::utils::cuda_is_available() {
-                let remedy = "this build has no CUDA; build vitrepl with `--features cuda`, or take \"cpu\"";
+                let remedy =
+                    "this build has no CUDA; build vitrepl with `--features cuda`, or take \"cpu\"";
                 return Err(fail(remedy.into()));
             }
             Device::new_cuda(ordinal).map_err(|e| fail(format!("{e}; take \"cpu\"")))?

@@ -56,6 +56,9 @@ fn file_version(path: &str) -> String {
     let Ok(about) = std::fs::metadata(Path::new(path)) else {
         return String::new();
     };
-    let changed = about.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let changed = about
+        .modified()
+        .ok()
+        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     format!("{} {:?}", about.len(), changed)
 }

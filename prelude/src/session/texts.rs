@@ -19,15 +19,20 @@ pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<Tensor
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     let joined = texts.join("\n");
     let label = format!("{}, {} texts", clip.name(), texts.len());
-    resident_or(Kind::Texts, &[clip.hash(), "texts", &joined], &label, || {
-        let batches = texts
-            .chunks(BATCH)
-            .map(|batch| clip.encode_text(batch))
-            .collect::<Result<Vec<_>>>()?;
-        let all = Tensor::cat(&batches, 0)?;
-        let bytes = 4 * all.elem_count();
-        Ok((all, bytes))
-    })
+    resident_or(
+        Kind::Texts,
+        &[clip.hash(), "texts", &joined],
+        &label,
+        || {
+            let batches = texts
+                .chunks(BATCH)
+                .map(|batch| clip.encode_text(batch))
+                .collect::<Result<Vec<_>>>()?;
+            let all = Tensor::cat(&batches, 0)?;
+            let bytes = 4 * all.elem_count();
+            Ok((all, bytes))
+        },
+    )
 }
 
 /// One unit vector for each of `names`, k x d: each name in the 80 prompt templates, embedded by `clip`, brought to
@@ -40,13 +45,22 @@ pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<T
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let joined = names.join("\n");
     let label = format!("{}, {}", clip.name(), names.join(", "));
-    resident_or(Kind::Texts, &[clip.hash(), "classes", &joined], &label, || {
-        let prompts = names
-            .iter()
-            .map(|name| Ok(embed_texts(clip, &templates::prompts(name))?.as_ref().clone()))
-            .collect::<Result<Vec<_>>>()?;
-        let classes = score::class_embeddings(&prompts)?;
-        let bytes = 4 * classes.elem_count();
-        Ok((classes, bytes))
-    })
+    resident_or(
+        Kind::Texts,
+        &[clip.hash(), "classes", &joined],
+        &label,
+        || {
+            let prompts = names
+                .iter()
+                .map(|name| {
+                    Ok(embed_texts(clip, &templates::prompts(name))?
+                        .as_ref()
+                        .clone())
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let classes = score::class_embeddings(&prompts)?;
+            let bytes = 4 * classes.elem_count();
+            Ok((classes, bytes))
+        },
+    )
 }

@@ -1,6 +1,6 @@
 //! A safetensors file in memory: read whole, checked whole, before any model is built from it.
 
-use super::keys::{self, Reshape};
+use super::keys;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -136,20 +136,11 @@ impl Checkpoint {
         let mut tensors = BTreeMap::new();
         for (key, tensor) in self.tensors {
             let (name, reshape) = keys::from_open_clip(&key);
-            let tensor = match reshape {
-                Reshape::Same => tensor,
-                Reshape::Transpose if tensor.rank() == 2 => tensor.t()?.contiguous()?,
-                Reshape::Lead if tensor.rank() < 3 => {
-                    let mut dims = vec![1; 3 - tensor.rank()];
-                    dims.extend(tensor.dims());
-                    tensor.reshape(dims)?
-                }
-                _ => {
-                    let dims = tensor.dims();
-                    let reason = format!("\"{key}\" has shape {dims:?}, not open_clip's");
-                    return Err(Error::weights(&self.path, reason));
-                }
-            };
+            let dims = tensor.dims().to_vec();
+            let tensor = reshape.apply(tensor)?.ok_or_else(|| {
+                let reason = format!("\"{key}\" has shape {dims:?}, not open_clip's");
+                Error::weights(&self.path, reason)
+            })?;
             tensors.insert(name, tensor);
         }
         Ok(Self { tensors, ..self })

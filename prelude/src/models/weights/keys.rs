@@ -1,5 +1,7 @@
 //! Key names of other formats, turned into the house's: timm's names for blocks, towers apart.
 
+use candle_core::{Result, Tensor};
+
 /// What a renamed tensor needs besides its new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reshape {
@@ -12,6 +14,39 @@ pub enum Reshape {
 }
 
 use Reshape::{Lead, Same, Transpose};
+
+impl Reshape {
+    /// From the other format's shape to the house's; none when the rank is wrong.
+    pub(super) fn apply(self, tensor: Tensor) -> Result<Option<Tensor>> {
+        Ok(match (self, tensor.rank()) {
+            (Same, _) => Some(tensor),
+            (Transpose, 2) => Some(tensor.t()?.contiguous()?),
+            (Lead, rank @ 0..3) => {
+                let mut dims = vec![1; 3 - rank];
+                dims.extend(tensor.dims());
+                Some(tensor.reshape(dims)?)
+            }
+            _ => None,
+        })
+    }
+
+    /// From the house's shape to the other format's.
+    pub fn undo(self, tensor: &Tensor) -> Result<Tensor> {
+        match self {
+            Same => Ok(tensor.clone()),
+            Transpose => tensor.t()?.contiguous(),
+            Lead => {
+                let dims: Vec<_> = tensor
+                    .dims()
+                    .iter()
+                    .copied()
+                    .skip_while(|&d| d == 1)
+                    .collect();
+                tensor.reshape(dims)
+            }
+        }
+    }
+}
 
 /// open_clip's names of whole tensors.
 const OPEN_CLIP: &[(&str, &str, Reshape)] = &[
