@@ -8,7 +8,7 @@ pub use crate::data::{
 pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
-pub use crate::experiments::{Head, Mitigated, Setting, Study, comparison};
+pub use crate::experiments::{Head, Mitigated, Setting, Study, comparison, text_labels};
 pub use crate::models::{ImageEncoder, Model};
 pub use crate::score;
 pub use crate::session::{
