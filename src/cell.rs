@@ -23,6 +23,10 @@ pub const STATUS: &str = "application/x-vitrepl-status";
 /// Line on the child's standard error after which nothing of the same cell follows.
 pub const END_OF_CELL: &str = "VITREPL_END_OF_CELL";
 
+/// Line on the child's standard output after a line end that is no output: it only ends a line that
+/// the cell may have left unfinished, which evcxr would take for a part of its own messages.
+pub const LINE_ENDED: &str = "VITREPL_LINE_ENDED";
+
 /// Status of a cell whose last statement was reached.
 pub const FINISHED: &str = "finished";
 
@@ -49,7 +53,7 @@ mod vitrepl_runtime {
             } else {
                 "error"
             };
-            println!("\nEVCXR_BEGIN_CONTENT application/x-vitrepl-status\n{status}\nEVCXR_END_CONTENT");
+            println!("\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT application/x-vitrepl-status\n{status}\nEVCXR_END_CONTENT");
             eprintln!("VITREPL_END_OF_CELL");
         }
     }
@@ -61,7 +65,7 @@ mod vitrepl_runtime {
     impl<T: std::fmt::Debug + ?Sized> Show for T {
         fn evcxr_display(&self) {
             if std::any::type_name::<T>() != "()" {
-                println!("\nEVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT");
+                println!("\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT");
             }
         }
     }

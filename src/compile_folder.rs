@@ -104,6 +104,7 @@ pub struct CompileFolder {
     pub shared: PathBuf,
     /// The compiler's target, for example `x86_64-unknown-linux-gnu`.
     pub target: String,
+    std_library: PathBuf,
     _lock: File,
 }
 
@@ -111,15 +112,16 @@ impl CompileFolder {
     /// Takes the first folder that no other session has.
     pub fn open() -> Result<Self> {
         let library = Library::find()?;
-        let rustc = rustc_version()?;
+        let cache = cache_folder()?;
+        refuse_workspace(&cache)?;
+        let rustc = ask_rustc(&cache, &["-vV"])?;
         let target = rustc
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .context("`rustc -vV` names no host")?
             .to_owned();
+        let std_library = ask_rustc(&cache, &["--print", "target-libdir"])?;
         let versions = library.lock_file();
-        let cache = cache_folder()?;
-        refuse_workspace(&cache)?;
         let root = cache.join("compile").join(key(&rustc, &versions));
         write_changed(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
         let shared = root.join("library");
@@ -132,18 +134,18 @@ impl CompileFolder {
             session,
             shared,
             target,
+            std_library: PathBuf::from(std_library.trim()),
             _lock: lock,
         };
         folder.configure_evcxr()?;
         Ok(folder)
     }
 
-    /// Where compiled crates lie.
-    pub fn deps(&self) -> PathBuf {
-        self.session
-            .join("target")
-            .join(&self.target)
-            .join("debug/deps")
+    /// Where the shared libraries lie that a cell needs: the library, and Rust's own (the path that
+    /// cells carry to it counts from `deps`, but evcxr loads them from the folder above).
+    pub fn shared_libraries(&self) -> [PathBuf; 2] {
+        let target = self.session.join("target").join(&self.target);
+        [target.join("debug/deps"), self.std_library.clone()]
     }
 
     /// Waits for other sessions to leave `shared`, and takes it while the result is held.
@@ -218,13 +220,19 @@ fn refuse_workspace(cache: &Path) -> Result<()> {
     Ok(())
 }
 
-fn rustc_version() -> Result<String> {
-    let output = Command::new("rustc").arg("-vV").output().context(
-        "cannot run rustc, which compiles the cells; install Rust from https://rustup.rs",
-    )?;
+/// Runs rustc in `folder`, where evcxr will run it (rustup may choose one by folder).
+fn ask_rustc(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = Command::new("rustc")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .context(
+            "cannot run rustc, which compiles the cells; install Rust from https://rustup.rs",
+        )?;
     if !output.status.success() {
         bail!(
-            "`rustc -vV` failed: {}",
+            "`rustc {}` failed: {}",
+            arguments.join(" "),
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }

@@ -1,6 +1,6 @@
 //! Passes on what the child writes while a cell runs.
 
-use crate::cell::END_OF_CELL;
+use crate::cell::{END_OF_CELL, LINE_ENDED};
 use crate::progress::Bars;
 use console::style;
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
@@ -43,13 +43,17 @@ impl Relay {
 
 fn pass_on(outputs: &EvalContextOutputs, end: &Sender<()>, finishes: &Receiver<Sender<()>>) {
     let mut bars = Bars::default();
-    // Each cell ends with an empty line, in case its last line is unfinished; so one is held back.
+    // An empty line is held back until it is known that it was written on purpose.
     let mut held_back = false;
     loop {
         select! {
             recv(outputs.stdout) -> line => {
                 let Ok(line) = line else { return };
                 if bars.take(&line) {
+                    continue;
+                }
+                if line == LINE_ENDED {
+                    held_back = false;
                     continue;
                 }
                 if std::mem::replace(&mut held_back, line.is_empty()) {
@@ -71,7 +75,9 @@ fn pass_on(outputs: &EvalContextOutputs, end: &Sender<()>, finishes: &Receiver<S
             }
             recv(finishes) -> done => {
                 let Ok(done) = done else { return };
-                held_back = false;
+                if std::mem::take(&mut held_back) {
+                    write_line(&bars, "");
+                }
                 bars.clear();
                 let _ = done.send(());
             }

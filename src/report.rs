@@ -48,7 +48,7 @@ pub fn compile_errors(
             }
         }
         let mut message = error.message();
-        if message.contains("`evcxr_display`") {
+        if message.contains("evcxr_display") || error.code() == Some("E0599") && marks.is_empty() {
             message = "the value has no `Debug` and cannot be displayed".to_owned();
             notes = vec!["End the statement with `;`, or bind the value with `let`.".to_owned()];
             marks.clear();
@@ -57,6 +57,11 @@ pub fn compile_errors(
         if matches!(error.code(), Some("E0384" | "E0596")) {
             notes.push("An existing variable becomes mutable by: let mut x = x;".to_owned());
         }
+        if first_line.is_none() {
+            first_line = marks.first().map(|mark| line_at(source, mark.at.start));
+        }
+        // In another order the same lines would be drawn twice.
+        marks.sort_by_key(|mark| mark.at.start);
         if marks.is_empty()
             && let Some(last) = pieces.last()
         {
@@ -64,9 +69,6 @@ pub fn compile_errors(
                 at: char_offset(source, last.code.start)..char_offset(source, last.code.end),
                 message: String::new(),
             });
-        }
-        if first_line.is_none() {
-            first_line = marks.first().map(|mark| line_at(source, mark.at.start));
         }
         draw(source, error.code(), &message, &marks, &notes);
     }

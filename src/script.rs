@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Script, Failure> {
     if let Some(error) = source.syntax_errors.first() {
         report::syntax_errors(&source);
         let line = source.position(error.at.start).0;
-        return Err(stopped(Failure::Shown, &source, line));
+        return Err(stopped(&Failure::Shown, &source, line));
     }
     Ok(Script {
         path: path.to_path_buf(),
@@ -69,15 +69,19 @@ fn run_pieces(session: &mut Session, source: &Source) -> Result<Next, Failure> {
         match result {
             Ok(Next::Continue) => {}
             Ok(Next::Quit) => return Ok(Next::Quit),
-            Err(failure) => return Err(stopped(failure, source, piece.line)),
+            Err(failure) => return Err(stopped(&failure, source, piece.line)),
         }
     }
     Ok(Next::Continue)
 }
 
-/// Tells a failure and where it stopped the script.
-fn stopped(failure: Failure, source: &Source, line: usize) -> Failure {
+/// Tells a failure and where it stopped the script: at `line` unless the failure knows better.
+fn stopped(failure: &Failure, source: &Source, line: usize) -> Failure {
     failure.tell();
+    let line = match failure {
+        Failure::ShownAt(line) => *line,
+        _ => line,
+    };
     eprintln!(
         "{} {}:{line}",
         style("stopped at").red().bold().for_stderr(),

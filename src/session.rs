@@ -68,8 +68,8 @@ impl Session {
             }
             Err(Trouble::Interrupted) => Err(Failure::Message(INTERRUPTED.to_owned())),
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
-                report::compile_errors(&errors, source, pieces, &cell);
-                Err(Failure::Shown)
+                let line = report::compile_errors(&errors, source, pieces, &cell);
+                Err(line.map_or(Failure::Shown, Failure::ShownAt))
             }
             Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => {
                 Err(self.lost(&how, &variables))
@@ -227,7 +227,9 @@ fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutput
 /// names the workspace's, which may be of another state).
 fn library_path(folder: &CompileFolder) -> Result<OsString> {
     let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let paths = std::iter::once(folder.deps())
+    let paths = folder
+        .shared_libraries()
+        .into_iter()
         .chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
     std::env::join_paths(paths).context("the compile folder has a name with a colon in it")
 }
