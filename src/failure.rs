@@ -1,0 +1,42 @@
+//! What a statement, command or script that failed hands to its caller.
+
+use console::style;
+
+/// Why evaluation stopped.
+#[derive(Debug)]
+pub enum Failure {
+    /// The reason is on the screen already (a compile error, or what the cell itself wrote).
+    Shown,
+    /// The same, at a line of the source.
+    ShownAt(usize),
+    /// The reason, still to be shown.
+    Message(String),
+}
+
+impl Failure {
+    /// Writes the reason to standard error, unless that is done.
+    pub fn tell(&self) {
+        if let Failure::Message(message) = self {
+            eprintln!("{} {message}", style("error:").red().bold().for_stderr());
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Message(format!("{error:#}"))
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Failure::Message(message)
+    }
+}
+
+/// What to do after a statement or command that went well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    Continue,
+    Quit,
+}

@@ -1,0 +1,128 @@
+//! Ctrl-C: asks the running call to stop, and loses nothing.
+//!
+//! The child that runs the cells is in a process group of its own, so the terminal's Ctrl-C reaches this
+//! process only (and the compiler, if it is at work: then nothing was run yet). It is passed on to the
+//! child as `SIGINT`, which the library may catch to stop at its next step; a child whose library does
+//! not is not ended by it. Two more within two seconds end the child.
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Set in the environment of the child that runs the cells.
+const CHILD: &str = "VITREPL_CHILD";
+
+/// Ctrl-C pressed again within this time is meant more seriously.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Exit code of a program ended by Ctrl-C, as shells report it.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Makes a command run as the child that runs the cells.
+pub fn prepare_child_command(command: &mut Command) {
+    command.env(CHILD, "1").process_group(0);
+}
+
+/// In the child, makes `SIGINT` harmless until the library takes it over; elsewhere does nothing.
+pub fn survive_in_child() {
+    if std::env::var_os(CHILD).is_some() {
+        // If it cannot be registered Ctrl-C ends the child, as in any other program.
+        let _ = signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)));
+    }
+}
+
+/// Listens for Ctrl-C in this process.
+#[derive(Clone)]
+pub struct Interrupts(Arc<Shared>);
+
+struct Shared {
+    /// A cell is being evaluated.
+    busy: AtomicBool,
+    /// Ctrl-C has been pressed since it was last looked at.
+    pressed: AtomicBool,
+    /// Whether Ctrl-C while nothing is evaluated ends the program.
+    ends_when_idle: AtomicBool,
+    child: Mutex<Option<Arc<Mutex<Child>>>>,
+}
+
+impl Interrupts {
+    /// Starts to listen; until a child is known, Ctrl-C ends the program.
+    pub fn listen() -> Result<Self> {
+        let interrupts = Interrupts(Arc::new(Shared {
+            busy: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
+            ends_when_idle: AtomicBool::new(true),
+            child: Mutex::new(None),
+        }));
+        let mut signals = Signals::new([SIGINT]).context("cannot listen for Ctrl-C")?;
+        let shared = interrupts.0.clone();
+        std::thread::spawn(move || {
+            let mut presses: Vec<Instant> = Vec::new();
+            for _ in signals.forever() {
+                let now = Instant::now();
+                presses.retain(|earlier| now.duration_since(*earlier) < AGAIN);
+                presses.push(now);
+                shared.pressed(presses.len());
+            }
+        });
+        Ok(interrupts)
+    }
+
+    /// The child to ask.
+    pub fn watch(&self, child: Arc<Mutex<Child>>) {
+        *locked(&self.0.child) = Some(child);
+    }
+
+    /// Whether Ctrl-C ends the program while nothing is evaluated (it does not at the prompt).
+    pub fn set_ends_when_idle(&self, ends: bool) {
+        self.0.ends_when_idle.store(ends, Ordering::SeqCst);
+    }
+
+    /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.
+    pub fn during<R>(&self, evaluate: impl FnOnce() -> R) -> (R, bool) {
+        self.0.pressed.store(false, Ordering::SeqCst);
+        self.0.busy.store(true, Ordering::SeqCst);
+        let result = evaluate();
+        self.0.busy.store(false, Ordering::SeqCst);
+        (result, self.0.pressed.load(Ordering::SeqCst))
+    }
+}
+
+impl Shared {
+    fn pressed(&self, times: usize) {
+        self.pressed.store(true, Ordering::SeqCst);
+        if !self.busy.load(Ordering::SeqCst) {
+            if self.ends_when_idle.load(Ordering::SeqCst) {
+                eprintln!("interrupted");
+                std::process::exit(EXIT_INTERRUPTED);
+            }
+            return;
+        }
+        let child = locked(&self.child).clone();
+        let Some(child) = child else { return };
+        if times >= 3 {
+            let _ = locked(&child).kill();
+            return;
+        }
+        if times == 2 {
+            eprintln!(
+                "Not stopped yet. Ctrl-C once more ends the process that runs the cells: its variables are lost."
+            );
+        }
+        if let Ok(id) = i32::try_from(locked(&child).id()) {
+            let _ = kill(Pid::from_raw(id), Signal::SIGINT);
+        }
+    }
+}
+
+/// A lock whose holder panicked still holds valid data here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,126 @@
+//! Progress bars, drawn here for code that runs in the child and sees no terminal.
+//!
+//! The child asks for one by a line of its own on standard output,
+//!
+//! ```text
+//! VITREPL_PROGRESS {"label":"decompose tiny-vit","done":3,"total":40}
+//! ```
+//!
+//! once at the start (`done` 0) and whenever it has gone on, at most some ten times a second. A label is
+//! a bar; `done` = `total` ends it, and so does the end of the cell. `total` 0 or absent means unknown. An
+//! optional `"note"` is shown behind. A library should write such lines only when the environment
+//! variable `VITREPL_PROGRESS` is set, which it is in the child.
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Set in the child's environment: lines of this protocol are understood.
+pub const VARIABLE: &str = "VITREPL_PROGRESS";
+
+const PREFIX: &str = "VITREPL_PROGRESS ";
+
+#[derive(Deserialize)]
+struct Step {
+    label: String,
+    done: u64,
+    #[serde(default)]
+    total: u64,
+    #[serde(default)]
+    note: String,
+}
+
+/// The bars of the cell that is running.
+#[derive(Default)]
+pub struct Bars {
+    screen: MultiProgress,
+    bars: HashMap<String, ProgressBar>,
+}
+
+impl Bars {
+    /// Takes a line of the child if it is one of this protocol, and says whether it was.
+    pub fn take(&mut self, line: &str) -> bool {
+        let Some(step) = parse(line) else {
+            return false;
+        };
+        if step.total > 0 && step.done >= step.total {
+            if let Some(bar) = self.bars.remove(&step.label) {
+                bar.finish_and_clear();
+            }
+            return true;
+        }
+        let bar = self
+            .bars
+            .entry(step.label)
+            .or_insert_with_key(|label| self.screen.add(new_bar(label, step.total)));
+        if step.total > 0 {
+            bar.set_length(step.total);
+        }
+        bar.set_position(step.done);
+        bar.set_message(step.note);
+        true
+    }
+
+    /// Writes something to the terminal without tearing a bar.
+    pub fn print(&self, write: impl FnOnce()) {
+        if self.bars.is_empty() {
+            write();
+        } else {
+            self.screen.suspend(write);
+        }
+    }
+
+    /// Ends every bar.
+    pub fn clear(&mut self) {
+        for (_, bar) in self.bars.drain() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn parse(line: &str) -> Option<Step> {
+    serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
+}
+
+/// A bar with rate and time left, or a spinner when the total is not known.
+pub fn new_bar(label: &str, total: u64) -> ProgressBar {
+    let (bar, template) = if total > 0 {
+        (
+            ProgressBar::new(total),
+            "{prefix} {bar:30} {pos}/{len} {per_sec} {eta} left {wide_msg}",
+        )
+    } else {
+        (
+            ProgressBar::new_spinner(),
+            "{prefix} {spinner} {pos} {per_sec} {wide_msg}",
+        )
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(label.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_of_the_protocol_are_taken() {
+        let mut bars = Bars::default();
+        assert!(bars.take(r#"VITREPL_PROGRESS {"label":"fit","done":1,"total":4}"#));
+        assert!(bars.bars.contains_key("fit"));
+        assert!(bars.take(r#"VITREPL_PROGRESS {"label":"fit","done":4,"total":4}"#));
+        assert!(bars.bars.is_empty());
+        for line in [
+            "fit 1/4",
+            "VITREPL_PROGRESS soon",
+            r#"{"label":"fit","done":1}"#,
+        ] {
+            assert!(!bars.take(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The prompt, and statements from a pipe.
+
+use crate::commands::{self, COMMANDS};
+use crate::compile_folder::cache_folder;
+use crate::failure::{Failure, Next};
+use crate::interrupt::Interrupts;
+use crate::script::PROMPT;
+use crate::session::{Session, groups};
+use crate::source::{Kind, Source, is_incomplete};
+use anyhow::Context as _;
+use rustyline::completion::{Completer, FilenameCompleter};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::history::FileHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{CompletionType, Config, Context, Editor, Helper, Hinter};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io::BufRead;
+use std::rc::Rc;
+
+/// Name under which errors in typed text are reported.
+const INPUT: &str = "input";
+
+/// Reads statements from a terminal until Ctrl-D or `:quit`.
+pub fn interactive(interrupts: Interrupts) -> Result<(), Failure> {
+    println!(
+        "vitrepl {}: Rust, with the library imported. :help lists commands, Ctrl-D leaves.",
+        env!("CARGO_PKG_VERSION")
+    );
+    let session = Rc::new(RefCell::new(Session::start(interrupts.clone())?));
+    interrupts.set_ends_when_idle(false);
+    let history = cache_folder()?.join("history.txt");
+    let mut editor = editor(session.clone()).context("cannot set up the terminal")?;
+    // The first time there is no history to load.
+    let _ = editor.load_history(&history);
+    loop {
+        match editor.readline(PROMPT) {
+            Ok(text) => {
+                let _ = editor.add_history_entry(&text);
+                // Kept at once: a session may be killed.
+                let _ = editor.append_history(&history);
+                match run(&mut session.borrow_mut(), &text) {
+                    Ok(Next::Continue) => {}
+                    Ok(Next::Quit) => return Ok(()),
+                    Err(failure) => failure.tell(),
+                }
+            }
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(format!("the terminal cannot be read: {error}").into()),
+        }
+    }
+}
+
+/// Evaluates the statements of standard input as they come; an error does not stop the rest, but the
+/// program fails then.
+pub fn piped(session: &mut Session) -> Result<(), Failure> {
+    let mut text = String::new();
+    let mut failed = false;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.context("standard input cannot be read")?;
+        text.push_str(&line);
+        text.push('\n');
+        if is_incomplete(&text) {
+            continue;
+        }
+        match run(session, &std::mem::take(&mut text)) {
+            Ok(Next::Continue) => {}
+            Ok(Next::Quit) => break,
+            Err(failure) => {
+                failure.tell();
+                failed = true;
+            }
+        }
+    }
+    // What was still open at the end gets the compiler's own complaint.
+    if let Err(failure) = run(session, &text) {
+        failure.tell();
+        failed = true;
+    }
+    if failed { Err(Failure::Shown) } else { Ok(()) }
+}
+
+/// Evaluates what was typed.
+fn run(session: &mut Session, text: &str) -> Result<Next, Failure> {
+    let source = Source::new(INPUT, text);
+    for group in groups(&source.pieces) {
+        match group {
+            [command] if command.kind == Kind::Command => {
+                if commands::run(session, &source.text[command.code.clone()])? == Next::Quit {
+                    return Ok(Next::Quit);
+                }
+            }
+            statements => session.evaluate(&source, statements)?,
+        }
+    }
+    Ok(Next::Continue)
+}
+
+fn editor(session: Rc<RefCell<Session>>) -> rustyline::Result<Editor<LineHelper, FileHistory>> {
+    let config = Config::builder()
+        .completion_type(CompletionType::List)
+        .auto_add_history(false)
+        .build();
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(LineHelper {
+        session,
+        files: FilenameCompleter::new(),
+    }));
+    Ok(editor)
+}
+
+/// Completion, colour and the end of multi-line input.
+#[derive(Helper, Hinter)]
+struct LineHelper {
+    session: Rc<RefCell<Session>>,
+    files: FilenameCompleter,
+}
+
+impl Completer for LineHelper {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        if line.starts_with(":load ") {
+            let (start, files) = self.files.complete_path(line, position)?;
+            return Ok((
+                start,
+                files.into_iter().map(|file| file.replacement).collect(),
+            ));
+        }
+        if line.starts_with(':') && !line[..position].contains(' ') {
+            let names = COMMANDS.iter().map(|command| command.name);
+            let fitting = names.filter(|name| name.starts_with(&line[..position]));
+            return Ok((0, fitting.map(str::to_owned).collect()));
+        }
+        Ok(self.session.borrow_mut().completions(line, position))
+    }
+}
+
+impl Highlighter for LineHelper {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        Cow::Owned(console::style(prompt).cyan().to_string())
+    }
+}
+
+impl Validator for LineHelper {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        let input = context.input();
+        // Two empty lines end the input whatever is open: the compiler will say what is.
+        if is_incomplete(input) && !input.ends_with("\n\n") {
+            Ok(ValidationResult::Incomplete)
+        } else {
+            Ok(ValidationResult::Valid(None))
+        }
+    }
+}

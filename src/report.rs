@@ -1,0 +1,142 @@
+//! Compile errors, drawn over the text the user wrote.
+
+use crate::cell::Cell;
+use crate::source::{Piece, Source};
+use ariadne::{Color, Config, Label, Report, ReportKind};
+use evcxr::CompilationError;
+use std::ops::Range;
+
+/// A marked place: characters of the source, and what to say there.
+struct Mark {
+    at: Range<usize>,
+    message: String,
+}
+
+/// Draws `errors` of the cell made of `pieces` on standard error; gives the line of the first.
+pub fn compile_errors(
+    errors: &[CompilationError],
+    source: &Source,
+    pieces: &[Piece],
+    cell: &Cell,
+) -> Option<usize> {
+    let mut first_line = None;
+    for error in errors {
+        if !error.is_from_user_code() {
+            eprintln!("{}", error.rendered());
+            continue;
+        }
+        let mut marks = Vec::new();
+        let mut notes = Vec::new();
+        for spanned in error.spanned_messages().iter().chain(error.help_spanned()) {
+            match spanned.span.and_then(|span| {
+                let start = offset(
+                    source,
+                    cell.source_line(span.start_line)?,
+                    span.start_column,
+                )?;
+                let end = offset(source, cell.source_line(span.end_line)?, span.end_column)?;
+                Some(start..end.max(start))
+            }) {
+                Some(at) => marks.push(Mark {
+                    at,
+                    message: spanned.label.clone(),
+                }),
+                None if spanned.span.is_none() && !spanned.label.is_empty() => {
+                    notes.push(spanned.label.clone());
+                }
+                None => {}
+            }
+        }
+        let mut message = error.message();
+        if message.contains("evcxr_display") || error.code() == Some("E0599") && marks.is_empty() {
+            message = "the value has no `Debug` and cannot be displayed".to_owned();
+            notes = vec!["End the statement with `;`, or bind the value with `let`.".to_owned()];
+            marks.clear();
+        }
+        notes.extend(error.evcxr_extra_hint().map(str::to_owned));
+        if matches!(error.code(), Some("E0384" | "E0596")) {
+            notes.push("An existing variable becomes mutable by: let mut x = x;".to_owned());
+        }
+        if first_line.is_none() {
+            first_line = marks.first().map(|mark| line_at(source, mark.at.start));
+        }
+        // In another order the same lines would be drawn twice.
+        marks.sort_by_key(|mark| mark.at.start);
+        if marks.is_empty()
+            && let Some(last) = pieces.last()
+        {
+            marks.push(Mark {
+                at: char_offset(source, last.code.start)..char_offset(source, last.code.end),
+                message: String::new(),
+            });
+        }
+        draw(source, error.code(), &message, &marks, &notes);
+    }
+    first_line
+}
+
+/// Draws what the parser found wrong in `source`.
+pub fn syntax_errors(source: &Source) {
+    for error in &source.syntax_errors {
+        let at = char_offset(source, error.at.start)..char_offset(source, error.at.end);
+        let mark = Mark {
+            at,
+            message: String::new(),
+        };
+        draw(source, None, &error.message, &[mark], &[]);
+    }
+}
+
+fn draw(source: &Source, code: Option<&str>, message: &str, marks: &[Mark], notes: &[String]) {
+    let name = source.name.as_str();
+    let color = console::colors_enabled_stderr();
+    let start = marks.first().map_or(0, |mark| mark.at.start);
+    let mut report = Report::build(ReportKind::Error, (name, start..start))
+        .with_config(Config::default().with_color(color))
+        .with_message(message);
+    if let Some(code) = code {
+        report = report.with_code(code);
+    }
+    for mark in marks {
+        let label = Label::new((name, mark.at.clone())).with_color(Color::Red);
+        report = report.with_label(if mark.message.is_empty() {
+            label
+        } else {
+            label.with_message(&mark.message)
+        });
+    }
+    if !notes.is_empty() {
+        report = report.with_note(notes.join("\n"));
+    }
+    let drawn = report
+        .finish()
+        .eprint((name, ariadne::Source::from(source.text.as_str())));
+    if drawn.is_err() {
+        eprintln!("{message}");
+    }
+}
+
+/// Characters before a line (from 1) and column (from 1, in characters).
+fn offset(source: &Source, line: usize, column: usize) -> Option<usize> {
+    let before: usize = source
+        .text
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)?)
+        .map(|line| line.chars().count())
+        .sum();
+    Some((before + column.checked_sub(1)?).min(source.text.chars().count()))
+}
+
+fn char_offset(source: &Source, byte: usize) -> usize {
+    source.text[..byte].chars().count()
+}
+
+fn line_at(source: &Source, char: usize) -> usize {
+    source
+        .text
+        .chars()
+        .take(char)
+        .filter(|c| *c == '\n')
+        .count()
+        + 1
+}

@@ -1,0 +1,89 @@
+//! Displays the value of a cell: text, and pictures as well as the terminal can.
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use evcxr::EvalOutputs;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Folder for charts when the output is no terminal.
+const CHARTS_VARIABLE: &str = "VITREPL_CHARTS";
+
+/// A picture is at most this many columns wide in a terminal.
+const WIDEST: u16 = 120;
+
+/// Shows what a cell displayed; `name` (a file name without ending) is that of its chart.
+///
+/// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
+/// of a PNG file are printed.
+pub fn show(outputs: &EvalOutputs, name: &str) -> Result<()> {
+    let picture = outputs.get("image/png");
+    if let Some(png) = picture
+        && std::io::stdout().is_terminal()
+    {
+        return show_inline(&decode(png)?);
+    }
+    if let Some(text) = outputs.get("text/plain") {
+        print_text(text);
+    }
+    if let Some(png) = picture {
+        let path = save(&decode(png)?, name)?;
+        print_text(&format!("chart: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Writes a line; that its reader has gone away is not the cell's fault.
+pub fn print_text(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
+}
+
+fn decode(base64: &str) -> Result<Vec<u8>> {
+    let text: String = base64.split_whitespace().collect();
+    STANDARD
+        .decode(text)
+        .context("a picture that is no valid base64")
+}
+
+fn show_inline(png: &[u8]) -> Result<()> {
+    let picture = image::load_from_memory(png).context("a picture that is no valid PNG")?;
+    let columns = console::Term::stdout().size().1.min(WIDEST);
+    let config = viuer::Config {
+        absolute_offset: false,
+        width: Some(u32::from(columns)),
+        use_kitty: speaks_kitty(),
+        ..viuer::Config::default()
+    };
+    viuer::print(&picture, &config).context("cannot draw the picture")?;
+    Ok(())
+}
+
+/// Whether the terminal is one with kitty's graphics protocol. It is not asked: one that does not
+/// answer would keep us waiting.
+fn speaks_kitty() -> bool {
+    let is = |variable: &str, names: &[&str]| {
+        std::env::var(variable).is_ok_and(|value| {
+            let value = value.to_lowercase();
+            names.iter().any(|name| value.contains(name))
+        })
+    };
+    std::env::var_os("KITTY_WINDOW_ID").is_some()
+        || is("TERM", &["kitty", "ghostty"])
+        || is("TERM_PROGRAM", &["ghostty", "wezterm"])
+}
+
+fn save(png: &[u8], name: &str) -> Result<PathBuf> {
+    let folder =
+        std::env::var_os(CHARTS_VARIABLE).map_or_else(|| PathBuf::from("charts"), PathBuf::from);
+    let path = folder.join(format!("{name}.png"));
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&path, png))
+        .with_context(|| {
+            format!(
+                "cannot write the chart {} (name another folder in {CHARTS_VARIABLE})",
+                path.display()
+            )
+        })?;
+    Ok(path)
+}

@@ -1,0 +1,392 @@
+//! The real program: at a terminal, from a pipe, and as a runner of scripts.
+//!
+//! All tests use the user's compile folder (`VITREPL_CACHE_DIR` names another): the first to start
+//! compiles the library there, the others find it.
+
+use expectrl::{ControlCode, Eof, Expect, Session};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// One 2 x 2 PNG.
+const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8AAQgwQ6j8DAB/uA/1KuiQMAAAAAElFTkSuQmCC";
+
+/// Sessions one after the other, so that each takes the same warm folder.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn vitrepl() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_vitrepl"))
+}
+
+/// A folder with scripts in it.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let desk = Desk(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = desk.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program in this folder.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let _alone = alone();
+        Ran::from(
+            vitrepl()
+                .args(arguments)
+                .current_dir(self.0.path())
+                .output()
+                .unwrap(),
+        )
+    }
+
+    /// Runs the program in this folder with statements on standard input.
+    fn pipe(&self, statements: &str) -> Ran {
+        let _alone = alone();
+        let mut child = vitrepl()
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(statements.as_bytes())
+            .unwrap();
+        Ran::from(child.wait_with_output().unwrap())
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn says(&self, text: &str) -> &Self {
+        assert!(self.out.contains(text), "no {text:?} in {self:#?}");
+        self
+    }
+
+    #[track_caller]
+    fn complains(&self, text: &str) -> &Self {
+        assert!(
+            self.err.contains(text),
+            "no {text:?} in the errors of {self:#?}"
+        );
+        self
+    }
+
+    #[track_caller]
+    fn ends_with(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+}
+
+#[test]
+fn a_script_is_echoed_with_its_values_and_charts() {
+    let script = r#"// A number.
+let a = 20 + 1; // half
+fn twice(x: i32) -> i32 {
+    x * 2
+}
+twice(a)
+:load more/inner.rs
+println!("inner has left {from_inner}");
+print!("no line end");
+struct Chart;
+impl Chart {
+    fn evcxr_display(&self) {
+        println!("EVCXR_BEGIN_CONTENT text/plain\nbars of a\nEVCXR_END_CONTENT");
+        println!("EVCXR_BEGIN_CONTENT image/png\nPICTURE\nEVCXR_END_CONTENT");
+    }
+}
+Chart
+"#;
+    let desk = Desk::new(&[
+        ("outer.rs", &script.replace("PICTURE", PICTURE)),
+        (
+            "more/inner.rs",
+            ":load innermost.rs\nlet from_inner = deepest + 1;\n",
+        ),
+        ("more/innermost.rs", "let deepest = 6;\n"),
+    ]);
+    let ran = desk.run(&["outer.rs"]);
+    ran.ends_with(0)
+        .says(">> // A number.\n.. let a = 20 + 1; // half\n>> fn twice(x: i32) -> i32 {\n..     x * 2\n.. }\n")
+        .says(">> twice(a)\n42\n>> :load more/inner.rs\n>> :load innermost.rs\n>> let deepest = 6;\n")
+        .says("inner has left 7\n")
+        .says("no line end\n>> struct Chart;")
+        .says("bars of a\nchart: charts/outer-17.png\n");
+    let picture = image::open(desk.path("charts/outer-17.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (2, 2));
+}
+
+#[test]
+fn a_library_error_stops_a_script_at_its_line() {
+    let desk = Desk::new(&[(
+        "fails.rs",
+        "let a = 1;\n\nlet b: i32 = \"x7\".parse::<i32>()?;\nprintln!(\"never\");\n",
+    )]);
+    let ran = desk.run(&["fails.rs"]);
+    ran.ends_with(1)
+        .complains("invalid digit found in string\nstopped at fails.rs:3\n");
+    assert!(!ran.err.contains("panicked"), "{ran:#?}");
+    assert!(!ran.out.contains("never\n"), "{ran:#?}");
+}
+
+#[test]
+fn compile_errors_and_panics_stop_a_script_at_their_line_through_load() {
+    let desk = Desk::new(&[
+        ("outer.rs", "let a = 1;\n:load inner.rs\n"),
+        (
+            "inner.rs",
+            "// é shifts bytes, not columns\nlet ü: i32 =\n    \"ß\";\n",
+        ),
+    ]);
+    desk.run(&["outer.rs"])
+        .ends_with(1)
+        .complains("mismatched types")
+        .complains("inner.rs:3:5")
+        .complains("inner.rs:3\nstopped at outer.rs:2\n");
+}
+
+#[test]
+fn an_unreadable_script_is_refused_before_anything_starts() {
+    let desk = Desk::new(&[
+        ("broken.rs", "let a = 1;\nlet = 2;\n"),
+        ("self.rs", "let a = 1;\n"),
+    ]);
+    std::fs::write(desk.path("binary.rs"), [0xff, 0xfe, 0x00]).unwrap();
+    desk.run(&["missing.rs"])
+        .ends_with(1)
+        .complains("cannot read the script missing.rs")
+        .complains("check the path");
+    desk.run(&["broken.rs"])
+        .ends_with(1)
+        .complains("stopped at broken.rs:2\n");
+    desk.run(&["binary.rs"]).ends_with(1).complains("UTF-8");
+    desk.run(&["."])
+        .ends_with(1)
+        .complains("cannot read the script .");
+    desk.run(&["--no-such-flag"]).ends_with(2);
+    desk.run(&["--version"])
+        .ends_with(0)
+        .says(env!("CARGO_PKG_VERSION"));
+    desk.run(&["--help"]).ends_with(0).says("VITREPL_CACHE_DIR");
+}
+
+#[test]
+fn a_library_or_cache_that_cannot_be_used_is_named_with_a_remedy() {
+    let refused = |variable: &str, value: &Path| {
+        let output = vitrepl()
+            .env(variable, value)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Ran::from(output)
+    };
+    refused("VITREPL_PRELUDE", Path::new("/nowhere/prelude"))
+        .ends_with(1)
+        .complains("/nowhere/prelude")
+        .complains("set VITREPL_PRELUDE");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cache-in-workspace");
+    refused("VITREPL_CACHE_DIR", &workspace)
+        .ends_with(1)
+        .complains("workspace")
+        .complains("VITREPL_CACHE_DIR");
+    let desk = Desk::new(&[("file", "")]);
+    refused("VITREPL_CACHE_DIR", &desk.path("file/cache"))
+        .ends_with(1)
+        .complains("cannot use the cache folder");
+}
+
+#[test]
+fn nothing_that_goes_wrong_ends_a_session() {
+    let desk = Desk::new(&[("loop.rs", ":load loop.rs\n")]);
+    let ran = desk.pipe(
+        r#"let kept = vec![1, 2, 3];
+kept[7]
+println!("after a panic: {}", kept.len());
+let lost = "x".parse::<i32>()?;
+println!("after an error: {}", kept.len());
+lost
+let wrong: i32 = "text";
+print!("half a line"); panic!("second")
+:no-such-command
+:load missing.rs
+:load loop.rs
+struct Mute;
+Mute
+println!("after all that: {}", kept.len());
+:vars
+fn survives() -> i32 { 77 }
+std::process::abort();
+survives()
+kept.len()
+let s = "open to the end
+"#,
+    );
+    ran.ends_with(1)
+        .complains("panicked: index out of bounds: the len is 3 but the index is 7\n")
+        .says("after a panic: 3\n")
+        .complains("invalid digit found in string\n")
+        .says("after an error: 3\n")
+        .complains("cannot find value `lost`")
+        .complains("mismatched types")
+        .says("half a line\n")
+        .complains("panicked: second\n")
+        .complains("unknown command :no-such-command")
+        .complains("cannot read the script missing.rs")
+        .complains("loads itself")
+        .complains("cannot be displayed")
+        .says("after all that: 3\n")
+        .says("kept: Vec<i32>\n")
+        .complains("lost with it: kept")
+        .says("77\n")
+        .complains("cannot find value `kept`");
+    assert!(!ran.err.contains("backtrace"), "{ran:#?}");
+}
+
+#[test]
+fn two_sessions_run_side_by_side() {
+    let _alone = alone();
+    let start = || {
+        vitrepl()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let (mut one, mut other) = (start(), start());
+    for (child, value) in [(&mut one, 1), (&mut other, 2)] {
+        let statements = format!("let mine = {value};\nprintln!(\"mine is {{mine}}\");\n");
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(statements.as_bytes())
+            .unwrap();
+    }
+    for (child, value) in [(one, 1), (other, 2)] {
+        Ran::from(child.wait_with_output().unwrap())
+            .ends_with(0)
+            .says(&format!("mine is {value}\n"));
+    }
+}
+
+/// A session at a terminal.
+struct Terminal(Session);
+
+impl Terminal {
+    fn open() -> Self {
+        let mut command = vitrepl();
+        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        let mut session = Session::spawn(command).unwrap();
+        session.set_expect_timeout(Some(Duration::from_secs(900)));
+        let mut terminal = Terminal(session);
+        terminal.shows(">> ");
+        terminal.0.set_expect_timeout(Some(Duration::from_secs(60)));
+        terminal
+    }
+
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        if let Err(error) = self.0.expect(text) {
+            panic!("waiting for {text:?}: {error}");
+        }
+    }
+
+    fn types(&mut self, line: &str) {
+        self.0.send(format!("{line}\r")).unwrap();
+    }
+
+    fn presses(&mut self, key: ControlCode) {
+        self.0.send(key).unwrap();
+    }
+}
+
+#[test]
+fn the_prompt_evaluates_completes_and_continues_open_brackets() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    terminal.types("40 + 2");
+    terminal.shows("42");
+    terminal.types("let numbers = vec![");
+    terminal.types("100, 20,");
+    terminal.types("3];");
+    terminal.types("numbers.iter().sum::<i32>()");
+    terminal.shows("123");
+    terminal.types(":he\tvars");
+    terminal.shows("Variables and their types");
+    terminal.types(":vars");
+    terminal.shows("numbers: Vec<i32>");
+    // A half-typed line goes away with Ctrl-C, and nothing else does.
+    terminal.0.send("nonsense(").unwrap();
+    terminal.presses(ControlCode::EndOfText);
+    terminal.types("numbers.len() + 60");
+    terminal.shows("63");
+    terminal.types(":help");
+    terminal.shows("Run a script, statement by statement");
+    terminal.presses(ControlCode::EndOfTransmission);
+    terminal.0.expect(Eof).unwrap();
+}
+
+#[test]
+fn ctrl_c_during_a_call_loses_nothing() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    terminal.types("let kept = 500 + 55;");
+    terminal.types(
+        r#"println!("go{}", "ing"); std::thread::sleep(std::time::Duration::from_secs(2)); println!("wo{}", "ke");"#,
+    );
+    terminal.shows("going");
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("woke");
+    terminal.types("kept");
+    terminal.shows("555");
+    // A call that does not stop is ended by two more.
+    terminal.types(r#"println!("spin{}", "ning"); loop { std::hint::spin_loop() }"#);
+    terminal.shows("spinning");
+    terminal.presses(ControlCode::EndOfText);
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("Not stopped yet");
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("lost with it: kept");
+    terminal.types("700 + 77");
+    terminal.shows("777");
+    terminal.types(":quit");
+    terminal.0.expect(Eof).unwrap();
+}
