@@ -361,23 +361,36 @@ pub fn comparison(results: &[Mitigated]) -> Table {
     let arrow = |before: f64, after: f64| format!("{before:.3} -> {after:.3}");
     let row = |name: &str, cell: &dyn Fn(&Mitigation) -> String| {
         let cells = results.iter().map(|result| cell(&result.mitigation));
-        std::iter::once(name.to_string()).chain(cells).collect::<Vec<_>>()
+        std::iter::once(name.to_string())
+            .chain(cells)
+            .collect::<Vec<_>>()
     };
-    let header = std::iter::once("accuracy".to_string()).chain(results.iter().map(Mitigated::title));
+    let header =
+        std::iter::once("accuracy".to_string()).chain(results.iter().map(Mitigated::title));
     let mut table = Table::new("before -> after switching components off, on the test split")
         .columns(header)
-        .row(row("switched off", &|m| format!("{} of {}", m.k, m.order.len())));
-    let groups = results.first().map_or(&[][..], |r| &r.mitigation.before.groups);
+        .row(row("switched off", &|m| {
+            format!("{} of {}", m.k, m.order.len())
+        }));
+    let groups = results
+        .first()
+        .map_or(&[][..], |r| &r.mitigation.before.groups);
     for (i, group) in groups.iter().enumerate() {
         let of = |accuracy: &GroupAccuracy| accuracy.groups[i].accuracy().unwrap_or(f64::NAN);
         table = table.row(row(&group.name, &|m| arrow(of(&m.before), of(&m.after))));
     }
     table
-        .row(row("worst group", &|m| arrow(m.before.worst(), m.after.worst())))
-        .row(row("average", &|m| arrow(m.before.average(), m.after.average())))
+        .row(row("worst group", &|m| {
+            arrow(m.before.worst(), m.after.worst())
+        }))
+        .row(row("average", &|m| {
+            arrow(m.before.average(), m.after.average())
+        }))
         .row(row("random components: worst group", &|m| {
             let best = m.random.best().map_or(f64::NAN, GroupAccuracy::worst);
             format!("{:.3}, best {best:.3}", m.random.mean_worst())
         }))
-        .row(row("random components: average", &|m| format!("{:.3}", m.random.mean_average())))
+        .row(row("random components: average", &|m| {
+            format!("{:.3}", m.random.mean_average())
+        }))
 }
