@@ -3,7 +3,7 @@
 use super::evaluate::by_factor;
 use super::factors::{PatchHead, labels};
 use super::loss::{contrastive, normalised};
-use super::{Accuracy, Task};
+use super::{Accuracy, Task, positions};
 use crate::Result;
 use crate::data::generated::{Batch, prompt};
 use crate::data::templates::prompts;
@@ -44,8 +44,10 @@ impl ClipTask {
         held_out: &GeneratedSpec,
     ) -> Result<Self> {
         let parameters = Parameters::new(seed, &Device::Cpu);
+        let model = Clip::new(config, parameters.builder())?;
+        positions::set(&parameters, "visual.pos_embed", &model)?;
         Ok(Self {
-            model: Clip::new(config, parameters.builder())?,
+            model,
             patches: PatchHead::new(&parameters, config.vision_cfg.width)?,
             tokenizer: Tokenizer::embedded(config.text_cfg.context_length)?,
             training: GeneratedSet::new(training.clone())?,

@@ -5,7 +5,7 @@
 
 use super::evaluate::by_factor;
 use super::loss::cross_entropy;
-use super::{Accuracy, Task};
+use super::{Accuracy, Task, positions};
 use crate::Result;
 use crate::data::generated::Batch;
 use crate::data::{Factor, GeneratedSet, GeneratedSpec};
@@ -54,8 +54,10 @@ impl FactorTask {
                 Linear::new(vb, config.embed_dim, factor.count(), true)?,
             ))
         };
+        let model = Vit::new(config, vb.clone())?;
+        positions::set(&parameters, "pos_embed", &model)?;
         Ok(Self {
-            model: Vit::new(config, vb.clone())?,
+            model,
             heads: Factor::ALL.into_iter().map(head).collect::<Result<_>>()?,
             patches: PatchHead::new(&parameters, config.embed_dim)?,
             training: GeneratedSet::new(training.clone())?,
