@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vitrepl_prelude::Result;
+use vitrepl_prelude::charts::{BarChart, GroupedBars, LineChart, Table};
 use vitrepl_prelude::score::*;
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -360,6 +361,7 @@ fn mitigation_removes_the_background_and_chance_does_not() -> Result<()> {
     assert!(result.random.mean_worst() < result.after.worst() - 0.2);
     assert!(result.random.best().unwrap().worst() >= result.random.mean_worst());
     assert_eq!(run(&MitigateOptions::default())?.random, result.random);
+    show(&result)?;
     let fixed = MitigateOptions {
         ks: vec![1],
         ..Default::default()
@@ -379,6 +381,43 @@ fn mitigation_removes_the_background_and_chance_does_not() -> Result<()> {
         }),
         "draws = 0",
     );
+    Ok(())
+}
+
+/// The charts of a mitigation hold its numbers; the pictures are left in `target/tmp/mitigation`.
+fn show(m: &Mitigation) -> Result<()> {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mitigation");
+    let bars = BarChart::components("Components", m);
+    let groups = GroupedBars::mitigation("Accuracy by group", m);
+    let choice = LineChart::choice("How many components?", m);
+    let table = Table::mitigations(
+        "Accuracy, %: before → after",
+        [("two heads", m), ("the same", m)],
+    );
+    bars.save(folder.join("components.png"))?;
+    groups.save(folder.join("groups.png"))?;
+    choice.save(folder.join("choice.png"))?;
+    table.save(folder.join("table.png"))?;
+    let percent = |v: f64| format!("{:.1}", 100.0 * v);
+    let change = format!(
+        "{} → {}",
+        percent(m.before.worst()),
+        percent(m.after.worst())
+    );
+    assert!(table.to_string().contains(&change), "{table}");
+    assert!(
+        table.to_string().contains(&percent(m.random.mean_worst())),
+        "{table}"
+    );
+    assert!(groups.to_string().contains("b, wood"), "{groups}");
+    assert!(
+        choice
+            .to_string()
+            .contains(&format!("{0} (chosen: {0})", m.k)),
+        "{choice}"
+    );
+    assert_eq!(bars.to_string().matches('*').count(), m.k, "{bars}");
+    println!("{table}\n{groups}\n{choice}\n{bars}");
     Ok(())
 }
 
