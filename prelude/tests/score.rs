@@ -170,6 +170,27 @@ fn constants_score_zero_without_nan() -> Result<()> {
 }
 
 #[test]
+fn half_precision_is_taken() -> Result<()> {
+    let c = random(&[3, 10, 4], 1).to_dtype(candle_core::DType::BF16)?;
+    let f = random(&[2, 4], 2);
+    let wide = c.to_dtype(candle_core::DType::F32)?;
+    assert_eq!(
+        variance_attributed(&c, &f)?,
+        variance_attributed(&wide, &f)?
+    );
+    assert_eq!(variance_explained(&c, &f)?, variance_explained(&wide, &f)?);
+    let means = component_means(&c)?;
+    let head = LinearHead::new(random(&[2, 4], 3), zeros(&[2]))?;
+    let order = [2, 0];
+    let got = Ablation::new(&c, &means, &head)?.predict(&order)?;
+    assert_eq!(got, head.predict(&ablate(&wide, &means, &order)?)?);
+    let options = vitrepl_prelude::align::FitOptions::default();
+    let (aligner, _) = vitrepl_prelude::align::Aligner::fit(&c, &c.get(0)?, &options)?;
+    assert_eq!(aligner.apply(&c)?.dims(), c.dims());
+    Ok(())
+}
+
+#[test]
 fn bad_scores_are_named() {
     let c = random(&[3, 8, 4], 1);
     let f = random(&[2, 4], 2);
