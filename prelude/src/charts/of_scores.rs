@@ -75,52 +75,51 @@ impl LineChart {
 }
 
 impl Table {
-    /// One row a model: every group, worst and average before → after in percent, and the same number of random
+    /// One column a model: every group, worst and average before → after in percent, and the same number of random
     /// components (mean and best draw by the worst group).
     pub fn mitigations<'a>(
         title: impl Into<String>,
         models: impl IntoIterator<Item = (&'a str, &'a Mitigation)>,
     ) -> Self {
-        let mut table = Self::new(title);
-        for (i, (model, m)) in models.into_iter().enumerate() {
-            if i == 0 {
-                let groups = m.before.groups.iter().map(|g| g.name.clone());
-                let rest = [
-                    "worst",
-                    "average",
-                    "random: worst, mean",
-                    "best",
-                    "average, mean",
-                ];
-                table = table.columns(
-                    ["model".to_owned(), "k".to_owned()]
-                        .into_iter()
-                        .chain(groups)
-                        .chain(rest.map(str::to_owned)),
-                );
-            }
-            let change = rows(&m.before)
-                .zip(rows(&m.after))
-                .map(|(b, a)| match (b, a) {
-                    (Some(b), Some(a)) => format!("{b:.1} → {a:.1}"),
-                    _ => "–".to_owned(),
-                });
-            let best = m
-                .random
-                .best()
-                .map_or("–".to_owned(), |b| percent(b.worst()));
-            let random = [
-                percent(m.random.mean_worst()),
-                best,
-                percent(m.random.mean_average()),
-            ];
-            table = table.row(
-                [model.to_owned(), m.k.to_string()]
-                    .into_iter()
-                    .chain(change)
-                    .chain(random),
-            );
+        let (names, models): (Vec<_>, Vec<_>) = models.into_iter().unzip();
+        let groups = models.first().map_or(&[][..], |m| &m.before.groups);
+        let labels = groups.iter().map(|g| g.name.as_str());
+        let labels: Vec<_> = labels.chain(["worst group", "average"]).collect();
+        let row = |label: &str, cell: &dyn Fn(&Mitigation) -> String| {
+            let cells = models.iter().map(|m| cell(m));
+            std::iter::once(label.to_owned())
+                .chain(cells)
+                .collect::<Vec<_>>()
+        };
+        let mut table = Self::new(title)
+            .columns(std::iter::once("").chain(names))
+            .row(row("switched off", &|m| {
+                format!("{} of {}", m.k, m.order.len())
+            }));
+        for (i, label) in labels.into_iter().enumerate() {
+            table = table.row(row(label, &|m| match (
+                rows(&m.before).nth(i).flatten(),
+                rows(&m.after).nth(i).flatten(),
+            ) {
+                (Some(before), Some(after)) => format!("{before:.1} → {after:.1}"),
+                _ => "–".to_owned(),
+            }));
         }
+        let draws = models.first().map_or(0, |m| m.random.draws.len());
         table
+            .row(row(
+                &format!("random, worst group, mean of {draws}"),
+                &|m| percent(m.random.mean_worst()),
+            ))
+            .row(row(
+                &format!("random, worst group, best of {draws}"),
+                &|m| {
+                    let best = m.random.best();
+                    best.map_or("–".to_owned(), |b| percent(b.worst()))
+                },
+            ))
+            .row(row(&format!("random, average, mean of {draws}"), &|m| {
+                percent(m.random.mean_average())
+            }))
     }
 }
