@@ -17,6 +17,7 @@ pub mod prelude;
 pub mod score;
 pub mod session;
 pub mod trace;
+pub mod train;
 
 pub use candle_core;
 pub use error::{Error, Result};
