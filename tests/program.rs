@@ -3,6 +3,9 @@
 //! All tests use the user's compile folder (`VITREPL_CACHE_DIR` names another): the first to start
 //! compiles the library there, the others find it.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect, Session};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// One 2 x 2 PNG.
-const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8AAQgwQ6j8DAB/uA/1KuiQMAAAAAElFTkSuQmCC";
+/// A small PNG in base64.
+fn picture() -> String {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2)
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    STANDARD.encode(png.into_inner())
+}
 
 /// Sessions one after the other, so that each takes the same warm folder.
 fn alone() -> MutexGuard<'static, ()> {
@@ -135,7 +144,7 @@ impl Chart {
 Chart
 "#;
     let desk = Desk::new(&[
-        ("outer.rs", &script.replace("PICTURE", PICTURE)),
+        ("outer.rs", &script.replace("PICTURE", &picture())),
         (
             "more/inner.rs",
             ":load innermost.rs\nlet from_inner = deepest + 1;\n",
@@ -150,7 +159,7 @@ Chart
         .says("no line end\n>> struct Chart;")
         .says("bars of a\nchart: charts/outer-17.png\n");
     let picture = image::open(desk.path("charts/outer-17.png")).unwrap();
-    assert_eq!((picture.width(), picture.height()), (2, 2));
+    assert_eq!((picture.width(), picture.height()), (3, 2));
 }
 
 #[test]
@@ -308,7 +317,7 @@ fn two_sessions_run_side_by_side() {
 }
 
 /// A session at a terminal.
-struct Terminal(Session);
+struct Terminal(OsSession);
 
 impl Terminal {
     fn open() -> Self {
@@ -329,6 +338,12 @@ impl Terminal {
         }
     }
 
+    /// Waits for the next prompt.
+    #[track_caller]
+    fn prompts(&mut self) {
+        self.shows("\r\u{1b}[K>> \r");
+    }
+
     fn types(&mut self, line: &str) {
         self.0.send(format!("{line}\r")).unwrap();
     }
@@ -347,9 +362,10 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types("let numbers = vec![");
     terminal.types("100, 20,");
     terminal.types("3];");
+    terminal.prompts();
     terminal.types("numbers.iter().sum::<i32>()");
     terminal.shows("123");
-    terminal.types(":he\tvars");
+    terminal.types(":he\t vars");
     terminal.shows("Variables and their types");
     terminal.types(":vars");
     terminal.shows("numbers: Vec<i32>");
@@ -381,6 +397,7 @@ fn ctrl_c_during_a_call_loses_nothing() {
     terminal.types(r#"println!("spin{}", "ning"); loop { std::hint::spin_loop() }"#);
     terminal.shows("spinning");
     terminal.presses(ControlCode::EndOfText);
+    std::thread::sleep(Duration::from_millis(300));
     terminal.presses(ControlCode::EndOfText);
     terminal.shows("Not stopped yet");
     terminal.presses(ControlCode::EndOfText);
