@@ -29,6 +29,7 @@ pub fn interactive() -> Result<(), Failure> {
         env!("CARGO_PKG_VERSION")
     );
     let mut editor = editor().context("cannot set up the terminal")?;
+    // Only now: the editor takes Ctrl-C for itself when it is made, and does not pass it on.
     let interrupts = Interrupts::listen()?;
     let session = Rc::new(RefCell::new(Session::start(interrupts.clone())?));
     interrupts.set_ends_when_idle(false);
