@@ -1,16 +1,14 @@
 //! The real program: at a terminal, from a pipe, and as a runner of scripts.
-//!
-//! All tests use the user's compile folder (`VITREPL_CACHE_DIR` names another): the first to start
-//! compiles the library there, the others find it.
+
+mod desk;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use expectrl::session::OsSession;
-use expectrl::{ControlCode, Eof, Expect, Session};
+use desk::{Desk, Ran, Terminal, alone, vitrepl};
+use expectrl::{ControlCode, Expect};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// A small PNG in base64.
@@ -20,107 +18,6 @@ fn picture() -> String {
         .write_to(&mut png, image::ImageFormat::Png)
         .unwrap();
     STANDARD.encode(png.into_inner())
-}
-
-/// Sessions one after the other, so that each takes the same warm folder.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn vitrepl() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_vitrepl"))
-}
-
-/// A folder with scripts in it.
-struct Desk(tempfile::TempDir);
-
-impl Desk {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let desk = Desk(tempfile::tempdir().unwrap());
-        for (name, text) in files {
-            let path = desk.path(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs the program in this folder.
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let _alone = alone();
-        Ran::from(
-            vitrepl()
-                .args(arguments)
-                .current_dir(self.0.path())
-                .output()
-                .unwrap(),
-        )
-    }
-
-    /// Runs the program in this folder with statements on standard input.
-    fn pipe(&self, statements: &str) -> Ran {
-        let _alone = alone();
-        let mut child = vitrepl()
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(statements.as_bytes())
-            .unwrap();
-        Ran::from(child.wait_with_output().unwrap())
-    }
-}
-
-/// What came of a run.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Ran {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn says(&self, text: &str) -> &Self {
-        assert!(self.out.contains(text), "no {text:?} in {self:#?}");
-        self
-    }
-
-    #[track_caller]
-    fn complains(&self, text: &str) -> &Self {
-        assert!(
-            self.err.contains(text),
-            "no {text:?} in the errors of {self:#?}"
-        );
-        self
-    }
-
-    #[track_caller]
-    fn ends_with(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
 }
 
 #[test]
@@ -316,43 +213,6 @@ fn two_sessions_run_side_by_side() {
     }
 }
 
-/// A session at a terminal.
-struct Terminal(OsSession);
-
-impl Terminal {
-    fn open() -> Self {
-        let mut command = vitrepl();
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
-        let mut session = Session::spawn(command).unwrap();
-        session.set_expect_timeout(Some(Duration::from_secs(900)));
-        let mut terminal = Terminal(session);
-        terminal.shows(">> ");
-        terminal.0.set_expect_timeout(Some(Duration::from_secs(60)));
-        terminal
-    }
-
-    #[track_caller]
-    fn shows(&mut self, text: &str) {
-        if let Err(error) = self.0.expect(text) {
-            panic!("waiting for {text:?}: {error}");
-        }
-    }
-
-    /// Waits for the next prompt.
-    #[track_caller]
-    fn prompts(&mut self) {
-        self.shows("\r\u{1b}[K>> \r");
-    }
-
-    fn types(&mut self, line: &str) {
-        self.0.send(format!("{line}\r")).unwrap();
-    }
-
-    fn presses(&mut self, key: ControlCode) {
-        self.0.send(key).unwrap();
-    }
-}
-
 #[test]
 fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     let _alone = alone();
@@ -377,7 +237,7 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types(":help");
     terminal.shows("Run a script, statement by statement");
     terminal.presses(ControlCode::EndOfTransmission);
-    terminal.0.expect(Eof).unwrap();
+    terminal.ends();
 }
 
 #[test]
@@ -405,5 +265,5 @@ fn ctrl_c_during_a_call_loses_nothing() {
     terminal.types("700 + 77");
     terminal.shows("777");
     terminal.types(":quit");
-    terminal.0.expect(Eof).unwrap();
+    terminal.ends();
 }
