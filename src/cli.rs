@@ -41,15 +41,14 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(options: Options) -> Result<(), Failure> {
-    let interrupts = Interrupts::listen()?;
     if let Some(file) = options.file {
         // Before the (slow) start: a missing or broken script is known at once.
         let script = script::read(&file)?;
-        let mut session = Session::start(interrupts)?;
+        let mut session = Session::start(Interrupts::listen()?)?;
         script::run(&mut session, &script).map(|_| ())
     } else if std::io::stdin().is_terminal() {
-        prompt::interactive(interrupts)
+        prompt::interactive()
     } else {
-        prompt::piped(&mut Session::start(interrupts)?)
+        prompt::piped(&mut Session::start(Interrupts::listen()?)?)
     }
 }

@@ -1,7 +1,7 @@
 //! Where cells and the library are compiled, kept between runs so that later starts are warm.
 //!
 //! ```text
-//! <cache>/compile/<key>/        key: versions of vitrepl, rustc and every dependency
+//! <cache>/compile/<key>/        key: versions of vitrepl and rustc
 //!     .cargo/config.toml        profile of everything below
 //!     library/                  a crate with the library as its dependency, compiled first
 //!     session-0/ session-1/     evcxr's folders, one for each running session, filled from library/
@@ -121,13 +121,9 @@ impl CompileFolder {
             .context("`rustc -vV` names no host")?
             .to_owned();
         let std_library = ask_rustc(&cache, &["--print", "target-libdir"])?;
-        let versions = library.lock_file();
-        let root = cache.join("compile").join(key(&rustc, &versions));
+        let root = cache.join("compile").join(key(&rustc));
         write_changed(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
         let shared = root.join("library");
-        if !shared.join("Cargo.lock").exists() {
-            write_changed(&shared.join("Cargo.lock"), &versions)?;
-        }
         let (session, lock) = free_session(&root)?;
         let folder = CompileFolder {
             library,
@@ -156,6 +152,18 @@ impl CompileFolder {
         }
         lock.lock().context("cannot lock the compile folder")?;
         Ok(lock)
+    }
+
+    /// Has `shared` compile the dependencies in the versions of the library's own lock file. Cargo
+    /// drops from a lock file what a crate does not need, so the one it was made from is kept beside it.
+    pub fn choose_versions(&self) -> Result<()> {
+        let versions = self.library.lock_file();
+        let chosen = self.shared.join("versions.lock");
+        if fs::read_to_string(&chosen).is_ok_and(|present| present == versions) {
+            return Ok(());
+        }
+        write_changed(&self.shared.join("Cargo.lock"), &versions)?;
+        write_changed(&chosen, &versions)
     }
 
     /// Brings what is compiled in `shared` into this session's folder, with the same versions.
@@ -239,9 +247,9 @@ fn ask_rustc(folder: &Path, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn key(rustc: &str, versions: &str) -> String {
+fn key(rustc: &str) -> String {
     let mut hasher = DefaultHasher::new();
-    (rustc, versions, CARGO_CONFIG).hash(&mut hasher);
+    (rustc, CARGO_CONFIG).hash(&mut hasher);
     let features = if cfg!(feature = "cuda") { "-cuda" } else { "" };
     format!(
         "{}{features}-{:016x}",

@@ -30,9 +30,12 @@ pub fn prepare_child_command(command: &mut Command) {
     command.env(CHILD, "1").process_group(0);
 }
 
-/// In the child, makes `SIGINT` harmless until the library takes it over; elsewhere does nothing.
+/// In the child, makes `SIGINT` harmless until the library takes it over, and ends it with its parent, however that
+/// ends: a cell would otherwise run on with nobody to see it. Elsewhere does nothing.
 pub fn survive_in_child() {
     if std::env::var_os(CHILD).is_some() {
+        #[cfg(target_os = "linux")]
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
         // If it cannot be registered Ctrl-C ends the child, as in any other program.
         let _ = signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)));
     }

@@ -9,7 +9,7 @@ use crate::progress::new_bar;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
-use std::io::{BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ const STEP: u64 = 10;
 /// evcxr has chosen: `mold`, `lld` or `system`.
 pub fn compile(folder: &CompileFolder, linker: &str) -> Result<()> {
     let _lock = folder.lock_shared()?;
+    folder.choose_versions()?;
     write_crate(folder)?;
     let mut cargo = Command::new("cargo")
         .args(["build", "--target", &folder.target])
@@ -111,16 +112,23 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn watch(&mut self, stderr: impl Read) -> Result<()> {
+    fn watch(&mut self, mut stderr: impl BufRead) -> Result<()> {
         let mut line = Vec::new();
-        for byte in stderr.bytes() {
-            let byte = byte.context("cannot read cargo's messages")?;
-            if byte == b'\n' || byte == b'\r' {
-                self.line(&String::from_utf8_lossy(&line));
-                line.clear();
-            } else {
-                line.push(byte);
+        loop {
+            let read = stderr.fill_buf().context("cannot read cargo's messages")?;
+            if read.is_empty() {
+                break;
             }
+            for &byte in read {
+                if byte == b'\n' || byte == b'\r' {
+                    self.line(&String::from_utf8_lossy(&line));
+                    line.clear();
+                } else {
+                    line.push(byte);
+                }
+            }
+            let length = read.len();
+            stderr.consume(length);
         }
         self.line(&String::from_utf8_lossy(&line));
         Ok(())

@@ -23,15 +23,21 @@ use std::rc::Rc;
 const INPUT: &str = "input";
 
 /// Reads statements from a terminal until Ctrl-D or `:quit`.
-pub fn interactive(interrupts: Interrupts) -> Result<(), Failure> {
+pub fn interactive() -> Result<(), Failure> {
     println!(
         "vitrepl {}: Rust, with the library imported. :help lists commands, Ctrl-D leaves.",
         env!("CARGO_PKG_VERSION")
     );
+    let mut editor = editor().context("cannot set up the terminal")?;
+    // Only now: the editor takes Ctrl-C for itself when it is made, and does not pass it on.
+    let interrupts = Interrupts::listen()?;
     let session = Rc::new(RefCell::new(Session::start(interrupts.clone())?));
     interrupts.set_ends_when_idle(false);
+    editor.set_helper(Some(LineHelper {
+        session: session.clone(),
+        files: FilenameCompleter::new(),
+    }));
     let history = cache_folder()?.join("history.txt");
-    let mut editor = editor(session.clone()).context("cannot set up the terminal")?;
     // The first time there is no history to load.
     let _ = editor.load_history(&history);
     loop {
@@ -98,17 +104,12 @@ fn run(session: &mut Session, text: &str) -> Result<Next, Failure> {
     Ok(Next::Continue)
 }
 
-fn editor(session: Rc<RefCell<Session>>) -> rustyline::Result<Editor<LineHelper, FileHistory>> {
+fn editor() -> rustyline::Result<Editor<LineHelper, FileHistory>> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .auto_add_history(false)
         .build();
-    let mut editor = Editor::with_config(config)?;
-    editor.set_helper(Some(LineHelper {
-        session,
-        files: FilenameCompleter::new(),
-    }));
-    Ok(editor)
+    Editor::with_config(config)
 }
 
 /// Completion, colour and the end of multi-line input.

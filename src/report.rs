@@ -57,11 +57,6 @@ pub fn compile_errors(
         if matches!(error.code(), Some("E0384" | "E0596")) {
             notes.push("An existing variable becomes mutable by: let mut x = x;".to_owned());
         }
-        if first_line.is_none() {
-            first_line = marks.first().map(|mark| line_at(source, mark.at.start));
-        }
-        // In another order the same lines would be drawn twice.
-        marks.sort_by_key(|mark| mark.at.start);
         if marks.is_empty()
             && let Some(last) = pieces.last()
         {
@@ -70,7 +65,11 @@ pub fn compile_errors(
                 message: String::new(),
             });
         }
-        draw(source, error.code(), &message, &marks, &notes);
+        // The compiler names the main place first; ariadne draws lines twice that come in another order.
+        let start = marks.first().map_or(0, |mark| mark.at.start);
+        marks.sort_by_key(|mark| mark.at.start);
+        first_line = first_line.or(Some(line_at(source, start)));
+        draw(source, start, error.code(), &message, &marks, &notes);
     }
     first_line
 }
@@ -83,14 +82,21 @@ pub fn syntax_errors(source: &Source) {
             at,
             message: String::new(),
         };
-        draw(source, None, &error.message, &[mark], &[]);
+        draw(source, mark.at.start, None, &error.message, &[mark], &[]);
     }
 }
 
-fn draw(source: &Source, code: Option<&str>, message: &str, marks: &[Mark], notes: &[String]) {
+/// Draws one error; `start` is where it is said to be.
+fn draw(
+    source: &Source,
+    start: usize,
+    code: Option<&str>,
+    message: &str,
+    marks: &[Mark],
+    notes: &[String],
+) {
     let name = source.name.as_str();
     let color = console::colors_enabled_stderr();
-    let start = marks.first().map_or(0, |mark| mark.at.start);
     let mut report = Report::build(ReportKind::Error, (name, start..start))
         .with_config(Config::default().with_color(color))
         .with_message(message);

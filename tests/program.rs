@@ -1,117 +1,23 @@
 //! The real program: at a terminal, from a pipe, and as a runner of scripts.
-//!
-//! All tests use the user's compile folder (`VITREPL_CACHE_DIR` names another): the first to start
-//! compiles the library there, the others find it.
 
-use expectrl::{ControlCode, Eof, Expect, Session};
+mod desk;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use desk::{Desk, Ran, Terminal, alone, vitrepl};
+use expectrl::{ControlCode, Expect};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-/// One 2 x 2 PNG.
-const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR4nGP4z8AAQgwQ6j8DAB/uA/1KuiQMAAAAAElFTkSuQmCC";
-
-/// Sessions one after the other, so that each takes the same warm folder.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn vitrepl() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_vitrepl"))
-}
-
-/// A folder with scripts in it.
-struct Desk(tempfile::TempDir);
-
-impl Desk {
-    fn new(files: &[(&str, &str)]) -> Self {
-        let desk = Desk(tempfile::tempdir().unwrap());
-        for (name, text) in files {
-            let path = desk.path(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs the program in this folder.
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let _alone = alone();
-        Ran::from(
-            vitrepl()
-                .args(arguments)
-                .current_dir(self.0.path())
-                .output()
-                .unwrap(),
-        )
-    }
-
-    /// Runs the program in this folder with statements on standard input.
-    fn pipe(&self, statements: &str) -> Ran {
-        let _alone = alone();
-        let mut child = vitrepl()
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(statements.as_bytes())
-            .unwrap();
-        Ran::from(child.wait_with_output().unwrap())
-    }
-}
-
-/// What came of a run.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Ran {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn says(&self, text: &str) -> &Self {
-        assert!(self.out.contains(text), "no {text:?} in {self:#?}");
-        self
-    }
-
-    #[track_caller]
-    fn complains(&self, text: &str) -> &Self {
-        assert!(
-            self.err.contains(text),
-            "no {text:?} in the errors of {self:#?}"
-        );
-        self
-    }
-
-    #[track_caller]
-    fn ends_with(&self, code: i32) -> &Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
+/// A small PNG in base64.
+fn picture() -> String {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2)
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    STANDARD.encode(png.into_inner())
 }
 
 #[test]
@@ -135,7 +41,7 @@ impl Chart {
 Chart
 "#;
     let desk = Desk::new(&[
-        ("outer.rs", &script.replace("PICTURE", PICTURE)),
+        ("outer.rs", &script.replace("PICTURE", &picture())),
         (
             "more/inner.rs",
             ":load innermost.rs\nlet from_inner = deepest + 1;\n",
@@ -150,7 +56,7 @@ Chart
         .says("no line end\n>> struct Chart;")
         .says("bars of a\nchart: charts/outer-17.png\n");
     let picture = image::open(desk.path("charts/outer-17.png")).unwrap();
-    assert_eq!((picture.width(), picture.height()), (2, 2));
+    assert_eq!((picture.width(), picture.height()), (3, 2));
 }
 
 #[test]
@@ -307,37 +213,6 @@ fn two_sessions_run_side_by_side() {
     }
 }
 
-/// A session at a terminal.
-struct Terminal(Session);
-
-impl Terminal {
-    fn open() -> Self {
-        let mut command = vitrepl();
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
-        let mut session = Session::spawn(command).unwrap();
-        session.set_expect_timeout(Some(Duration::from_secs(900)));
-        let mut terminal = Terminal(session);
-        terminal.shows(">> ");
-        terminal.0.set_expect_timeout(Some(Duration::from_secs(60)));
-        terminal
-    }
-
-    #[track_caller]
-    fn shows(&mut self, text: &str) {
-        if let Err(error) = self.0.expect(text) {
-            panic!("waiting for {text:?}: {error}");
-        }
-    }
-
-    fn types(&mut self, line: &str) {
-        self.0.send(format!("{line}\r")).unwrap();
-    }
-
-    fn presses(&mut self, key: ControlCode) {
-        self.0.send(key).unwrap();
-    }
-}
-
 #[test]
 fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     let _alone = alone();
@@ -347,9 +222,10 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types("let numbers = vec![");
     terminal.types("100, 20,");
     terminal.types("3];");
+    terminal.prompts();
     terminal.types("numbers.iter().sum::<i32>()");
     terminal.shows("123");
-    terminal.types(":he\tvars");
+    terminal.types(":he\t vars");
     terminal.shows("Variables and their types");
     terminal.types(":vars");
     terminal.shows("numbers: Vec<i32>");
@@ -361,7 +237,7 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types(":help");
     terminal.shows("Run a script, statement by statement");
     terminal.presses(ControlCode::EndOfTransmission);
-    terminal.0.expect(Eof).unwrap();
+    terminal.ends();
 }
 
 #[test]
@@ -381,6 +257,7 @@ fn ctrl_c_during_a_call_loses_nothing() {
     terminal.types(r#"println!("spin{}", "ning"); loop { std::hint::spin_loop() }"#);
     terminal.shows("spinning");
     terminal.presses(ControlCode::EndOfText);
+    std::thread::sleep(Duration::from_millis(300));
     terminal.presses(ControlCode::EndOfText);
     terminal.shows("Not stopped yet");
     terminal.presses(ControlCode::EndOfText);
@@ -388,5 +265,5 @@ fn ctrl_c_during_a_call_loses_nothing() {
     terminal.types("700 + 77");
     terminal.shows("777");
     terminal.types(":quit");
-    terminal.0.expect(Eof).unwrap();
+    terminal.ends();
 }

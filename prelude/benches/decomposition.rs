@@ -1,5 +1,5 @@
-//! The cost of a decomposition over a plain forward pass of the same model, in one run: medians of interleaved
-//! repetitions as ratios, then criterion's own timings.
+//! The cost of a decomposition over a plain forward pass of the same model, in one run: peak memory, medians of
+//! interleaved repetitions as ratios, then criterion's own timings.
 //!
 //! `cargo bench --locked -p vitrepl-prelude --bench decomposition` (add `-- --quick` for a first look).
 
@@ -43,6 +43,19 @@ fn seconds(f: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
+/// Peak resident memory of the process while `f` runs, in bytes, where the system tells (Linux).
+fn peak_memory(f: impl FnOnce()) -> Option<f64> {
+    // 5 sets the peak back to what is resident now.
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    f();
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024.0)
+}
+
 fn median(mut x: Vec<f64>) -> f64 {
     x.sort_by(f64::total_cmp);
     x[x.len() / 2]
@@ -67,6 +80,24 @@ fn bench(criterion: &mut Criterion) {
     let run = |d: &Decomposer| {
         black_box(d.run(&pixels).expect("a decomposition"));
     };
+
+    // In this order, because an allocator keeps what it has once had.
+    let peaks = [
+        ("forward", peak_memory(|| forward(&vit, &pixels))),
+        ("heads", peak_memory(|| run(&heads))),
+        ("heads and tokens as products", peak_memory(|| run(&tokens))),
+    ];
+    if let [(_, Some(plain)), ..] = peaks {
+        println!("ViT-B/16, {BATCH} images, peak memory with the weights:");
+        for (what, peak) in peaks {
+            let peak = peak.unwrap_or(f64::NAN);
+            println!(
+                "  {what}: {:.0} MB, {:.2} x forward",
+                peak / 1e6,
+                peak / plain
+            );
+        }
+    }
 
     let mut times: [Vec<f64>; 5] = Default::default();
     for _ in 0..5 {

@@ -249,7 +249,7 @@ fn text_shows_lengths() {
     let text = chart.to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[1], format!("       full {} 1.000", "█".repeat(40)));
-    assert_eq!(lines[2], format!("größer half {} -0.500", "█".repeat(20)));
+    assert_eq!(lines[2], format!("größer half {} -0.500", "░".repeat(20)));
     assert_eq!(lines[3], "       none  0");
 }
 

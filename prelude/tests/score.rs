@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vitrepl_prelude::Result;
+use vitrepl_prelude::charts::{BarChart, GroupedBars, LineChart, Table};
 use vitrepl_prelude::score::*;
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -165,6 +166,27 @@ fn constants_score_zero_without_nan() -> Result<()> {
     }
     // One image has no variance at all.
     assert_eq!(variance_attributed(&c.narrow(1, 0, 1)?, &f)?, [0.0, 0.0]);
+    Ok(())
+}
+
+#[test]
+fn half_precision_is_taken() -> Result<()> {
+    let c = random(&[3, 10, 4], 1).to_dtype(candle_core::DType::BF16)?;
+    let f = random(&[2, 4], 2);
+    let wide = c.to_dtype(candle_core::DType::F32)?;
+    assert_eq!(
+        variance_attributed(&c, &f)?,
+        variance_attributed(&wide, &f)?
+    );
+    assert_eq!(variance_explained(&c, &f)?, variance_explained(&wide, &f)?);
+    let means = component_means(&c)?;
+    let head = LinearHead::new(random(&[2, 4], 3), zeros(&[2]))?;
+    let order = [2, 0];
+    let got = Ablation::new(&c, &means, &head)?.predict(&order)?;
+    assert_eq!(got, head.predict(&ablate(&wide, &means, &order)?)?);
+    let options = vitrepl_prelude::align::FitOptions::default();
+    let (aligner, _) = vitrepl_prelude::align::Aligner::fit(&c, &c.get(0)?, &options)?;
+    assert_eq!(aligner.apply(&c)?.dims(), c.dims());
     Ok(())
 }
 
@@ -360,6 +382,7 @@ fn mitigation_removes_the_background_and_chance_does_not() -> Result<()> {
     assert!(result.random.mean_worst() < result.after.worst() - 0.2);
     assert!(result.random.best().unwrap().worst() >= result.random.mean_worst());
     assert_eq!(run(&MitigateOptions::default())?.random, result.random);
+    show(&result)?;
     let fixed = MitigateOptions {
         ks: vec![1],
         ..Default::default()
@@ -379,6 +402,43 @@ fn mitigation_removes_the_background_and_chance_does_not() -> Result<()> {
         }),
         "draws = 0",
     );
+    Ok(())
+}
+
+/// The charts of a mitigation hold its numbers; the pictures are left in `target/tmp/mitigation`.
+fn show(m: &Mitigation) -> Result<()> {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mitigation");
+    let bars = BarChart::components("Components", m);
+    let groups = GroupedBars::mitigation("Accuracy by group", m);
+    let choice = LineChart::choice("How many components?", m);
+    let table = Table::mitigations(
+        "Accuracy, %: before → after",
+        [("two heads", m), ("the same", m)],
+    );
+    bars.save(folder.join("components.png"))?;
+    groups.save(folder.join("groups.png"))?;
+    choice.save(folder.join("choice.png"))?;
+    table.save(folder.join("table.png"))?;
+    let percent = |v: f64| format!("{:.1}", 100.0 * v);
+    let change = format!(
+        "{} → {}",
+        percent(m.before.worst()),
+        percent(m.after.worst())
+    );
+    assert!(table.to_string().contains(&change), "{table}");
+    assert!(
+        table.to_string().contains(&percent(m.random.mean_worst())),
+        "{table}"
+    );
+    assert!(groups.to_string().contains("b, wood"), "{groups}");
+    assert!(
+        choice
+            .to_string()
+            .contains(&format!("{0} (chosen: {0})", m.k)),
+        "{choice}"
+    );
+    assert_eq!(bars.to_string().matches('*').count(), m.k, "{bars}");
+    println!("{table}\n{groups}\n{choice}\n{bars}");
     Ok(())
 }
 

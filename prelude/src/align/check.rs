@@ -52,3 +52,8 @@ pub(crate) fn finite(name: &'static str, t: &Tensor) -> Result<()> {
         "finite values only; it holds NaN or infinity, so look at the model or images it came from",
     ))
 }
+
+/// The values as f32, in which all of this computes; a tensor that is f32 already is not copied.
+pub(crate) fn f32(t: &Tensor) -> Result<Tensor> {
+    Ok(t.to_dtype(DType::F32)?)
+}

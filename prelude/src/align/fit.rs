@@ -27,7 +27,8 @@ pub(super) fn fit(
 ) -> Result<(Aligner, FitReport)> {
     let began = Instant::now();
     options.check()?;
-    let mut run = Run::new(contributions, targets, options)?;
+    let (contributions, targets) = (check::f32(contributions)?, check::f32(targets)?);
+    let mut run = Run::new(&contributions, &targets, options)?;
     let resumed_at = run.resume()?;
     run.train()?;
     let (weights, bias) = run.state.best.clone();

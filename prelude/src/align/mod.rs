@@ -123,7 +123,7 @@ impl Aligner {
         check::same("contributions", n, components, "components")?;
         check::same("contributions", d, width, "channels")?;
         let share = (&maps.bias / components as f64)?;
-        Ok(contributions
+        Ok(check::f32(contributions)?
             .contiguous()?
             .matmul(&maps.weights)?
             .broadcast_add(&share)?)

@@ -58,6 +58,10 @@ impl BarChart {
         &self.bars[..self.bars.len().min(MOST)]
     }
 
+    fn is_emphasised(&self, label: &String) -> bool {
+        self.emphasised.contains(label)
+    }
+
     fn note(&self) -> Option<String> {
         let more = self.bars.len().saturating_sub(MOST);
         (more > 0).then(|| format!("and {more} more"))
@@ -86,12 +90,15 @@ impl Chart for BarChart {
         let size = if bars.len() > 25 { 11.5 } else { 13.0 };
         let format = self.format();
         let values: Vec<String> = bars.iter().map(|b| format.write(b.1)).collect();
-        let widest = |texts: &mut dyn Iterator<Item = &str>| {
-            texts.fold(0.0, |m: f64, t| m.max(font::width(t, size, false)))
-        };
-        let labels = widest(&mut bars.iter().map(|b| b.0.as_str())).min(LABELS * WIDTH);
-        let value_width = widest(&mut values.iter().map(String::as_str)) + 8.0;
-        let axis = Axis::of(bars.iter().map(|b| b.1), true, 6);
+        let label_width = |b: &(String, f64)| font::width(&b.0, size, self.is_emphasised(&b.0));
+        let labels = bars
+            .iter()
+            .map(label_width)
+            .fold(0.0, f64::max)
+            .min(LABELS * WIDTH);
+        let value_width = |v: &String| font::width(v, size, false) + 8.0;
+        let value_width = values.iter().map(value_width).fold(0.0, f64::max);
+        let axis = Axis::tight(bars.iter().map(|b| b.1), true, 6);
         // Values stand outside their bars, so both ends need room for one.
         let left = EDGE + labels + 10.0 + if axis.low < 0.0 { value_width } else { 0.0 };
         let right = WIDTH - EDGE - if axis.high > 0.0 { value_width } else { 0.0 };
@@ -109,7 +116,7 @@ impl Chart for BarChart {
         }
         for (i, ((label, value), text)) in bars.iter().zip(&values).enumerate() {
             let middle = top + 3.0 + row * (i as f64 + 0.5);
-            let emphasised = self.emphasised.contains(label);
+            let emphasised = self.is_emphasised(label);
             let (hue, ink) = match emphasised {
                 true => (EMPHASIS, bold(size, INK)),
                 false => (color::series(0), plain(size, INK)),
@@ -144,11 +151,7 @@ impl Chart for BarChart {
         let format = self.format();
         let bars = self.shown();
         let label = |b: &(String, f64)| {
-            let mark = if self.emphasised.contains(&b.0) {
-                "*"
-            } else {
-                ""
-            };
+            let mark = if self.is_emphasised(&b.0) { "*" } else { "" };
             format!("{}{mark}", b.0)
         };
         let labels: Vec<String> = bars.iter().map(label).collect();
@@ -156,7 +159,7 @@ impl Chart for BarChart {
         let most = bars.iter().fold(0.0, |m: f64, b| m.max(b.1.abs()));
         let mut out = format!("{} ({})\n", self.title, self.axis);
         for (label, (_, value)) in labels.iter().zip(bars) {
-            let bar = blocks(value.abs() / most);
+            let bar = blocks(value / most);
             // Columns stay columns: pad by characters, not bytes.
             let pad = " ".repeat(width - label.chars().count());
             out += &format!("{pad}{label} {bar} {}\n", format.write(*value));
@@ -168,12 +171,15 @@ impl Chart for BarChart {
     }
 }
 
-/// A bar of up to 40 block characters, in eighths.
+/// A bar of up to 40 block characters, in eighths; a negative one is shaded and in whole characters.
 fn blocks(share: f64) -> String {
     if !share.is_finite() {
         return String::new();
     }
-    let eighths = (share.clamp(0.0, 1.0) * 320.0).round() as usize;
+    if share < 0.0 {
+        return "░".repeat((share.max(-1.0) * -40.0).round() as usize);
+    }
+    let eighths = (share.min(1.0) * 320.0).round() as usize;
     let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     "█".repeat(eighths / 8) + part
 }

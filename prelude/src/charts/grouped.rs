@@ -103,7 +103,7 @@ impl Chart for GroupedBars {
     fn scene(&self) -> Result<Scene> {
         self.check()?;
         let format = Format::of(self.values());
-        let axis = Axis::of(self.values(), true, 6);
+        let axis = Axis::round(self.values(), true, 6);
         let ticks = axis.ticks();
         let tick_width = ticks
             .iter()

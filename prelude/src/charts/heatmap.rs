@@ -89,7 +89,7 @@ const EDGE: f64 = 24.0;
 const CELL: f64 = 168.0;
 const GAP: f64 = 14.0;
 const CAPTION: f64 = 12.0;
-const LINES: usize = 2;
+const LINES: usize = 3;
 const SCALE: f64 = 16.0;
 /// Side of a tile's picture in pixels.
 const SIDE: u32 = 336;

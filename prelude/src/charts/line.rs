@@ -115,8 +115,8 @@ impl Chart for LineChart {
             .points()
             .map(|p| p.0)
             .chain(self.marks.iter().map(|m| m.0));
-        let x_axis = Axis::of(xs, false, 10);
-        let y_axis = Axis::of(self.points().map(|p| p.1), false, 6);
+        let x_axis = Axis::tight(xs, false, 10);
+        let y_axis = Axis::round(self.points().map(|p| p.1), false, 6);
         let y_ticks = y_axis.ticks();
         let tick_width = y_ticks
             .iter()

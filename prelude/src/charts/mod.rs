@@ -23,6 +23,7 @@ mod grouped;
 mod heatmap;
 mod line;
 mod number;
+mod of_scores;
 mod paint;
 mod render;
 mod scene;

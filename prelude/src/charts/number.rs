@@ -47,16 +47,17 @@ impl Format {
     }
 }
 
-/// The least round step (1, 2, 2.5 or 5 times a power of ten) that takes `span` in at most `most` steps.
-fn round_step(span: f64, most: usize) -> f64 {
+/// The least round step (1, 2, 2.5 or 5 times a power of ten) that takes `span` in at most `most` steps; `whole`
+/// numbers only, if so.
+fn round_step(span: f64, most: usize, whole: bool) -> f64 {
     let rough = span / most.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let factors = [1.0, 2.0, 2.5, 5.0, 10.0];
-    let fits = |f: &&f64| **f * power >= rough * (1.0 - 1e-9);
-    factors.iter().find(fits).unwrap_or(&10.0) * power
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 50.0, 100.0].map(|f| f * power);
+    let fits = |s: &f64| *s >= rough * (1.0 - 1e-9) && !(whole && (s.fract() != 0.0 || *s < 1.0));
+    steps.into_iter().find(fits).unwrap_or(1.0)
 }
 
-/// An axis from a round number to a round number.
+/// An axis with ticks at round numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
     pub low: f64,
@@ -65,23 +66,34 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Takes in all of `values` with at most `most` steps, and zero if `zero`.
-    pub fn of(values: impl Iterator<Item = f64>, zero: bool, most: usize) -> Self {
+    /// Takes in all of `values` with about `most` steps, and zero if `zero`; from the least value to the greatest.
+    pub fn tight(values: impl Iterator<Item = f64>, zero: bool, most: usize) -> Self {
         let start = match zero {
             true => (0.0, 0.0),
             false => (f64::INFINITY, f64::NEG_INFINITY),
         };
-        let (low, high) = values.fold(start, |(l, h), v| (l.min(v), h.max(v)));
+        let mut whole = !zero;
+        let (low, high) = values.fold(start, |(l, h), v| {
+            whole &= v.fract() == 0.0;
+            (l.min(v), h.max(v))
+        });
         let (low, high) = match high > low {
             true => (low, high),
             // One value: an axis of length one or of its own size around it.
             false if zero => (0.0, 1.0),
-            false => (
-                low - low.abs().max(1.0) / 2.0,
-                high + high.abs().max(1.0) / 2.0,
-            ),
+            false => {
+                let around = low.abs().max(1.0);
+                (low - around, high + around)
+            }
         };
-        let step = round_step(high - low, most);
+        // Counts have whole ticks; 0 and 1 alone are more likely shares.
+        let step = round_step(high - low, most, whole && high - low >= 4.0);
+        Self { low, high, step }
+    }
+
+    /// The same from a tick to a tick.
+    pub fn round(values: impl Iterator<Item = f64>, zero: bool, most: usize) -> Self {
+        let Self { low, high, step } = Self::tight(values, zero, most);
         Self {
             low: (low / step + 1e-9).floor() * step,
             high: (high / step - 1e-9).ceil() * step,
@@ -96,7 +108,6 @@ impl Axis {
 
     /// Ticks and how they are written.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        let count = ((self.high - self.low) / self.step).round() as usize;
         let digits = (0..=10)
             .find(|d| {
                 let scaled = self.step * 10f64.powi(*d);
@@ -104,17 +115,15 @@ impl Axis {
             })
             .unwrap_or(10) as usize;
         let large = self.low.abs().max(self.high.abs()) >= 1e6;
-        (0..=count)
+        let first = (self.low / self.step - 1e-6).ceil();
+        let last = (self.high / self.step + 1e-6).floor();
+        (0..=(last - first).max(0.0) as usize)
             .map(|i| {
-                let value = self.low + i as f64 * self.step;
-                let value = if value.abs() < self.step / 1e6 {
-                    0.0
-                } else {
-                    value
-                };
+                let count = first + i as f64;
+                let value = count * self.step;
                 let text = match large || digits > 4 {
-                    true if value != 0.0 => format!("{value:.1e}"),
-                    true => "0".to_owned(),
+                    _ if count == 0.0 => format!("{:.*}", if digits > 4 { 0 } else { digits }, 0.0),
+                    true => format!("{value:.1e}"),
                     false => format!("{value:.digits$}"),
                 };
                 (value, text)
@@ -140,7 +149,7 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64) -> Vec<String> {
-        let axis = Axis::of([low, high].into_iter(), false, 5);
+        let axis = Axis::round([low, high].into_iter(), false, 5);
         axis.ticks().into_iter().map(|t| t.1).collect()
     }
 
@@ -151,8 +160,14 @@ mod tests {
             labels(-0.13, 0.62),
             ["-0.2", "0.0", "0.2", "0.4", "0.6", "0.8"]
         );
-        assert_eq!(labels(3.0, 3.0), ["1", "2", "3", "4", "5"]);
+        assert_eq!(labels(3.0, 3.0), ["0", "2", "4", "6"]);
         assert_eq!(labels(0.0, 43.0), ["0", "10", "20", "30", "40", "50"]);
+        // Whole numbers have whole ticks.
+        assert_eq!(labels(0.0, 11.0), ["0", "5", "10", "15"]);
+        let tight = Axis::tight([-0.25, 0.62].into_iter(), true, 5);
+        assert_eq!((tight.low, tight.high), (-0.25, 0.62));
+        let ticks: Vec<String> = tight.ticks().into_iter().map(|t| t.1).collect();
+        assert_eq!(ticks, ["-0.2", "0.0", "0.2", "0.4", "0.6"]);
     }
 
     #[test]

@@ -10,9 +10,7 @@ use crate::charts::{GroupedBars, LineChart, Table};
 use crate::data::{DataSet, Factor, GeneratedSet, GeneratedSpec};
 use crate::decompose::Options;
 use crate::models::Model;
-use crate::score::{
-    self, GroupAccuracy, Labelled, LinearHead, MitigateOptions, Mitigation, ProbeOptions, Ranked,
-};
+use crate::score::{self, Labelled, LinearHead, MitigateOptions, Mitigation, ProbeOptions, Ranked};
 use crate::session::{self, Alignment};
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -341,56 +339,27 @@ impl Mitigated {
 
     /// Worst group and average on the validation split over the number of components switched off.
     pub fn curve(&self) -> LineChart {
-        let points = |value: fn(&(usize, f64, f64)) -> f64| {
-            let points = self.mitigation.validation.iter();
-            points.map(|p| (p.0 as f64, value(p))).collect::<Vec<_>>()
-        };
-        LineChart::new(
-            format!("{}: accuracy on the validation split", self.title()),
-            "components switched off",
-            "accuracy",
+        LineChart::choice(
+            format!("{}: how many components?", self.title()),
+            &self.mitigation,
         )
-        .line("worst group", points(|p| p.1))
-        .line("average", points(|p| p.2))
-        .mark(self.mitigation.k as f64, "chosen k")
+    }
+
+    /// Accuracy of each group before, after, and with random components switched off.
+    pub fn groups(&self) -> GroupedBars {
+        GroupedBars::mitigation(
+            format!("{}: accuracy by group", self.title()),
+            &self.mitigation,
+        )
     }
 }
 
-/// Group accuracies before -> after for several models, one a column, beside the same number of random components.
+/// Group accuracies before → after in percent for several models, beside the same number of random components.
 pub fn comparison(results: &[Mitigated]) -> Table {
-    let arrow = |before: f64, after: f64| format!("{before:.3} -> {after:.3}");
-    let row = |name: &str, cell: &dyn Fn(&Mitigation) -> String| {
-        let cells = results.iter().map(|result| cell(&result.mitigation));
-        std::iter::once(name.to_string())
-            .chain(cells)
-            .collect::<Vec<_>>()
-    };
-    let header =
-        std::iter::once("accuracy".to_string()).chain(results.iter().map(Mitigated::title));
-    let mut table = Table::new("before -> after switching components off, on the test split")
-        .columns(header)
-        .row(row("switched off", &|m| {
-            format!("{} of {}", m.k, m.order.len())
-        }));
-    let groups = results
-        .first()
-        .map_or(&[][..], |r| &r.mitigation.before.groups);
-    for (i, group) in groups.iter().enumerate() {
-        let of = |accuracy: &GroupAccuracy| accuracy.groups[i].accuracy().unwrap_or(f64::NAN);
-        table = table.row(row(&group.name, &|m| arrow(of(&m.before), of(&m.after))));
-    }
-    table
-        .row(row("worst group", &|m| {
-            arrow(m.before.worst(), m.after.worst())
-        }))
-        .row(row("average", &|m| {
-            arrow(m.before.average(), m.after.average())
-        }))
-        .row(row("random components: worst group", &|m| {
-            let best = m.random.best().map_or(f64::NAN, GroupAccuracy::worst);
-            format!("{:.3}, best {best:.3}", m.random.mean_worst())
-        }))
-        .row(row("random components: average", &|m| {
-            format!("{:.3}", m.random.mean_average())
-        }))
+    let titles: Vec<_> = results.iter().map(Mitigated::title).collect();
+    let each = titles.iter().zip(results);
+    Table::mitigations(
+        "accuracy in %, before → after switching components off",
+        each.map(|(title, result)| (title.as_str(), &result.mitigation)),
+    )
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
     check::stack("contributions", contributions)?;
     check::finite("contributions", contributions)?;
-    Ok(contributions.mean(1)?)
+    Ok(check::f32(contributions)?.mean(1)?)
 }
 
 /// Representations (B x d) of `contributions` (n x B x d) with the components in `set` replaced by their `means`
@@ -25,6 +25,7 @@ pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
 pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<Tensor> {
     let (n, _, _) = check::stack("contributions", contributions)?;
     check_means(contributions, means)?;
+    let contributions = check::f32(contributions)?;
     let mut z = contributions.sum(0)?;
     for i in distinct(set, n)? {
         z = (z - contributions.get(i)?.broadcast_sub(&means.get(i)?)?)?;
@@ -75,6 +76,7 @@ impl Ablation {
         let (n, images, d) = check::stack("contributions", contributions)?;
         check_means(contributions, means)?;
         check::finite("contributions", contributions)?;
+        let contributions = check::f32(contributions)?;
         let rows = contributions
             .broadcast_sub(&means.unsqueeze(1)?)?
             .reshape((n * images, d))?;

@@ -64,7 +64,9 @@ pub fn variance_explained(contributions: &Tensor, features: &Tensor) -> Result<V
         .enumerate()
         .map(|(i, s)| {
             let inside: f64 = s.iter().map(|v| v * v).sum();
-            let all = contributions.get(i)?.flatten_all()?.to_vec1::<f32>()?;
+            let all = check::f32(&contributions.get(i)?)?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
             let whole = squared_deviations(&all, scores.width);
             Ok(if whole > 0.0 { inside / whole } else { 0.0 })
         })
@@ -88,7 +90,7 @@ impl Scores {
         let basis = Basis::of(features)?;
         let k = basis.len();
         // One product for all components: (n B x d) (d x k).
-        let projected = contributions
+        let projected = check::f32(contributions)?
             .contiguous()?
             .reshape((n * images, width))?
             .matmul(&basis.tensor(contributions.device())?)?

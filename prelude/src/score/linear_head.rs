@@ -18,7 +18,7 @@ impl LinearHead {
     pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
         let (classes, _) = check::matrix("weight", &weight)?;
         check::same("bias", bias.elem_count(), classes, "classes")?;
-        let bias = bias.flatten_all()?;
+        let (weight, bias) = (check::f32(&weight)?, check::f32(&bias)?.flatten_all()?);
         Ok(Self { weight, bias })
     }
 
@@ -41,7 +41,7 @@ impl LinearHead {
     pub fn logits(&self, representations: &Tensor) -> Result<Tensor> {
         let (_, d) = check::matrix("representations", representations)?;
         check::same("representations", d, self.weight.dim(1)?, "channels")?;
-        Ok(representations
+        Ok(check::f32(representations)?
             .contiguous()?
             .matmul(&self.weight.t()?)?
             .broadcast_add(&self.bias)?)

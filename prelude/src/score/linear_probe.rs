@@ -261,7 +261,7 @@ fn line_search(
         let mut next = point.to_vec();
         add(&mut next, length, direction);
         let (next_loss, next_grad) = problem.at(&next)?;
-        if !(next_loss <= loss + DECREASE * length * slope) {
+        if next_loss.is_nan() || next_loss > loss + DECREASE * length * slope {
             high = length;
         } else {
             let flat = dot(direction, &next_grad) >= CURVATURE * slope;

@@ -1,0 +1,125 @@
+//! Charts of what scoring and mitigation return.
+
+use super::{BarChart, GroupedBars, LineChart, Table};
+use crate::score::{GroupAccuracy, Mitigation};
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// Every group's accuracy in percent, then the worst and the average.
+fn rows(of: &GroupAccuracy) -> impl Iterator<Item = Option<f64>> {
+    of.groups
+        .iter()
+        .map(|g| g.accuracy())
+        .chain([Some(of.worst()), Some(of.average())])
+        .map(|a| a.map(|a| 100.0 * a))
+}
+
+impl BarChart {
+    /// The components of a mitigation in their order, those switched off in another colour.
+    pub fn components(title: impl Into<String>, mitigation: &Mitigation) -> Self {
+        let ablated = mitigation.ablated().iter().map(|r| r.name.clone());
+        Self::ranked(
+            title,
+            "score of spurious less core feature",
+            &mitigation.order,
+        )
+        .emphasise(ablated)
+    }
+}
+
+impl GroupedBars {
+    /// Accuracy of each group, worst and average: before, after, and the mean over random choices of as many
+    /// components.
+    pub fn mitigation(title: impl Into<String>, mitigation: &Mitigation) -> Self {
+        let k = mitigation.k;
+        let random = &mitigation.random;
+        let series = [
+            "before".to_owned(),
+            format!("top {k} switched off"),
+            format!("{k} random ones, mean of {}", random.draws.len()),
+        ];
+        let names = mitigation.before.groups.iter().map(|g| g.name.as_str());
+        let mean = random.mean_groups().into_iter();
+        let mean = mean.chain([Some(random.mean_worst()), Some(random.mean_average())]);
+        let each = rows(&mitigation.before)
+            .zip(rows(&mitigation.after))
+            .zip(mean);
+        names.chain(["worst", "average"]).zip(each).fold(
+            Self::new(title, "accuracy, %", series),
+            |chart, (name, ((before, after), random))| {
+                chart.group(name, [before, after, random.map(|r| 100.0 * r)])
+            },
+        )
+    }
+}
+
+impl LineChart {
+    /// Worst and average accuracy on the validation split over the number of components switched off, with the
+    /// number chosen.
+    pub fn choice(title: impl Into<String>, mitigation: &Mitigation) -> Self {
+        let curve = &mitigation.validation;
+        Self::new(
+            title,
+            "components switched off",
+            "accuracy on the validation split, %",
+        )
+        .line(
+            "worst group",
+            curve.iter().map(|v| (v.0 as f64, 100.0 * v.1)),
+        )
+        .line("average", curve.iter().map(|v| (v.0 as f64, 100.0 * v.2)))
+        .mark(mitigation.k as f64, format!("chosen: {}", mitigation.k))
+    }
+}
+
+impl Table {
+    /// One column a model: every group, worst and average before → after in percent, and the same number of random
+    /// components (mean and best draw by the worst group).
+    pub fn mitigations<'a>(
+        title: impl Into<String>,
+        models: impl IntoIterator<Item = (&'a str, &'a Mitigation)>,
+    ) -> Self {
+        let (names, models): (Vec<_>, Vec<_>) = models.into_iter().unzip();
+        let groups = models.first().map_or(&[][..], |m| &m.before.groups);
+        let labels = groups.iter().map(|g| g.name.as_str());
+        let labels: Vec<_> = labels.chain(["worst group", "average"]).collect();
+        let row = |label: &str, cell: &dyn Fn(&Mitigation) -> String| {
+            let cells = models.iter().map(|m| cell(m));
+            std::iter::once(label.to_owned())
+                .chain(cells)
+                .collect::<Vec<_>>()
+        };
+        let mut table = Self::new(title)
+            .columns(std::iter::once("").chain(names))
+            .row(row("switched off", &|m| {
+                format!("{} of {}", m.k, m.order.len())
+            }));
+        for (i, label) in labels.into_iter().enumerate() {
+            table = table.row(row(label, &|m| match (
+                rows(&m.before).nth(i).flatten(),
+                rows(&m.after).nth(i).flatten(),
+            ) {
+                (Some(before), Some(after)) => format!("{before:.1} → {after:.1}"),
+                _ => "–".to_owned(),
+            }));
+        }
+        let draws = models.first().map_or(0, |m| m.random.draws.len());
+        table
+            .row(row(
+                &format!("random, worst group, mean of {draws}"),
+                &|m| percent(m.random.mean_worst()),
+            ))
+            .row(row(
+                &format!("random, worst group, best of {draws}"),
+                &|m| {
+                    let best = m.random.best();
+                    best.map_or("–".to_owned(), |b| percent(b.worst()))
+                },
+            ))
+            .row(row(&format!("random, average, mean of {draws}"), &|m| {
+                percent(m.random.mean_average())
+            }))
+    }
+}

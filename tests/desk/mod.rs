@@ -1,0 +1,158 @@
+//! Driving the real program: scripts and statements in a folder of their own, or a terminal.
+//!
+//! All tests use the user's compile folder (`VITREPL_CACHE_DIR` names another): the first to start
+//! compiles the library there, the others find it.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use expectrl::session::OsSession;
+use expectrl::{ControlCode, Eof, Expect, Session};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Sessions one after the other, so that each takes the same warm folder.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn vitrepl() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_vitrepl"))
+}
+
+/// A folder with scripts in it.
+pub struct Desk(tempfile::TempDir);
+
+impl Desk {
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let desk = Desk(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = desk.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        desk
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs the program in this folder.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let _alone = alone();
+        Ran::from(
+            vitrepl()
+                .args(arguments)
+                .current_dir(self.0.path())
+                .output()
+                .unwrap(),
+        )
+    }
+
+    /// Runs the program in this folder with statements on standard input.
+    pub fn pipe(&self, statements: &str) -> Ran {
+        let _alone = alone();
+        let mut child = vitrepl()
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(statements.as_bytes())
+            .unwrap();
+        Ran::from(child.wait_with_output().unwrap())
+    }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Ran {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(self.out.contains(text), "no {text:?} in {self:#?}");
+        self
+    }
+
+    #[track_caller]
+    pub fn complains(&self, text: &str) -> &Self {
+        assert!(
+            self.err.contains(text),
+            "no {text:?} in the errors of {self:#?}"
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn ends_with(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+}
+
+/// A session at a terminal.
+pub struct Terminal(pub OsSession);
+
+impl Terminal {
+    pub fn open() -> Self {
+        let mut command = vitrepl();
+        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        let mut session = Session::spawn(command).unwrap();
+        session.set_expect_timeout(Some(Duration::from_secs(900)));
+        let mut terminal = Terminal(session);
+        terminal.shows(">> ");
+        terminal.0.set_expect_timeout(Some(Duration::from_secs(60)));
+        terminal
+    }
+
+    #[track_caller]
+    pub fn shows(&mut self, text: &str) {
+        if let Err(error) = self.0.expect(text) {
+            panic!("waiting for {text:?}: {error}");
+        }
+    }
+
+    /// Waits for the next prompt.
+    #[track_caller]
+    pub fn prompts(&mut self) {
+        self.shows("\r\u{1b}[K>> \r");
+    }
+
+    pub fn types(&mut self, line: &str) {
+        self.0.send(format!("{line}\r")).unwrap();
+    }
+
+    pub fn presses(&mut self, key: ControlCode) {
+        self.0.send(key).unwrap();
+    }
+
+    /// Waits for the program to end.
+    #[track_caller]
+    pub fn ends(&mut self) {
+        self.0.expect(Eof).unwrap();
+    }
+}

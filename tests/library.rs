@@ -1,0 +1,147 @@
+//! The library as a person uses it: through the real program, at a terminal and in the main script.
+
+mod desk;
+
+use desk::{Desk, Terminal, alone};
+use expectrl::ControlCode;
+
+#[test]
+fn what_is_loaded_stays_resident_from_line_to_line() {
+    let desk = Desk::new(&[]);
+    let ran = desk.pipe(
+        r#"let vit = load("tiny_vit")?;
+let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 64))?;
+let c = decompose(&vit, &images, &Options::default())?;
+assert!(c.sum_error()? < 1e-5);
+println!("{} components of {} images", c.len(), c.values().dims()[1]);
+// Another cell is another shared object: the session must be the same one.
+let again = decompose(&*load("tiny_vit")?, &images, &Options::default())?;
+println!("the same: {}", Arc::ptr_eq(&c, &again));
+resident()
+"#,
+    );
+    ran.ends_with(0)
+        .says("components of 64 images\n")
+        .says("the same: true\n")
+        .says("tiny_vit, generated seed 1");
+}
+
+#[test]
+fn bad_input_is_named_with_a_remedy_and_the_session_goes_on() {
+    let desk = Desk::new(&[
+        ("cut.safetensors", "not weights"),
+        ("photos/broken.png", "no picture"),
+    ]);
+    std::fs::create_dir(desk.path("empty")).unwrap();
+    let ran = desk.pipe(
+        r#"let vit = load("tiny_vit")?;
+let none = load("vit_huge")?;
+let none = load("missing.safetensors")?;
+let none = load("cut.safetensors")?;
+let none = load_clip("tiny_vit")?;
+let none = set_device("cuda:99")?;
+let none = FolderSet::open("empty", Preprocess::default(), OnUnreadable::Fail)?;
+let none = FolderSet::open("photos", Preprocess::default(), OnUnreadable::Fail)?.pixels(&[0], 48)?;
+let none = GeneratedSet::new(GeneratedSpec::unbiased(1, 0))?;
+let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 16))?;
+let none = decompose(&vit, &images, &Options { first_block: Some(Block::at(40)), ..Options::default() })?;
+let c = decompose(&vit, &images, &Options::default())?;
+let none = score::top(&c.names(), &vec![0.0; c.len()], 1_000_000)?;
+let none = BarChart::new("a", "b").bar("c", 1.0).save("chart.xyz")?;
+println!("after all that: {} images", c.values().dims()[1]);
+"#,
+    );
+    ran.ends_with(1)
+        .complains("unknown model \"vit_huge\"; known: tiny_vit")
+        .complains("reading missing.safetensors")
+        .complains("weights cut.safetensors: not a whole safetensors file")
+        .complains("this model has no text tower")
+        .complains("device \"cuda:99\"")
+        .complains("empty")
+        .complains("broken.png")
+        .complains("len = 0")
+        .complains("first_block = block 40")
+        .complains("k = 1000000")
+        .complains("xyz")
+        .says("after all that: 16 images\n");
+    assert!(!ran.err.contains("panicked"), "{ran:#?}");
+}
+
+#[test]
+fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    terminal.types(r#"let vit = load("tiny_vit")?;"#);
+    terminal.types(r#"let clip = load_clip("tiny_clip")?;"#);
+    terminal.types("let many = GeneratedSet::new(GeneratedSpec::unbiased(4, 100_000))?;");
+    terminal.types(r#"println!("lo{}", "aded");"#);
+    terminal.shows("loaded");
+    terminal.types("let c = decompose(&vit, &many, &Options::default())?;");
+    terminal.shows("decompose tiny_vit");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("of 100000 images are kept");
+    terminal.types("resident()");
+    terminal.shows("unfinished contributions");
+    terminal.types("let few = GeneratedSet::new(GeneratedSpec::unbiased(5, 600))?;");
+    // The checkpoint of a fit that another run has finished would leave nothing to stop.
+    terminal.types(
+        "let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64; let fit = FitOptions { epochs: 5000, patience: 100_000, seed, ..FitOptions::default() };",
+    );
+    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit)?;");
+    terminal.shows("align tiny_vit");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("interrupted");
+    terminal.types(r#"println!("{} is still here", vit.name());"#);
+    terminal.shows("tiny_vit is still here");
+    terminal.types(":quit");
+    terminal.ends();
+}
+
+/// The numbers of a row of the last table: every "before → after", or single ones, in order.
+fn row(out: &str, label: &str) -> Vec<f64> {
+    let table = &out[out.rfind("switched off").unwrap()..];
+    let line = table.lines().find(|line| line.contains(label));
+    let line = line.unwrap_or_else(|| panic!("no row {label:?} in {table}"));
+    let cells = &line[line.find(label).unwrap() + label.len()..];
+    let words = cells.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn the_main_script_mitigates_and_random_components_do_not() {
+    let desk = Desk::new(&[]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/spurious.rs");
+    let ran = desk.run(&[script]);
+    ran.ends_with(0).says("sum error").says("held-out cosine");
+    let worst = row(&ran.out, "worst group");
+    let random = row(&ran.out, "random, worst group, mean of 20");
+    assert_eq!((worst.len(), random.len()), (8, 4), "{}", ran.out);
+    for (model, random) in random.iter().enumerate() {
+        let (before, after) = (worst[2 * model], worst[2 * model + 1]);
+        assert!(before < 75.0, "model {model}: worst group {before} before");
+        assert!(
+            after > before + 3.0,
+            "model {model}: worst group {before} -> {after}"
+        );
+        assert!(
+            after > random + 3.0,
+            "model {model}: {after}, random components {random}"
+        );
+    }
+    let charts: Vec<_> = ran
+        .out
+        .lines()
+        .filter_map(|line| line.strip_prefix("chart: "))
+        .collect();
+    assert!(charts.len() >= 3, "{charts:?}");
+    for chart in charts {
+        let picture = image::open(desk.path(chart)).unwrap();
+        assert!(
+            picture.width() >= 800,
+            "{chart} is {} wide",
+            picture.width()
+        );
+    }
+}
