@@ -22,7 +22,11 @@ macro_rules! embedded {
 }
 
 /// The embedded models.
-pub const EMBEDDED: &[Embedded] = embedded! {};
+pub const EMBEDDED: &[Embedded] = embedded! {
+    "tiny_vit": "DeiT and DINO: class token, 6 blocks";
+    "tiny_dinov2": "DINOv2: LayerScale and register tokens";
+    "tiny_clip": "CLIP: image and text towers";
+};
 
 /// The embedded model called `name` (`-` and `_` are one).
 pub fn find(name: &str) -> Option<&'static Embedded> {
