@@ -53,7 +53,7 @@ fn masks_cover_the_object_and_nothing_else() -> Result<()> {
         let share = inside.len() as f64 / (size * size) as f64;
         // A disc of the factor's range of radii, and 40 % to either side for the other shapes.
         let (least, most) =
-            [(0.155f64, 0.195f64), (0.245, 0.295)][factors.get(Factor::Size) as usize];
+            [(0.185f64, 0.22f64), (0.26, 0.305)][factors.get(Factor::Size) as usize];
         let disc = |radius: f64| 0.9 * std::f64::consts::PI * radius * radius;
         assert!(
             share > 0.6 * disc(least) && share < 1.4 * disc(most),

@@ -21,7 +21,7 @@ use candle_core::{Device, Tensor};
 const PATCH_WEIGHT: f64 = 0.5;
 
 /// Weight of each factor's loss.
-const FACTOR_WEIGHT: f64 = 0.5;
+const FACTOR_WEIGHT: f64 = 1.;
 
 /// The contrastive task.
 pub struct ClipTask {
@@ -103,10 +103,10 @@ impl Task for ClipTask {
         let texts = self.model.encode_text(&batch.ids)?;
         let images = features.representation.value();
         let pairs = contrastive(images, &texts, self.model.logit_scale(), &batch.same)?;
-        let shapes = &batch.labels[Factor::Shape as usize];
+        let masks = &batch.images.masks;
         let patches = self
             .patches
-            .loss(&self.model, &features, &batch.images.masks, shapes)?;
+            .loss(&self.model, &features, masks, &batch.labels)?;
         let mut parts = vec![("pairs", pairs), ("patches", (patches * PATCH_WEIGHT)?)];
         for (factor, loss) in self.heads.losses(&features.representation, &batch.labels)? {
             parts.push((factor, (loss * FACTOR_WEIGHT)?));

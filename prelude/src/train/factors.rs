@@ -1,10 +1,10 @@
 //! A vision transformer that learns every factor at once, from images in which they are independent.
 //!
-//! Besides a linear head for each factor on the representation, a head on the patch tokens learns which
-//! shape covers each patch: 36 lessons an image instead of one, which a small model on a CPU needs.
+//! Besides a linear head for each factor on the representation, heads on the patch tokens learn which shape
+//! and pattern cover each patch: many lessons an image instead of one, which a small model on a CPU needs.
 
 use super::evaluate::by_factor;
-use super::loss::cross_entropy;
+use super::loss::{cross_entropy, surprise};
 use super::{Accuracy, Task, positions};
 use crate::Result;
 use crate::data::generated::Batch;
@@ -116,10 +116,10 @@ impl Task for FactorTask {
     fn loss(&self, batch: &Labelled) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
         let features = self.features(&batch.images.pixels)?;
         let mut parts = self.heads.losses(&features.representation, &batch.labels)?;
-        let shapes = &batch.labels[Factor::Shape as usize];
+        let masks = &batch.images.masks;
         let patches = self
             .patches
-            .loss(&self.model, &features, &batch.images.masks, shapes)?;
+            .loss(&self.model, &features, masks, &batch.labels)?;
         parts.push(("patches", (patches * PATCH_WEIGHT)?));
         let losses: Vec<_> = parts.iter().map(|(_, loss)| loss.clone()).collect();
         Ok((Tensor::stack(&losses, 0)?.sum_all()?, parts))
@@ -153,9 +153,12 @@ pub(super) fn all_labels(set: &GeneratedSet, indices: &[usize]) -> Result<Vec<Te
         .collect()
 }
 
-/// A head on the patch tokens: background, or the shape that covers the patch. It is used in training
-/// and left out of the saved model.
-pub(super) struct PatchHead(Linear);
+/// Heads on the patch tokens: the shape that covers the patch, or none, and the pattern on it. They are
+/// used in training and left out of the saved model.
+pub(super) struct PatchHead {
+    shape: Linear,
+    pattern: Linear,
+}
 
 impl PatchHead {
     /// Parameters whose names begin with this are not part of the model.
@@ -163,38 +166,59 @@ impl PatchHead {
 
     pub(super) fn new(parameters: &Parameters, width: usize) -> Result<Self> {
         let vb = parameters.builder().pp(Self::PREFIX);
-        Ok(Self(Linear::new(
-            vb,
-            width,
-            1 + Factor::Shape.count(),
-            true,
-        )?))
+        Ok(Self {
+            shape: Linear::new(vb.pp("shape"), width, 1 + Factor::Shape.count(), true)?,
+            pattern: Linear::new(vb.pp("pattern"), width, Factor::Pattern.count(), true)?,
+        })
     }
 
+    /// Cross entropy of the shape, covered patches and others counting half each, and of the pattern on
+    /// the covered ones. `labels` are in the order of [`Factor::ALL`].
     pub(super) fn loss(
         &self,
         model: &dyn ImageEncoder,
         features: &Features,
         masks: &Tensor,
-        shapes: &Tensor,
+        labels: &[Tensor],
     ) -> Result<Tensor> {
         let (grid, prefix) = model.token_grid();
-        let (b, size, _) = masks.dims3()?;
-        let patch = size / grid;
-        let coverage = masks
-            .to_dtype(DType::F32)?
-            .reshape((b, grid, patch, grid, patch))?;
-        let covered = coverage
-            .mean((2, 4))?
-            .reshape((b, grid * grid))?
-            .ge(COVERED)?
-            .to_dtype(DType::U32)?;
-        let labels = covered.broadcast_mul(&(shapes + 1.)?.unsqueeze(1)?)?;
-        let tokens = self
-            .0
-            .forward(&features.tokens)?
-            .value()
-            .narrow(1, prefix, grid * grid)?;
-        cross_entropy(&tokens.flatten(0, 1)?, &labels.flatten_all()?)
+        let covered = covered(masks, grid)?;
+        let other = (1. - &covered)?;
+        let tokens = features.tokens.value().narrow(1, prefix, grid * grid)?;
+        let tokens = Tape::off().source(tokens.flatten(0, 1)?.contiguous()?)?;
+        let everywhere = |factor: Factor| -> Result<Tensor> {
+            let labels = labels[factor as usize].unsqueeze(1)?;
+            Ok(labels
+                .broadcast_as((labels.dim(0)?, grid * grid))?
+                .flatten_all()?)
+        };
+        let shapes = ((everywhere(Factor::Shape)? + 1.)? * covered.to_dtype(DType::U32)?)?;
+        let shape = surprise(self.shape.forward(&tokens)?.value(), &shapes)?;
+        let pattern = surprise(
+            self.pattern.forward(&tokens)?.value(),
+            &everywhere(Factor::Pattern)?,
+        )?;
+        let halves = (mean_where(&shape, &covered)? + mean_where(&shape, &other)?)?;
+        Ok(((halves * 0.5)? + mean_where(&pattern, &covered)?)?)
     }
+}
+
+/// 1 for each patch that is object, of B x size x size masks: (B grid grid), f32.
+fn covered(masks: &Tensor, grid: usize) -> Result<Tensor> {
+    let (b, size, _) = masks.dims3()?;
+    let patch = size / grid;
+    let coverage = masks
+        .to_dtype(DType::F32)?
+        .reshape((b, grid, patch, grid, patch))?;
+    Ok(coverage
+        .mean((2, 4))?
+        .flatten_all()?
+        .ge(COVERED)?
+        .to_dtype(DType::F32)?)
+}
+
+/// The mean of `values` where `weights` is 1.
+fn mean_where(values: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    let count = (weights.sum_all()? + 1e-6)?;
+    Ok(((values * weights)?.sum_all()? / count)?)
 }

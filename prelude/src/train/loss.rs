@@ -5,9 +5,13 @@ use candle_core::{D, DType, Tensor};
 
 /// Mean cross entropy of `logits` (B x classes) against `labels` (B, u32).
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let log_p = log_softmax(logits)?;
-    let picked = log_p.gather(&labels.unsqueeze(1)?, 1)?;
-    Ok(picked.mean_all()?.neg()?)
+    Ok(surprise(logits, labels)?.mean_all()?)
+}
+
+/// Cross entropy of each row: B.
+pub fn surprise(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let picked = log_softmax(logits)?.gather(&labels.unsqueeze(1)?, 1)?;
+    Ok(picked.squeeze(1)?.neg()?)
 }
 
 fn log_softmax(logits: &Tensor) -> Result<Tensor> {

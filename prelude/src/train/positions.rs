@@ -30,7 +30,7 @@ fn waves(grid: usize, width: usize) -> Vec<f32> {
     let value = |patch: usize, channel: usize| {
         let at = [patch / grid, patch % grid][channel / (2 * quarter) % 2] as f32;
         let angle = at / SPREAD.powf((channel % quarter) as f32 / quarter as f32);
-        let wave = if channel / quarter % 2 == 0 {
+        let wave = if (channel / quarter).is_multiple_of(2) {
             angle.sin()
         } else {
             angle.cos()

@@ -186,7 +186,7 @@ impl DataSet for GeneratedSet {
 
     fn key(&self) -> String {
         let hash = blake3::hash(format!("{:?}", self.spec).as_bytes()).to_hex();
-        format!("generated-1-{}", &hash[..16])
+        format!("generated-2-{}", &hash[..16])
     }
 
     fn len(&self) -> usize {

@@ -26,13 +26,13 @@ pub(super) fn draw(
     rng: &mut impl Rng,
 ) -> Mask {
     let radius = match factors.get(Factor::Size) {
-        0 => rng.random_range(0.155..0.195),
-        _ => rng.random_range(0.245f32..0.295),
+        0 => rng.random_range(0.185..0.22),
+        _ => rng.random_range(0.26f32..0.305),
     };
     let centre = |cell: u32, rng: &mut _| place(cell, radius, rng);
     let position = factors.get(Factor::Position);
     let (x, y) = (centre(position % 3, rng), centre(position / 3, rng));
-    let turn = rng.random_range(-28f32..28.);
+    let turn = rng.random_range(-20f32..20.);
     let stretch = rng.random_range(0.92..1.08);
     let here = canvas.to_pixels().pre_translate(x, y).pre_rotate(turn);
     let transform = here.pre_scale(radius * stretch, radius / stretch);

@@ -45,7 +45,7 @@ impl Light {
         Self {
             gain: [0; 3].map(|_| gain * rng.random_range(0.95f32..1.05)),
             slope: (rng.random_range(-0.25..0.25), rng.random_range(-0.25..0.25)),
-            noise: rng.random_range(0.01f32..0.06),
+            noise: rng.random_range(0.01f32..0.045),
             seed: rng.random(),
         }
     }
