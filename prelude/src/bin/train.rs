@@ -137,7 +137,7 @@ fn train(task: &impl Task, recipe: &Recipe, arguments: &Arguments) -> Result<()>
         glance: 600,
     };
     let trained = trainer.run(task, recipe, |line| eprintln!("{line}"))?;
-    let (card, path) = Card::write(&arguments.out, &command(), recipe, task, trained)?;
+    let (card, path) = Card::write(&arguments.out, &command(recipe), recipe, task, trained)?;
     eprintln!(
         "{}: {} parameters, {:.0} s; held out: {}",
         path.display(),
@@ -148,12 +148,16 @@ fn train(task: &impl Task, recipe: &Recipe, arguments: &Arguments) -> Result<()>
     forget(&trainer.checkpoint)
 }
 
-/// The command line as it is to be typed again.
-fn command() -> String {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+/// The command that makes the model again, wherever it is put.
+fn command(recipe: &Recipe) -> String {
+    let budget = match recipe.budget {
+        Budget::Steps(steps) => format!("--steps {steps}"),
+        Budget::Minutes(minutes) => format!("--minutes {minutes}"),
+    };
+    let model = recipe.name.trim_start_matches("tiny_");
+    let Recipe { batch, rate, .. } = recipe;
     format!(
-        "cargo run --release --locked -p vitrepl-prelude --bin train -- {}",
-        arguments.join(" ")
+        "cargo run --release --locked -p vitrepl-prelude --bin train -- {model} {budget} --batch {batch} --rate {rate}"
     )
 }
 

@@ -6,7 +6,7 @@
 use super::layers::{Activation, Block, BlockConfig, LayerNorm, Linear, causal_mask};
 use crate::trace::{self, Tape};
 use crate::{Error, Result};
-use candle_core::{D, DType, IndexOp, Tensor};
+use candle_core::{D, DType, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -121,11 +121,15 @@ impl TextTransformer {
         for block in &self.blocks {
             x = block.forward(&x, Some(&mask))?
         }
-        let end = ids.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        let ends = (end.iter().enumerate())
-            .map(|(i, &end)| x.value().i((i, end as usize)))
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let x = self.ln_final.apply(&Tensor::stack(&ends, 0)?)?;
+        // One gather, not a slice a text: the backward pass of a slice fills the whole batch with zeros.
+        let ends = ids.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let rows: Vec<u32> = (0..)
+            .zip(&ends)
+            .map(|(i, end)| i * t as u32 + end)
+            .collect();
+        let rows = Tensor::from_vec(rows, b, x.value().device())?;
+        let ends = x.value().flatten(0, 1)?.index_select(&rows, 0)?;
+        let x = self.ln_final.apply(&ends)?;
         Ok(self
             .projection
             .forward(&Tape::off().source(x)?)?

@@ -1,9 +1,13 @@
 //! CLIP on the generated images and their captions.
+//!
+//! The contrastive loss alone would need many times the images that a CPU sees in minutes before it finds
+//! the small things: shapes and patterns. So the vision tower is also shown what to look for, by linear heads
+//! for the factors on its embedding and for shapes on its patches; both are left out of the saved model.
 
 use super::evaluate::by_factor;
-use super::factors::{PatchHead, labels};
+use super::factors::{FactorHeads, PatchHead, all_labels};
 use super::loss::{contrastive, normalised};
-use super::{Accuracy, Task};
+use super::{Accuracy, Task, positions};
 use crate::Result;
 use crate::data::generated::{Batch, prompt};
 use crate::data::templates::prompts;
@@ -16,9 +20,13 @@ use candle_core::{Device, Tensor};
 /// Weight of the patches' loss.
 const PATCH_WEIGHT: f64 = 0.5;
 
+/// Weight of each factor's loss.
+const FACTOR_WEIGHT: f64 = 0.5;
+
 /// The contrastive task.
 pub struct ClipTask {
     model: Clip,
+    heads: FactorHeads,
     patches: PatchHead,
     tokenizer: Tokenizer,
     parameters: Parameters,
@@ -29,7 +37,7 @@ pub struct ClipTask {
 /// Images with one caption each.
 pub struct Captioned {
     images: Batch,
-    shapes: Tensor,
+    labels: Vec<Tensor>,
     ids: Tensor,
     /// B x B, 1 where two captions are equal.
     same: Tensor,
@@ -44,8 +52,15 @@ impl ClipTask {
         held_out: &GeneratedSpec,
     ) -> Result<Self> {
         let parameters = Parameters::new(seed, &Device::Cpu);
+        let model = Clip::new(config, parameters.builder())?;
+        positions::set(&parameters, "visual.pos_embed", &model)?;
         Ok(Self {
-            model: Clip::new(config, parameters.builder())?,
+            model,
+            heads: FactorHeads::new(
+                &parameters,
+                &format!("{}.head", PatchHead::PREFIX),
+                config.embed_dim,
+            )?,
             patches: PatchHead::new(&parameters, config.vision_cfg.width)?,
             tokenizer: Tokenizer::embedded(config.text_cfg.context_length)?,
             training: GeneratedSet::new(training.clone())?,
@@ -76,7 +91,7 @@ impl Task for ClipTask {
             .collect();
         Ok(Captioned {
             images: self.training.batch(indices, self.model.image_size())?,
-            shapes: labels(&self.training, indices, Factor::Shape)?,
+            labels: all_labels(&self.training, indices)?,
             ids: self.tokenizer.encode(&captions)?.ids,
             same: Tensor::from_vec(same, (indices.len(), indices.len()), &Device::Cpu)?,
         })
@@ -88,14 +103,16 @@ impl Task for ClipTask {
         let texts = self.model.encode_text(&batch.ids)?;
         let images = features.representation.value();
         let pairs = contrastive(images, &texts, self.model.logit_scale(), &batch.same)?;
-        let patches =
-            self.patches
-                .loss(&self.model, &features, &batch.images.masks, &batch.shapes)?;
-        let patches = (patches * PATCH_WEIGHT)?;
-        Ok((
-            (&pairs + &patches)?,
-            vec![("pairs", pairs), ("patches", patches)],
-        ))
+        let shapes = &batch.labels[Factor::Shape as usize];
+        let patches = self
+            .patches
+            .loss(&self.model, &features, &batch.images.masks, shapes)?;
+        let mut parts = vec![("pairs", pairs), ("patches", (patches * PATCH_WEIGHT)?)];
+        for (factor, loss) in self.heads.losses(&features.representation, &batch.labels)? {
+            parts.push((factor, (loss * FACTOR_WEIGHT)?));
+        }
+        let losses: Vec<_> = parts.iter().map(|(_, loss)| loss.clone()).collect();
+        Ok((Tensor::stack(&losses, 0)?.sum_all()?, parts))
     }
 
     fn parameters(&self) -> &Parameters {

@@ -5,14 +5,14 @@
 
 use super::evaluate::by_factor;
 use super::loss::cross_entropy;
-use super::{Accuracy, Task};
+use super::{Accuracy, Task, positions};
 use crate::Result;
 use crate::data::generated::Batch;
 use crate::data::{Factor, GeneratedSet, GeneratedSpec};
 use crate::models::layers::Linear;
 use crate::models::weights::Parameters;
 use crate::models::{Features, ImageEncoder, Vit, VitConfig};
-use crate::trace::Tape;
+use crate::trace::{Tape, Traced};
 use candle_core::{DType, Device, Tensor};
 
 /// Weight of the patches' loss.
@@ -24,11 +24,49 @@ const COVERED: f64 = 0.35;
 /// The factor classification task.
 pub struct FactorTask {
     model: Vit,
-    heads: Vec<(Factor, Linear)>,
+    heads: FactorHeads,
     patches: PatchHead,
     parameters: Parameters,
     training: GeneratedSet,
     held_out: GeneratedSet,
+}
+
+/// A linear head for each factor.
+pub(super) struct FactorHeads(Vec<(Factor, Linear)>);
+
+impl FactorHeads {
+    /// Parameters `<prefix>.<factor>.weight` and `.bias`.
+    pub(super) fn new(parameters: &Parameters, prefix: &str, width: usize) -> Result<Self> {
+        let vb = parameters.builder().pp(prefix);
+        let head = |factor: Factor| {
+            let vb = vb.pp(factor.name());
+            Ok((factor, Linear::new(vb, width, factor.count(), true)?))
+        };
+        Ok(Self(
+            Factor::ALL.into_iter().map(head).collect::<Result<_>>()?,
+        ))
+    }
+
+    /// The logits of every factor, of representations B x d.
+    pub(super) fn logits(&self, representations: &Traced) -> Result<Vec<(Factor, Tensor)>> {
+        self.0
+            .iter()
+            .map(|(factor, head)| Ok((*factor, head.forward(representations)?.value().clone())))
+            .collect()
+    }
+
+    /// The cross entropy of every factor, in the order of [`Factor::ALL`].
+    pub(super) fn losses(
+        &self,
+        representations: &Traced,
+        labels: &[Tensor],
+    ) -> Result<Vec<(&'static str, Tensor)>> {
+        self.logits(representations)?
+            .iter()
+            .zip(labels)
+            .map(|((factor, logits), labels)| Ok((factor.name(), cross_entropy(logits, labels)?)))
+            .collect()
+    }
 }
 
 /// Images with their labels.
@@ -46,17 +84,11 @@ impl FactorTask {
         held_out: &GeneratedSpec,
     ) -> Result<Self> {
         let parameters = Parameters::new(seed, &Device::Cpu);
-        let vb = parameters.builder();
-        let head = |factor: Factor| -> Result<_> {
-            let vb = vb.pp("head").pp(factor.name());
-            Ok((
-                factor,
-                Linear::new(vb, config.embed_dim, factor.count(), true)?,
-            ))
-        };
+        let model = Vit::new(config, parameters.builder())?;
+        positions::set(&parameters, "pos_embed", &model)?;
         Ok(Self {
-            model: Vit::new(config, vb.clone())?,
-            heads: Factor::ALL.into_iter().map(head).collect::<Result<_>>()?,
+            model,
+            heads: FactorHeads::new(&parameters, "head", config.embed_dim)?,
             patches: PatchHead::new(&parameters, config.embed_dim)?,
             training: GeneratedSet::new(training.clone())?,
             held_out: GeneratedSet::new(held_out.clone())?,
@@ -68,14 +100,6 @@ impl FactorTask {
         let pixels = self.model.normalisation().apply(pixels)?;
         self.model.forward(&pixels, &Tape::off())
     }
-
-    fn logits(&self, features: &Features) -> Result<Vec<(Factor, Tensor)>> {
-        let z = &features.representation;
-        self.heads
-            .iter()
-            .map(|(factor, head)| Ok((*factor, head.forward(z)?.value().clone())))
-            .collect()
-    }
 }
 
 impl Task for FactorTask {
@@ -83,19 +107,15 @@ impl Task for FactorTask {
 
     fn batch(&self, indices: &[usize]) -> Result<Labelled> {
         let images = self.training.batch(indices, self.model.image_size())?;
-        let labels = Factor::ALL.map(|factor| labels(&self.training, indices, factor));
         Ok(Labelled {
             images,
-            labels: labels.into_iter().collect::<Result<_>>()?,
+            labels: all_labels(&self.training, indices)?,
         })
     }
 
     fn loss(&self, batch: &Labelled) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
         let features = self.features(&batch.images.pixels)?;
-        let mut parts = Vec::new();
-        for ((factor, logits), labels) in self.logits(&features)?.iter().zip(&batch.labels) {
-            parts.push((factor.name(), cross_entropy(logits, labels)?));
-        }
+        let mut parts = self.heads.losses(&features.representation, &batch.labels)?;
         let shapes = &batch.labels[Factor::Shape as usize];
         let patches = self
             .patches
@@ -111,7 +131,7 @@ impl Task for FactorTask {
 
     fn evaluate(&self, count: usize) -> Result<Accuracy> {
         by_factor(&self.held_out, self.model.image_size(), count, |pixels| {
-            self.logits(&self.features(pixels)?)
+            self.heads.logits(&self.features(pixels)?.representation)
         })
     }
 }
@@ -123,6 +143,14 @@ pub(super) fn labels(set: &GeneratedSet, indices: &[usize], factor: Factor) -> R
         .map(|&i| set.factors(i).get(factor))
         .collect();
     Ok(Tensor::from_vec(values, indices.len(), &Device::Cpu)?)
+}
+
+/// Every factor of the images at `indices`, in the order of [`Factor::ALL`].
+pub(super) fn all_labels(set: &GeneratedSet, indices: &[usize]) -> Result<Vec<Tensor>> {
+    Factor::ALL
+        .into_iter()
+        .map(|factor| labels(set, indices, factor))
+        .collect()
 }
 
 /// A head on the patch tokens: background, or the shape that covers the patch. It is used in training

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod factors;
 pub mod loss;
 pub mod optimizer;
+mod positions;
 pub mod recipe;
 pub mod schedule;
 pub mod trainer;

@@ -129,7 +129,7 @@ impl Recipe {
         let recipe = Self::new("tiny_clip", Family::Clip(config), 3);
         Self {
             training_images: GeneratedSpec::correlated(103, PLENTY, 0.77),
-            batch: 256,
+            batch: 128,
             ..recipe
         }
     }
@@ -140,8 +140,8 @@ impl Recipe {
             family,
             seed,
             budget: Budget::Steps(3000),
-            batch: 96,
-            rate: 4e-3,
+            batch: 64,
+            rate: 3e-3,
             training_images: GeneratedSpec::unbiased(100 + seed, PLENTY),
             held_out_images: GeneratedSpec::unbiased(900, HELD_OUT),
         }
