@@ -22,7 +22,11 @@ macro_rules! embedded {
 }
 
 /// The embedded models.
-pub const EMBEDDED: &[Embedded] = embedded! {};
+pub const EMBEDDED: &[Embedded] = embedded! {
+    "tiny_vit": "class token, as DeiT and DINO";
+    "tiny_dinov2": "LayerScale and register tokens, as DINOv2";
+    "tiny_clip": "image and text towers, as open_clip";
+};
 
 /// The embedded model called `name` (`-` and `_` are one).
 pub fn find(name: &str) -> Option<&'static Embedded> {
