@@ -116,7 +116,7 @@ impl Error {
         let remedy = match source.kind() {
             NotFound => " (check the path)",
             PermissionDenied => " (check the permissions of the folder)",
-            StorageFull | QuotaExceeded => {
+            StorageFull | QuotaExceeded | FileTooLarge => {
                 " (free some space and run it again; nothing was left half written)"
             }
             _ => "",

@@ -11,6 +11,7 @@ pub mod data;
 pub mod decompose;
 pub mod error;
 pub mod experiments;
+pub mod files;
 pub mod models;
 pub mod ops;
 pub mod prelude;

@@ -8,7 +8,7 @@ use vitrepl_prelude::data::templates::prompts;
 use vitrepl_prelude::data::{DataSet, Factor, GeneratedSet};
 use vitrepl_prelude::models::Model;
 use vitrepl_prelude::models::weights::Checkpoint;
-use vitrepl_prelude::train::{Card, Family};
+use vitrepl_prelude::train::{Card, Family, Recipe};
 
 /// Of the held-out images that the card's accuracy is of.
 const SOME: usize = 500;
@@ -100,6 +100,14 @@ fn models_are_as_accurate_as_their_cards_say() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_train_command_would_make_these_very_models() {
+    for name in NAMES {
+        let recipe = Recipe::named(name.trim_start_matches("tiny_")).unwrap();
+        assert_eq!(card(name).recipe, recipe);
+    }
 }
 
 #[test]

@@ -3,12 +3,12 @@
 //! Any reader of safetensors can open it; ours also notices a flipped bit or a truncated tail.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// Named f32 tensors and a JSON text that describes them.
@@ -23,29 +23,7 @@ const CHECKSUM: &str = "blake3";
 impl Sealed {
     /// Writes to `path` through a temporary file beside it and a rename, so that a reader never sees a part.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making folder", folder, e))?;
-        let bytes = self.bytes(path)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".vitrepl-");
-        #[cfg(unix)]
-        {
-            // Temporary files are private to their owner; a result is as readable as any other file.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder
-            .tempfile_in(folder)
-            .map_err(|e| Error::io("writing in", folder, e))?;
-        file.write_all(&bytes)
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(|e| Error::io("writing", path, e))?;
-        file.persist(path)
-            .map_err(|e| Error::io("writing", path, e.error))?;
-        Ok(())
+        write_whole(path, &self.bytes(path)?)
     }
 
     fn bytes(&self, path: &Path) -> Result<Vec<u8>> {

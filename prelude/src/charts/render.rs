@@ -1,12 +1,12 @@
 //! What every chart can do: be saved, be shown, be printed.
 
-use std::io::Write;
 use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::scene::Scene;
+use crate::files::write_whole;
 use crate::{Error, Result};
 
 /// A chart. The types of this module have these as methods of their own too, so the trait is only needed to write
@@ -51,26 +51,7 @@ pub trait Chart {
                 ),
             )
         })??;
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making folder", folder, e))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".vitrepl-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder
-            .tempfile_in(folder)
-            .map_err(|e| Error::io("writing in", folder, e))?;
-        file.write_all(&content)
-            .map_err(|e| Error::io("writing", path, e))?;
-        file.persist(path)
-            .map_err(|e| Error::io("writing", path, e.error))?;
-        Ok(())
+        write_whole(path, &content)
     }
 
     /// The chart as evcxr reads it from a cell's output: one block for each form. A notebook shows the richest that

@@ -161,6 +161,8 @@ impl VitConfig {
             reg_tokens,
             no_embed_class,
             pre_norm: has("norm_pre.weight"),
+            // timm's ViTs have 1e-6, but those with CLIP's norm before the blocks 1e-5.
+            norm_eps: if has("norm_pre.weight") { 1e-5 } else { 1e-6 },
             global_pool: match class_token && !has("fc_norm.weight") {
                 true => Pool::Token,
                 false => Pool::Avg,

@@ -23,9 +23,9 @@ macro_rules! embedded {
 
 /// The embedded models.
 pub const EMBEDDED: &[Embedded] = embedded! {
-    "tiny_vit": "DeiT and DINO: class token, 6 blocks";
-    "tiny_dinov2": "DINOv2: LayerScale and register tokens";
-    "tiny_clip": "CLIP: image and text towers";
+    "tiny_vit": "class token, as DeiT and DINO";
+    "tiny_dinov2": "LayerScale and register tokens, as DINOv2";
+    "tiny_clip": "image and text towers, as open_clip";
 };
 
 /// The embedded model called `name` (`-` and `_` are one).

@@ -85,7 +85,7 @@ impl Recipe {
             normalisation: CENTRED,
             ..VitConfig::default()
         };
-        Self::new("tiny_vit", Family::Vit(config), 1)
+        Self::new("tiny_vit", Family::Vit(config), 1, 2400)
     }
 
     /// `tiny_dinov2`: LayerScale and register tokens.
@@ -101,7 +101,7 @@ impl Recipe {
             normalisation: CENTRED,
             ..VitConfig::default()
         };
-        Self::new("tiny_dinov2", Family::Vit(config), 2)
+        Self::new("tiny_dinov2", Family::Vit(config), 2, 2000)
     }
 
     /// `tiny_clip`: vision and text tower. In its images shape and place agree in 77 % of cases.
@@ -126,20 +126,19 @@ impl Recipe {
             },
             normalisation: CENTRED,
         };
-        let recipe = Self::new("tiny_clip", Family::Clip(config), 3);
+        let recipe = Self::new("tiny_clip", Family::Clip(config), 3, 3000);
         Self {
             training_images: GeneratedSpec::correlated(103, PLENTY, 0.77),
-            batch: 128,
             ..recipe
         }
     }
 
-    fn new(name: &str, family: Family, seed: u64) -> Self {
+    fn new(name: &str, family: Family, seed: u64, steps: usize) -> Self {
         Self {
             name: name.to_string(),
             family,
             seed,
-            budget: Budget::Steps(3000),
+            budget: Budget::Steps(steps),
             batch: 64,
             rate: 3e-3,
             training_images: GeneratedSpec::unbiased(100 + seed, PLENTY),
