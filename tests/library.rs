@@ -84,15 +84,20 @@ fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
     terminal.types("resident()");
     terminal.shows("unfinished contributions");
     terminal.types("let few = GeneratedSet::new(GeneratedSpec::unbiased(5, 600))?;");
-    // The checkpoint of a fit that another run has finished would leave nothing to stop.
     terminal.types(
-        "let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64; let fit = FitOptions { epochs: 5000, patience: 100_000, seed, ..FitOptions::default() };",
+        r#"let path = std::env::temp_dir().join(format!("vitrepl-fit-{}.safetensors", std::process::id()));"#,
     );
-    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit)?;");
+    terminal.types("fn fit(epochs: usize, path: &std::path::Path) -> FitOptions<'static> { FitOptions { epochs, patience: 100_000, checkpoint: Some(path.into()), ..FitOptions::default() } }");
+    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit(5000, &path))?;");
     terminal.shows("align tiny_vit");
     std::thread::sleep(std::time::Duration::from_secs(2));
     terminal.presses(ControlCode::EndOfText);
     terminal.shows("interrupted");
+    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit(1, &path))?;");
+    terminal.types(
+        r#"println!("resumed: {}", a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())); std::fs::remove_file(&path)?;"#,
+    );
+    terminal.shows("resumed: true");
     terminal.types(r#"println!("{} is still here", vit.name());"#);
     terminal.shows("tiny_vit is still here");
     terminal.types(":quit");
