@@ -9,6 +9,11 @@ let clip = load_clip("tiny_clip")?;
 let vit = load("tiny_vit")?;
 let images = Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(77_000, 4000))?);
 
+// Some of them, with one of the captions CLIP learned from.
+let pixels = images.pixels(&(0..10).collect::<Vec<_>>(), 96)?;
+let tiles = (0..10).map(|i| Tile::of_pixels(&pixels.get(i)?, images.caption(i, 0))).collect::<Result<Vec<_>>>()?;
+tiles.into_iter().fold(HeatmapGrid::new("Generated images and captions", ""), HeatmapGrid::tile)
+
 // 1. Decompose: one contribution for each head and each MLP. They sum to the representation.
 let contributions = decompose(&vit, &*images, &Options::default())?;
 println!("{} components, sum error {:.1e}", contributions.len(), contributions.sum_error()?);
@@ -50,6 +55,9 @@ results[0].chart(12)
 
 // How k was chosen.
 results[0].curve()
+
+// Accuracy by group, for the first of the models.
+results[0].groups()
 
 // What it did to the four groups, beside as many components taken at random (20 draws).
 comparison(&results)

@@ -3,8 +3,8 @@
 use super::factors::PatchHead;
 use super::trainer::tensors;
 use super::{Accuracy, Family, Recipe, Task, Trained, checkpoint};
-use crate::models::weights::keys::{Reshape, to_open_clip};
 use crate::files::write_whole;
+use crate::models::weights::keys::{Reshape, to_open_clip};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
