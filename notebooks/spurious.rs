@@ -46,7 +46,7 @@ for result in &results {
 }
 
 // The scores behind the ranking: the components that differ most either way.
-results[0].chart(16)
+results[0].chart(12)
 
 // How k was chosen.
 results[0].curve()

@@ -31,10 +31,9 @@ type Head = (Tensor, Tensor);
 
 fn trained_head(name: &str, factor: Factor) -> Result<Head> {
     let weights = Checkpoint::open(file(name, "safetensors"))?;
-    let part = |part: &str| {
-        weights
-            .tensor(&format!("head.{}.{part}", factor.name()))?
-            .to_dtype(DType::F32)
+    let part = |part: &str| -> Result<Tensor> {
+        let name = format!("head.{}.{part}", factor.name());
+        Ok(weights.tensor(&name)?.to_dtype(DType::F32)?)
     };
     Ok((part("weight")?, part("bias")?))
 }

@@ -168,14 +168,14 @@ pub fn exp(x: f32) -> f32 {
 /// erf(x) in f32 within 4e-7, branch-free: the rational approximation Eigen and XLA use.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
-    let x = x.clamp(-3.832_506_9, 3.832_506_9);
+    let x = x.clamp(-3.832_507, 3.832_507);
     let z = x * x;
     let mut p = -2.726_142_3e-10_f32;
     p = p * z + 2.770_681_4e-8;
     p = p * z - 2.101_024e-6;
     p = p * z - 5.692_506_4e-5;
     p = p * z - 7.349_906_3e-4;
-    p = p * z - 2.954_599_8e-3;
+    p = p * z - 2.954_6e-3;
     p = p * z - 1.609_603_3e-2;
     let mut q = -1.456_607_2e-5_f32;
     q = q * z - 2.133_740_6e-4;

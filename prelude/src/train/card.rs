@@ -4,6 +4,7 @@ use super::factors::PatchHead;
 use super::trainer::tensors;
 use super::{Accuracy, Family, Recipe, Task, Trained, checkpoint};
 use crate::models::weights::keys::{Reshape, to_open_clip};
+use crate::files::write_whole;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -62,7 +63,7 @@ impl Card {
         let metadata = HashMap::from([("family".into(), family), ("config".into(), config)]);
         let path = folder.join(format!("{}.safetensors", recipe.name));
         checkpoint::write_weights(&path, &weights, metadata)?;
-        checkpoint::write(
+        write_whole(
             &path.with_extension("json"),
             format!("{}\n", text(&card)?).as_bytes(),
         )?;

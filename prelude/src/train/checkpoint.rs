@@ -1,11 +1,11 @@
 //! Files of training: what a run needs to go on, and the finished weights. Both are written beside their
 //! place and moved there whole.
 
+use crate::files::write_whole;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 /// A run that was saved on the way.
@@ -94,25 +94,7 @@ fn write_tensors(
 ) -> Result<()> {
     let bytes = safetensors::serialize(tensors, Some(metadata))
         .map_err(|error| Error::weights(path, error.to_string()))?;
-    write(path, &bytes)
-}
-
-/// Writes `bytes` to `path`, whole or not at all.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error| Error::io("writing", path, error);
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is its owner's alone; this one is to be read by others.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(path, &bytes)
 }
 
 #[cfg(test)]

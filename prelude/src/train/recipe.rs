@@ -104,7 +104,7 @@ impl Recipe {
         Self::new("tiny_dinov2", Family::Vit(config), 2, 1300)
     }
 
-    /// `tiny_clip`: vision and text tower. In its images shape and place agree in 77 % of cases.
+    /// `tiny_clip`: vision and text tower. In its images shape and place agree in 90 % of cases.
     pub fn clip() -> Self {
         let config = ClipConfig {
             embed_dim: 64,
@@ -128,7 +128,7 @@ impl Recipe {
         };
         let recipe = Self::new("tiny_clip", Family::Clip(config), 3, 3000);
         Self {
-            training_images: GeneratedSpec::correlated(103, PLENTY, 0.77),
+            training_images: GeneratedSpec::correlated(103, PLENTY, 0.9),
             ..recipe
         }
     }
