@@ -85,7 +85,7 @@ impl Recipe {
             normalisation: CENTRED,
             ..VitConfig::default()
         };
-        Self::new("tiny_vit", Family::Vit(config), 1, 2400)
+        Self::new("tiny_vit", Family::Vit(config), 1, 1600)
     }
 
     /// `tiny_dinov2`: LayerScale and register tokens.
@@ -101,7 +101,7 @@ impl Recipe {
             normalisation: CENTRED,
             ..VitConfig::default()
         };
-        Self::new("tiny_dinov2", Family::Vit(config), 2, 2000)
+        Self::new("tiny_dinov2", Family::Vit(config), 2, 1300)
     }
 
     /// `tiny_clip`: vision and text tower. In its images shape and place agree in 90 % of cases.
