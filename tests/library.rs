@@ -71,11 +71,16 @@ println!("after all that: {} images", c.values().dims()[1]);
 fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
     let _alone = alone();
     let mut terminal = Terminal::open();
-    terminal.types(r#"let vit = load("tiny_vit")?;"#);
-    terminal.types(r#"let clip = load_clip("tiny_clip")?;"#);
-    terminal.types("let many = GeneratedSet::new(GeneratedSpec::unbiased(4, 100_000))?;");
-    terminal.types(r#"println!("lo{}", "aded");"#);
-    terminal.shows("loaded");
+    for statement in [
+        r#"let vit = load("tiny_vit")?;"#,
+        r#"let clip = load_clip("tiny_clip")?;"#,
+        "let many = GeneratedSet::new(GeneratedSpec::unbiased(4, 100_000))?;",
+        "let few = GeneratedSet::new(GeneratedSpec::unbiased(5, 600))?;",
+        r#"let path = std::env::temp_dir().join(format!("vitrepl-fit-{}.safetensors", std::process::id()));"#,
+        "fn fit(epochs: usize, path: &std::path::Path) -> FitOptions<'static> { FitOptions { epochs, patience: 100_000, checkpoint: Some(path.into()), ..FitOptions::default() } }",
+    ] {
+        terminal.types(statement);
+    }
     terminal.types("let c = decompose(&vit, &many, &Options::default())?;");
     terminal.shows("decompose tiny_vit");
     std::thread::sleep(std::time::Duration::from_secs(2));
@@ -83,11 +88,6 @@ fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
     terminal.shows("of 100000 images are kept");
     terminal.types("resident()");
     terminal.shows("unfinished contributions");
-    terminal.types("let few = GeneratedSet::new(GeneratedSpec::unbiased(5, 600))?;");
-    terminal.types(
-        r#"let path = std::env::temp_dir().join(format!("vitrepl-fit-{}.safetensors", std::process::id()));"#,
-    );
-    terminal.types("fn fit(epochs: usize, path: &std::path::Path) -> FitOptions<'static> { FitOptions { epochs, patience: 100_000, checkpoint: Some(path.into()), ..FitOptions::default() } }");
     terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit(5000, &path))?;");
     terminal.shows("align tiny_vit");
     std::thread::sleep(std::time::Duration::from_secs(2));

@@ -5,7 +5,7 @@ mod desk;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use desk::{Desk, Ran, Terminal, alone, vitrepl};
-use expectrl::{ControlCode, Expect};
+use expectrl::ControlCode;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
@@ -220,9 +220,8 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types("40 + 2");
     terminal.shows("42");
     terminal.types("let numbers = vec![");
-    terminal.types("100, 20,");
-    terminal.types("3];");
-    terminal.prompts();
+    terminal.continues("100, 20,");
+    terminal.continues("3];");
     terminal.types("numbers.iter().sum::<i32>()");
     terminal.shows("123");
     terminal.types(":he\t vars");
@@ -230,12 +229,13 @@ fn the_prompt_evaluates_completes_and_continues_open_brackets() {
     terminal.types(":vars");
     terminal.shows("numbers: Vec<i32>");
     // A half-typed line goes away with Ctrl-C, and nothing else does.
-    terminal.0.send("nonsense(").unwrap();
+    terminal.starts("nonsense(");
     terminal.presses(ControlCode::EndOfText);
     terminal.types("numbers.len() + 60");
     terminal.shows("63");
     terminal.types(":help");
     terminal.shows("Run a script, statement by statement");
+    terminal.prompts();
     terminal.presses(ControlCode::EndOfTransmission);
     terminal.ends();
 }

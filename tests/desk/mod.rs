@@ -115,7 +115,11 @@ impl Ran {
 }
 
 /// A session at a terminal.
-pub struct Terminal(pub OsSession);
+pub struct Terminal {
+    session: OsSession,
+    /// The prompt is waiting: what is typed before it does is lost.
+    ready: bool,
+}
 
 impl Terminal {
     pub fn open() -> Self {
@@ -123,15 +127,19 @@ impl Terminal {
         command.env("TERM", "xterm").env("NO_COLOR", "1");
         let mut session = Session::spawn(command).unwrap();
         session.set_expect_timeout(Some(Duration::from_secs(900)));
-        let mut terminal = Terminal(session);
+        let mut terminal = Terminal {
+            session,
+            ready: true,
+        };
         terminal.shows(">> ");
-        terminal.0.set_expect_timeout(Some(Duration::from_secs(60)));
+        let patience = Some(Duration::from_secs(120));
+        terminal.session.set_expect_timeout(patience);
         terminal
     }
 
     #[track_caller]
     pub fn shows(&mut self, text: &str) {
-        if let Err(error) = self.0.expect(text) {
+        if let Err(error) = self.session.expect(text) {
             panic!("waiting for {text:?}: {error}");
         }
     }
@@ -140,19 +148,40 @@ impl Terminal {
     #[track_caller]
     pub fn prompts(&mut self) {
         self.shows("\r\u{1b}[K>> \r");
+        self.ready = true;
     }
 
+    /// Types a line at the next prompt.
+    #[track_caller]
     pub fn types(&mut self, line: &str) {
-        self.0.send(format!("{line}\r")).unwrap();
+        if !self.ready {
+            self.prompts();
+        }
+        self.continues(line);
+    }
+
+    /// Types a line now: one more of a statement that goes on.
+    pub fn continues(&mut self, line: &str) {
+        self.session.send(format!("{line}\r")).unwrap();
+        self.ready = false;
+    }
+
+    /// Types without entering.
+    pub fn starts(&mut self, text: &str) {
+        if !self.ready {
+            self.prompts();
+        }
+        self.session.send(text).unwrap();
     }
 
     pub fn presses(&mut self, key: ControlCode) {
-        self.0.send(key).unwrap();
+        self.session.send(key).unwrap();
+        self.ready = false;
     }
 
     /// Waits for the program to end.
     #[track_caller]
     pub fn ends(&mut self) {
-        self.0.expect(Eof).unwrap();
+        self.session.expect(Eof).unwrap();
     }
 }

@@ -245,7 +245,10 @@ impl Chart for HeatmapGrid {
     }
 
     fn text(&self) -> String {
-        let mut out = format!("{} ({})\n", self.title, self.legend);
+        let mut out = match self.legend.as_str() {
+            "" => format!("{}\n", self.title),
+            legend => format!("{} ({legend})\n", self.title),
+        };
         for tile in &self.tiles {
             let range = tile
                 .heat
