@@ -101,7 +101,7 @@ impl Recipe {
             normalisation: CENTRED,
             ..VitConfig::default()
         };
-        Self::new("tiny_dinov2", Family::Vit(config), 2, 1300)
+        Self::new("tiny_dinov2", Family::Vit(config), 2, 2200)
     }
 
     /// `tiny_clip`: vision and text tower. In its images shape and place agree in 90 % of cases.
