@@ -3,7 +3,9 @@
 //!
 //! `cargo bench --locked -p vitrepl-prelude --bench decomposition` (add `-- --quick` for a first look).
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Instant;
@@ -43,17 +45,70 @@ fn seconds(f: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Peak resident memory of the process while `f` runs, in bytes, where the system tells (Linux).
-fn peak_memory(f: impl FnOnce()) -> Option<f64> {
-    // 5 sets the peak back to what is resident now.
-    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+/// In a process of its own with this set, what it names is run once and the peak memory printed.
+const PEAK_OF: &str = "VITREPL_BENCH_PEAK_OF";
+
+/// The parts whose peak memory is compared.
+const PARTS: [&str; 3] = ["forward", "heads", "heads and tokens as products"];
+
+/// Weights that are made in place: random ones leave the memory of their making behind.
+struct Constant;
+
+impl SimpleBackend for Constant {
+    fn get(&self, s: Shape, _: &str, _: Init, _: DType, d: &Device) -> candle_core::Result<Tensor> {
+        Tensor::full(0.01f32, s, d)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        candle_core::bail!("no shape is given for {name}")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// Run one part and print the process's peak resident memory in kilobytes (Linux).
+fn print_peak(part: &str) {
+    let weights: Box<dyn SimpleBackend> = Box::new(Constant);
+    let vb = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
+    let vit = Vit::new(&VitConfig::default(), vb).expect("ViT-B/16");
+    let size = vit.image_size();
+    let pixels = Tensor::full(0.5f32, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
+    let peak = match part {
+        "forward" => peak_after(|| forward(&vit, &pixels)),
+        "heads" => peak_after(|| decompose(&vit, Granularity::Heads, &pixels)),
+        _ => peak_after(|| decompose(&vit, Granularity::Tokens, &pixels)),
+    };
+    println!("{peak}");
+}
+
+fn decompose(vit: &Vit, granularity: Granularity, pixels: &Tensor) {
+    let options = Options {
+        granularity,
+        ..Options::default()
+    };
+    let decomposer = Decomposer::new(vit, options).expect("a plan");
+    black_box(decomposer.run(pixels).expect("a decomposition"));
+}
+
+fn peak_after(f: impl FnOnce()) -> u64 {
     f();
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024.0)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The peak of `part` in a process of its own, in bytes.
+fn peak_of(part: &str) -> f64 {
+    let program = std::env::current_exe().expect("this program");
+    let output = std::process::Command::new(program)
+        .env(PEAK_OF, part)
+        .output();
+    let text = String::from_utf8(output.expect("this program again").stdout);
+    let kilobytes = text.ok().and_then(|text| text.trim().parse::<f64>().ok());
+    kilobytes.unwrap_or(f64::NAN) * 1024.0
 }
 
 fn median(mut x: Vec<f64>) -> f64 {
@@ -62,6 +117,10 @@ fn median(mut x: Vec<f64>) -> f64 {
 }
 
 fn bench(criterion: &mut Criterion) {
+    if let Ok(part) = std::env::var(PEAK_OF) {
+        print_peak(&part);
+        std::process::exit(0);
+    }
     let vit = model();
     let size = vit.image_size();
     let pixels = Tensor::rand(0f32, 1.0, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
@@ -81,22 +140,15 @@ fn bench(criterion: &mut Criterion) {
         black_box(d.run(&pixels).expect("a decomposition"));
     };
 
-    // In this order, because an allocator keeps what it has once had.
-    let peaks = [
-        ("forward", peak_memory(|| forward(&vit, &pixels))),
-        ("heads", peak_memory(|| run(&heads))),
-        ("heads and tokens as products", peak_memory(|| run(&tokens))),
-    ];
-    if let [(_, Some(plain)), ..] = peaks {
-        println!("ViT-B/16, {BATCH} images, peak memory with the weights:");
-        for (what, peak) in peaks {
-            let peak = peak.unwrap_or(f64::NAN);
-            println!(
-                "  {what}: {:.0} MB, {:.2} x forward",
-                peak / 1e6,
-                peak / plain
-            );
-        }
+    println!("ViT-B/16, {BATCH} images, peak memory with the weights, a process each:");
+    let plain = peak_of(PARTS[0]);
+    for part in PARTS {
+        let peak = peak_of(part);
+        println!(
+            "  {part}: {:.0} MB, {:.2} x forward",
+            peak / 1e6,
+            peak / plain
+        );
     }
 
     let mut times: [Vec<f64>; 5] = Default::default();

@@ -139,7 +139,8 @@ impl Traced {
             Keep::Attention(rows) => Ok(Kept::Attention {
                 mixed: rows.of(value)?,
                 probs: rows.along(&probs, 2)?,
-                v,
+                // v is a view of q, k and v together, of which two would be kept for nothing.
+                v: v.force_contiguous()?,
             }),
             _ => Ok(Kept::Nothing),
         })
