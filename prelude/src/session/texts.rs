@@ -24,11 +24,7 @@ pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<Tensor
         &[clip.hash(), "texts", &joined],
         &label,
         || {
-            let batches = texts
-                .chunks(BATCH)
-                .map(|batch| clip.encode_text(batch))
-                .collect::<Result<Vec<_>>>()?;
-            let all = Tensor::cat(&batches, 0)?;
+            let all = encode(clip, &texts)?;
             let bytes = 4 * all.elem_count();
             Ok((all, bytes))
         },
@@ -52,15 +48,20 @@ pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<T
         || {
             let prompts = names
                 .iter()
-                .map(|name| {
-                    Ok(embed_texts(clip, &templates::prompts(name))?
-                        .as_ref()
-                        .clone())
-                })
+                .map(|name| encode(clip, &templates::prompts(name)))
                 .collect::<Result<Vec<_>>>()?;
             let classes = score::class_embeddings(&prompts)?;
             let bytes = 4 * classes.elem_count();
             Ok((classes, bytes))
         },
     )
+}
+
+/// Batch by batch: a text tower's memory grows with the texts it takes together.
+fn encode(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Tensor> {
+    let batches = texts
+        .chunks(BATCH)
+        .map(|batch| clip.encode_text(batch))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&batches, 0)?)
 }
