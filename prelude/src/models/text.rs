@@ -1,6 +1,6 @@
 //! CLIP's text transformer (open_clip `TextTransformer`), from the same blocks as the vision tower.
 //!
-//! candle-transformers' text model was tried in thought and not taken: its fused layer norm has no backward pass,
+//! candle-transformers' text model does not fit: its fused layer norm has no backward pass,
 //! so it cannot be trained, and it knows only the transformers key layout.
 
 use super::layers::{Activation, Block, BlockConfig, LayerNorm, Linear, causal_mask};
