@@ -4,9 +4,8 @@ mod desk;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use desk::{Desk, Ran, Terminal, alone, vitrepl};
+use desk::{Desk, Ran, Terminal, alone, feed, start, vitrepl};
 use expectrl::ControlCode;
-use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -188,23 +187,10 @@ let s = "open to the end
 #[test]
 fn two_sessions_run_side_by_side() {
     let _alone = alone();
-    let start = || {
-        vitrepl()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    let (mut one, mut other) = (start(), start());
+    let (mut one, mut other) = (start(&mut vitrepl()), start(&mut vitrepl()));
     for (child, value) in [(&mut one, 1), (&mut other, 2)] {
         let statements = format!("let mine = {value};\nprintln!(\"mine is {{mine}}\");\n");
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(statements.as_bytes())
-            .unwrap();
+        feed(child, &statements);
     }
     for (child, value) in [(one, 1), (other, 2)] {
         Ran::from(child.wait_with_output().unwrap())

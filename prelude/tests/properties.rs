@@ -171,8 +171,7 @@ fn clip_components_sum_and_own_has_a_bias() {
     }
 }
 
-#[test]
-fn a_component_has_the_name_of_its_place_from_the_input() {
+fn two_blocks_of_two_heads() -> Vit {
     let config = VitConfig {
         img_size: 16,
         embed_dim: 16,
@@ -181,7 +180,12 @@ fn a_component_has_the_name_of_its_place_from_the_input() {
         patch_size: 8,
         ..VitConfig::default()
     };
-    let vit = Vit::random(&config, 1).unwrap();
+    Vit::random(&config, 1).unwrap()
+}
+
+#[test]
+fn a_component_has_the_name_of_its_place_from_the_input() {
+    let vit = two_blocks_of_two_heads();
     let names: Vec<String> = Decomposer::new(&vit, Options::default())
         .unwrap()
         .components()
@@ -202,15 +206,7 @@ fn a_component_has_the_name_of_its_place_from_the_input() {
 
 #[test]
 fn a_wrong_block_or_image_is_refused_by_name() {
-    let config = VitConfig {
-        img_size: 16,
-        embed_dim: 16,
-        depth: 2,
-        num_heads: 2,
-        patch_size: 8,
-        ..VitConfig::default()
-    };
-    let vit = Vit::random(&config, 1).unwrap();
+    let vit = two_blocks_of_two_heads();
     let options = Options {
         first_block: Some(Block::at(2)),
         ..Options::default()

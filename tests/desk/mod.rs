@@ -9,7 +9,7 @@ use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect, Session};
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,22 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 pub fn vitrepl() -> Command {
     Command::new(env!("CARGO_BIN_EXE_vitrepl"))
+}
+
+/// Starts a program whose input and output are pipes.
+pub fn start(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Gives a started program all of its input.
+pub fn feed(child: &mut Child, statements: &str) {
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(statements.as_bytes()).unwrap();
 }
 
 /// A folder with scripts in it.
@@ -56,19 +72,8 @@ impl Desk {
     /// Runs the program in this folder with statements on standard input.
     pub fn pipe(&self, statements: &str) -> Ran {
         let _alone = alone();
-        let mut child = vitrepl()
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(statements.as_bytes())
-            .unwrap();
+        let mut child = start(vitrepl().current_dir(self.0.path()));
+        feed(&mut child, statements);
         Ran::from(child.wait_with_output().unwrap())
     }
 }

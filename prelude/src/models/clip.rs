@@ -5,7 +5,7 @@ use super::layers::{Activation, Linear};
 use super::text::{TextConfig, TextTransformer};
 use super::vit::{Vit, VitConfig};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation};
+use super::{Features, ImageEncoder, Normalisation, overlay};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -89,7 +89,7 @@ impl ClipConfig {
         let positions = dims("visual.pos_embed", 3)?[1];
         let embedding = dims("text.token_embedding.weight", 2)?;
         let side = (positions.saturating_sub(1) as f64).sqrt().round() as usize;
-        let mut config = serde_json::json!({
+        let config = serde_json::json!({
             "embed_dim": dims("visual_projection.weight", 2)?[0],
             "vision_cfg": {
                 "layers": depth("visual.blocks"), "width": patch[0], "head_width": patch[0].min(64),
@@ -102,9 +102,7 @@ impl ClipConfig {
                 "context_length": dims("text.positional_embedding", 2)?[0],
             },
         });
-        if let (Some(config), Some(given)) = (config.as_object_mut(), given.as_object()) {
-            config.extend(given.clone())
-        }
+        let config = overlay(config, given);
         serde_json::from_value(config).map_err(refuse)
     }
 

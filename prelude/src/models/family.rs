@@ -1,9 +1,9 @@
 //! The families of architectures: how a weights file is known as one of them, and how a model is built from it.
 
-use super::ImageEncoder;
 use super::clip::{Clip, ClipConfig};
 use super::vit::{Vit, VitConfig};
 use super::weights::Checkpoint;
+use super::{ImageEncoder, overlay};
 use crate::{Error, Result};
 use candle_core::Device;
 use serde_json::Value;
@@ -67,7 +67,7 @@ pub fn build(
         };
         return Err(Error::weights(weights.path(), reason));
     };
-    let mut config = match weights.metadata().get("config") {
+    let config = match weights.metadata().get("config") {
         Some(text) => serde_json::from_str(text).map_err(|e| {
             Error::weights(
                 weights.path(),
@@ -76,9 +76,7 @@ pub fn build(
         })?,
         None => Value::Object(Default::default()),
     };
-    if let (Some(config), Some(given)) = (config.as_object_mut(), given.as_object()) {
-        config.extend(given.clone())
-    }
+    let config = overlay(config, given);
     Ok((family.name, (family.build)(weights, &config, device)?))
 }
 

@@ -18,6 +18,7 @@ pub use vit::{Vit, VitConfig};
 use crate::trace::{Block, Tape, Traced};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
+use serde_json::Value;
 
 /// Mean and standard deviation of each colour channel, as the model was trained with.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -89,6 +90,14 @@ pub trait ImageEncoder: Send + Sync {
         let features = self.forward(&pixels, &Tape::off())?;
         Ok(features.representation.value().clone())
     }
+}
+
+/// The JSON object `base` with the fields of `given`, if that is an object, in place of its own.
+pub(crate) fn overlay(mut base: Value, given: &Value) -> Value {
+    if let (Some(base), Some(given)) = (base.as_object_mut(), given.as_object()) {
+        base.extend(given.clone())
+    }
+    base
 }
 
 /// Check that `pixels` are B x 3 x size x size.

@@ -4,7 +4,7 @@
 
 use super::layers::{self, Activation, BlockConfig, LayerNorm, Linear, PatchEmbed};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, check_pixels};
+use super::{Features, ImageEncoder, Normalisation, check_pixels, overlay};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -178,10 +178,7 @@ impl VitConfig {
         let refuse = |e: serde_json::Error| {
             Error::argument("config", given, format!("not a timm ViT's: {e}"))
         };
-        let mut fields = serde_json::to_value(self).map_err(refuse)?;
-        if let (Some(fields), Some(given)) = (fields.as_object_mut(), given.as_object()) {
-            fields.extend(given.clone())
-        }
+        let fields = overlay(serde_json::to_value(self).map_err(refuse)?, given);
         serde_json::from_value(fields).map_err(refuse)
     }
 }
