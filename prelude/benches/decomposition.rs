@@ -1,27 +1,78 @@
 //! The cost of a decomposition over a plain forward pass of the same model, in one run: peak memory, medians of
 //! interleaved repetitions as ratios, then criterion's own timings.
 //!
-//! `cargo bench --locked -p vitrepl-prelude --bench decomposition` (add `-- --quick` for a first look).
+//! `cargo bench --locked --workspace --bench decomposition` (add `-- --quick` for a first look).
 
-use candle_core::{DType, Device, Shape, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Instant;
+use vitrepl_prelude::Result;
 use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
-use vitrepl_prelude::models::{ImageEncoder, Vit, VitConfig};
+use vitrepl_prelude::models::weights::Parameters;
+use vitrepl_prelude::models::{
+    ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig,
+};
 use vitrepl_prelude::trace::{Block, Tape};
 
 const BATCH: usize = 8;
 
-/// DeiT-B/16's shape, random weights: speed does not depend on them.
-fn model() -> Vit {
-    Vit::random(&VitConfig::default(), 0).expect("ViT-B/16")
+/// A model of the paper's size: speed does not depend on the weights.
+struct Shape {
+    name: &'static str,
+    new: fn(VarBuilder) -> Result<Box<dyn ImageEncoder>>,
+    /// Where the paper's aligners start.
+    first: Block,
 }
 
-fn forward(vit: &Vit, pixels: &Tensor) {
-    black_box(vit.forward(pixels, &Tape::off()).expect("a forward pass"));
+/// The models of the paper (design notes, section 1).
+fn shapes() -> [Shape; 3] {
+    [
+        Shape {
+            name: "ViT-B/16",
+            new: |vb| Ok(Box::new(Vit::new(&VitConfig::default(), vb)?)),
+            first: Block::at(7),
+        },
+        Shape {
+            name: "Swin-B",
+            new: |vb| {
+                let config = SwinConfig {
+                    embed_dim: 128,
+                    depths: vec![2, 2, 18, 2],
+                    num_heads: vec![4, 8, 16, 32],
+                    ..SwinConfig::default()
+                };
+                Ok(Box::new(Swin::new(&config, vb)?))
+            },
+            first: Block::in_stage(2, 14),
+        },
+        Shape {
+            name: "MaxViT-S",
+            new: |vb| Ok(Box::new(MaxVit::new(&MaxVitConfig::default(), vb)?)),
+            first: Block::in_stage(2, 3),
+        },
+    ]
+}
+
+impl Shape {
+    /// The model with seeded random weights.
+    fn random(&self) -> Box<dyn ImageEncoder> {
+        let parameters = Parameters::new(0, &Device::Cpu);
+        (self.new)(parameters.builder()).expect(self.name)
+    }
+
+    /// The model with weights made in place: random ones leave the memory of their making behind.
+    fn constant(&self) -> Box<dyn ImageEncoder> {
+        let weights: Box<dyn SimpleBackend> = Box::new(Constant);
+        let vb = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
+        (self.new)(vb).expect(self.name)
+    }
+}
+
+fn forward(model: &dyn ImageEncoder, pixels: &Tensor) {
+    black_box(model.forward(pixels, &Tape::off()).expect("a forward pass"));
 }
 
 /// Write out every token of every head, instead of keeping them as products.
@@ -51,11 +102,18 @@ const PEAK_OF: &str = "VITREPL_BENCH_PEAK_OF";
 /// The parts whose peak memory is compared.
 const PARTS: [&str; 3] = ["forward", "heads", "heads and tokens as products"];
 
-/// Weights that are made in place: random ones leave the memory of their making behind.
+/// All weights alike.
 struct Constant;
 
 impl SimpleBackend for Constant {
-    fn get(&self, s: Shape, _: &str, _: Init, _: DType, d: &Device) -> candle_core::Result<Tensor> {
+    fn get(
+        &self,
+        s: candle_core::Shape,
+        _: &str,
+        _: Init,
+        _: DType,
+        d: &Device,
+    ) -> candle_core::Result<Tensor> {
         Tensor::full(0.01f32, s, d)
     }
 
@@ -68,27 +126,29 @@ impl SimpleBackend for Constant {
     }
 }
 
-/// Run one part and print the process's peak resident memory in kilobytes (Linux).
-fn print_peak(part: &str) {
-    let weights: Box<dyn SimpleBackend> = Box::new(Constant);
-    let vb = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
-    let vit = Vit::new(&VitConfig::default(), vb).expect("ViT-B/16");
-    let size = vit.image_size();
+/// Run one part of one model, "MODEL: PART", and print the process's peak resident memory in kilobytes (Linux).
+fn print_peak(what: &str) {
+    let (name, part) = what.rsplit_once(": ").expect("a model and a part");
+    let shapes = shapes();
+    let shape = shapes.iter().find(|shape| shape.name == name);
+    let model = shape.expect("a known model").constant();
+    let size = model.image_size();
     let pixels = Tensor::full(0.5f32, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
+    let model = model.as_ref();
     let peak = match part {
-        "forward" => peak_after(|| forward(&vit, &pixels)),
-        "heads" => peak_after(|| decompose(&vit, Granularity::Heads, &pixels)),
-        _ => peak_after(|| decompose(&vit, Granularity::Tokens, &pixels)),
+        "forward" => peak_after(|| forward(model, &pixels)),
+        "heads" => peak_after(|| decompose(model, Granularity::Heads, &pixels)),
+        _ => peak_after(|| decompose(model, Granularity::Tokens, &pixels)),
     };
     println!("{peak}");
 }
 
-fn decompose(vit: &Vit, granularity: Granularity, pixels: &Tensor) {
+fn decompose(model: &dyn ImageEncoder, granularity: Granularity, pixels: &Tensor) {
     let options = Options {
         granularity,
         ..Options::default()
     };
-    let decomposer = Decomposer::new(vit, options).expect("a plan");
+    let decomposer = Decomposer::new(model, options).expect("a plan");
     black_box(decomposer.run(pixels).expect("a decomposition"));
 }
 
@@ -100,11 +160,11 @@ fn peak_after(f: impl FnOnce()) -> u64 {
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// The peak of `part` in a process of its own, in bytes.
-fn peak_of(part: &str) -> f64 {
+/// The peak of a part of a model in a process of its own, in bytes.
+fn peak_of(shape: &Shape, part: &str) -> f64 {
     let program = std::env::current_exe().expect("this program");
     let output = std::process::Command::new(program)
-        .env(PEAK_OF, part)
+        .env(PEAK_OF, format!("{}: {part}", shape.name))
         .output();
     let text = String::from_utf8(output.expect("this program again").stdout);
     let kilobytes = text.ok().and_then(|text| text.trim().parse::<f64>().ok());
@@ -117,33 +177,22 @@ fn median(mut x: Vec<f64>) -> f64 {
 }
 
 fn bench(criterion: &mut Criterion) {
-    if let Ok(part) = std::env::var(PEAK_OF) {
-        print_peak(&part);
+    if let Ok(what) = std::env::var(PEAK_OF) {
+        print_peak(&what);
         std::process::exit(0);
     }
-    let vit = model();
-    let size = vit.image_size();
-    let pixels = Tensor::rand(0f32, 1.0, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
-    let decomposer = |granularity, first: usize| {
-        let first_block = Some(Block::at(first));
-        let options = Options {
-            granularity,
-            first_block,
-            ..Options::default()
-        };
-        Decomposer::new(&vit, options).expect("a plan")
-    };
-    let heads = decomposer(Granularity::Heads, 0);
-    let tokens = decomposer(Granularity::Tokens, 0);
-    let tokens7 = decomposer(Granularity::Tokens, 7);
-    let run = |d: &Decomposer| {
-        black_box(d.run(&pixels).expect("a decomposition"));
-    };
+    for shape in shapes() {
+        compare(&shape, criterion)
+    }
+}
 
-    println!("ViT-B/16, {BATCH} images, peak memory with the weights, a process each:");
-    let plain = peak_of(PARTS[0]);
+/// Memory, ratios and criterion's timings of one model.
+fn compare(shape: &Shape, criterion: &mut Criterion) {
+    let name = shape.name;
+    println!("{name}, {BATCH} images, peak memory with the weights, a process each:");
+    let plain = peak_of(shape, PARTS[0]);
     for part in PARTS {
-        let peak = peak_of(part);
+        let peak = peak_of(shape, part);
         println!(
             "  {part}: {:.0} MB, {:.2} x forward",
             peak / 1e6,
@@ -151,34 +200,50 @@ fn bench(criterion: &mut Criterion) {
         );
     }
 
+    let model = shape.random();
+    let model = model.as_ref();
+    let size = model.image_size();
+    let pixels = Tensor::rand(0f32, 1.0, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
+    let decomposer = |granularity, first_block| {
+        let options = Options {
+            granularity,
+            first_block,
+            ..Options::default()
+        };
+        Decomposer::new(model, options).expect("a plan")
+    };
+    let heads = decomposer(Granularity::Heads, None);
+    let tokens = decomposer(Granularity::Tokens, None);
+    let late = decomposer(Granularity::Tokens, Some(shape.first));
+    let run = |d: &Decomposer| {
+        black_box(d.run(&pixels).expect("a decomposition"));
+    };
     let mut times: [Vec<f64>; 5] = Default::default();
     for _ in 0..5 {
-        times[0].push(seconds(|| forward(&vit, &pixels)));
+        times[0].push(seconds(|| forward(model, &pixels)));
         times[1].push(seconds(|| run(&heads)));
         times[2].push(seconds(|| run(&tokens)));
-        times[3].push(seconds(|| write_out(&tokens7, &pixels)));
+        times[3].push(seconds(|| write_out(&late, &pixels)));
         times[4].push(seconds(|| write_out(&tokens, &pixels)));
     }
     let [plain, rest @ ..] = times.map(median);
     println!(
-        "ViT-B/16, {BATCH} images, medians of 5: forward {:.0} ms",
+        "{name}, {BATCH} images, medians of 5: forward {:.0} ms",
         plain * 1e3
     );
-    for (what, time) in [
-        "heads, all blocks",
-        "heads and tokens as products, all blocks",
-        "heads and tokens written out, from block 7",
-        "heads and tokens written out, all blocks",
-    ]
-    .iter()
-    .zip(rest)
-    {
+    let parts = [
+        "heads, all blocks".to_string(),
+        "heads and tokens as products, all blocks".to_string(),
+        format!("heads and tokens written out, from {}", shape.first),
+        "heads and tokens written out, all blocks".to_string(),
+    ];
+    for (what, time) in parts.iter().zip(rest) {
         println!("  {what}: {:.2} x forward", time / plain);
     }
 
-    let mut group = criterion.benchmark_group("vit_base_patch16_224 x 8");
+    let mut group = criterion.benchmark_group(format!("{name} x {BATCH}"));
     group.sample_size(10);
-    group.bench_function("forward", |b| b.iter(|| forward(&vit, &pixels)));
+    group.bench_function("forward", |b| b.iter(|| forward(model, &pixels)));
     group.bench_function("heads", |b| b.iter(|| run(&heads)));
     group.bench_function("heads and tokens", |b| b.iter(|| run(&tokens)));
     group.finish();

@@ -8,16 +8,15 @@ use serde_json::Value;
 use std::path::PathBuf;
 use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
 use vitrepl_prelude::models::weights::Checkpoint;
-use vitrepl_prelude::models::{Clip, ImageEncoder, Normalisation, Vit, VitConfig};
+use vitrepl_prelude::models::{
+    Clip, ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
+};
 use vitrepl_prelude::trace::Block;
 
 /// Files left to other tests or not built yet, by name.
 const SKIPPED: &[(&str, &str)] = &[
     ("scoring", "read by tests/golden_scoring.rs"),
-    ("preprocess", "evaluation transforms are not built yet"),
-    ("swin", "family not built yet"),
-    ("swin_all", "family not built yet"),
-    ("maxvit", "family not built yet"),
+    ("preprocess", "read by tests/preprocess.rs"),
 ];
 
 const TOLERANCE: f64 = 1e-4;
@@ -100,6 +99,16 @@ fn check(file: Checkpoint) -> Outcome {
             let config = VitConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
             let vit = weights.build("the golden vit", &cpu, |vb| Vit::new(&config, vb));
             Box::new(vit.map_err(|e| e.to_string())?)
+        }
+        Some("swin") => {
+            let config = SwinConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
+            let swin = weights.build("the golden swin", &cpu, |vb| Swin::new(&config, vb));
+            Box::new(swin.map_err(|e| e.to_string())?)
+        }
+        Some("maxvit") => {
+            let config = MaxVitConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
+            let maxvit = weights.build("the golden maxvit", &cpu, |vb| MaxVit::new(&config, vb));
+            Box::new(maxvit.map_err(|e| e.to_string())?)
         }
         Some("clip") => {
             let config = serde_json::from_value(config).map_err(|e| format!("config: {e}"))?;
@@ -195,11 +204,20 @@ fn component(name: &str, blocks: &[Block]) -> Result<Component, String> {
     }
     let unknown = || format!("component \"{name}\" is not understood");
     let (layer, part) = name.split_once(", ").ok_or_else(unknown)?;
-    let layer: usize = layer
-        .strip_prefix("layer:")
-        .and_then(|n| n.parse().ok())
-        .ok_or_else(unknown)?;
-    let block = *blocks.iter().rev().nth(layer).ok_or_else(unknown)?;
+    let layer = layer.strip_prefix("layer:").ok_or_else(unknown)?;
+    let at = |layer: &str| {
+        let layer: usize = layer.parse().map_err(|_| unknown())?;
+        blocks.iter().rev().nth(layer).copied().ok_or_else(unknown)
+    };
+    // A MaxViT block is two layers and one convolution: "layer:(00, 01), conv".
+    if let Some(pair) = name.strip_prefix("layer:(") {
+        let (last, _) = pair.split_once(',').ok_or_else(unknown)?;
+        return Ok(Component::Part {
+            block: at(last)?.whole(),
+            part: Part::Conv,
+        });
+    }
+    let block = at(layer)?;
     let part = match part.split_once(':') {
         Some(("attn_head", h)) => Part::Head(h.parse().map_err(|_| unknown())?),
         None if part == "attns" => Part::Attention,

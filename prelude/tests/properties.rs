@@ -1,15 +1,19 @@
 //! What must hold for any model: components sum to the representation, tokens to their head, kernels to candle's.
 
 use candle_core::{D, Device, Tensor, Var};
+use candle_nn::VarBuilder;
 use proptest::prelude::*;
 use vitrepl_prelude::decompose::{
     Component, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
 use vitrepl_prelude::models::layers::Activation;
 use vitrepl_prelude::models::vit::Pool;
-use vitrepl_prelude::models::{Clip, ClipConfig, ImageEncoder, Vit, VitConfig};
+use vitrepl_prelude::models::weights::Parameters;
+use vitrepl_prelude::models::{
+    Clip, ClipConfig, ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig,
+};
 use vitrepl_prelude::ops;
-use vitrepl_prelude::trace::Block;
+use vitrepl_prelude::trace::{Block, Tape};
 
 fn vit_config() -> impl Strategy<Value = VitConfig> {
     let shape = (1usize..5, 1usize..4, 1usize..5, 1usize..5, 1usize..5);
@@ -46,6 +50,42 @@ fn vit_config() -> impl Strategy<Value = VitConfig> {
     })
 }
 
+fn swin_config() -> impl Strategy<Value = SwinConfig> {
+    let shape = (1usize..4, 1usize..5, 1usize..3, 1usize..4);
+    let depths = prop::collection::vec(1usize..4, 1..4);
+    (shape, depths, any::<bool>(), 0usize..4).prop_map(
+        |((patch, window, across, heads), depths, qkv_bias, num_classes)| SwinConfig {
+            img_size: (patch * window * across) << (depths.len() - 1),
+            patch_size: patch,
+            embed_dim: 4 * heads,
+            num_heads: (0..depths.len()).map(|s| heads << s).collect(),
+            depths,
+            window_size: window,
+            mlp_ratio: 2.0,
+            qkv_bias,
+            num_classes,
+            ..SwinConfig::default()
+        },
+    )
+}
+
+fn maxvit_config() -> impl Strategy<Value = MaxVitConfig> {
+    let shape = (1usize..4, 1usize..3, 1usize..3, 1usize..9);
+    let stages = prop::collection::vec((1usize..3, 1usize..3), 1..4);
+    (shape, stages).prop_map(|((window, across, head, stem), stages)| {
+        let partition_ratio = across * (4 << (stages.len() - 1));
+        MaxVitConfig {
+            img_size: window * partition_ratio,
+            stem_width: stem,
+            embed_dim: stages.iter().map(|(width, _)| 4 * head * width).collect(),
+            depths: stages.iter().map(|(_, depth)| *depth).collect(),
+            transformer_dim_head: 2 * head,
+            transformer_partition_ratio: partition_ratio,
+            ..MaxVitConfig::default()
+        }
+    })
+}
+
 fn random_pixels(model: &dyn ImageEncoder, batch: usize, seed: u64) -> Tensor {
     let size = model.image_size();
     let mut state = seed | 1;
@@ -61,14 +101,71 @@ fn random_pixels(model: &dyn ImageEncoder, batch: usize, seed: u64) -> Tensor {
 }
 
 /// Biases and norm parameters start at 0 and 1: move them, so that a lost constant shows.
-fn stir(config: &VitConfig, seed: u64) -> Vit {
-    let parameters = vitrepl_prelude::models::weights::Parameters::new(seed, &Device::Cpu);
-    let vit = Vit::new(config, parameters.builder()).unwrap();
+fn stirred<M>(seed: u64, new: impl FnOnce(VarBuilder) -> vitrepl_prelude::Result<M>) -> M {
+    let parameters = Parameters::new(seed, &Device::Cpu);
+    let model = new(parameters.builder()).unwrap();
     for var in parameters.variables().values() {
         let noise = var.rand_like(-0.3, 0.3).unwrap();
         var.set(&(var.as_tensor() + noise).unwrap()).unwrap();
     }
-    vit
+    model
+}
+
+fn stir(config: &VitConfig, seed: u64) -> Vit {
+    stirred(seed, |vb| Vit::new(config, vb))
+}
+
+/// What is asked of a decomposition; the first block is taken as far as the model has blocks.
+fn options() -> impl Strategy<Value = (Granularity, Sharing, usize)> {
+    let granularities = [Granularity::Layers, Granularity::Heads, Granularity::Tokens];
+    (
+        prop::sample::select(granularities.to_vec()),
+        prop::sample::select(vec![Sharing::Equal, Sharing::Own]),
+        0usize..8,
+    )
+}
+
+/// Components sum to the representation, which is that of a plain forward pass; source tokens sum to their head.
+fn check_sums(
+    model: &dyn ImageEncoder,
+    (granularity, sharing, first): (Granularity, Sharing, usize),
+    batch: usize,
+    seed: u64,
+) -> Result<(), TestCaseError> {
+    let blocks = model.blocks();
+    let options = Options {
+        granularity,
+        sharing,
+        first_block: Some(blocks[first % blocks.len()]),
+        ..Options::default()
+    };
+    let decomposer = Decomposer::new(model, options).unwrap();
+    let pixels = random_pixels(model, batch, seed);
+    let c = decomposer.run(&pixels).unwrap();
+    prop_assert_eq!(c.components(), decomposer.components());
+    let error = c.sum_error().unwrap();
+    prop_assert!(error < 1e-5, "sum error {}", error);
+    let plain = model.forward(&pixels, &Tape::off()).unwrap();
+    let gap = (plain.representation.value() - c.representation()).unwrap();
+    prop_assert_eq!(largest(&gap), 0.0);
+    prop_assert_eq!(c.tokens().is_some(), granularity == Granularity::Tokens);
+    let Some(tokens) = c.tokens() else {
+        return Ok(());
+    };
+    for component in c.components() {
+        if let Component::Part {
+            part: Part::Head(_),
+            ..
+        } = component
+        {
+            let head = c.of(*component).unwrap();
+            let parts = tokens.of(*component).unwrap();
+            let gap = largest(&(parts.sum(1).unwrap() - &head).unwrap());
+            let scale = largest(c.representation()).max(largest(&head));
+            prop_assert!(gap <= 1e-5 * scale, "{component}: {gap}");
+        }
+    }
+    Ok(())
 }
 
 fn largest(x: &Tensor) -> f32 {
@@ -90,35 +187,19 @@ proptest! {
         config in vit_config(),
         seed in any::<u64>(),
         batch in 1usize..4,
-        own in any::<bool>(),
-        granularity in prop_oneof![Just(Granularity::Layers), Just(Granularity::Heads), Just(Granularity::Tokens)],
-        first in 0usize..4,
+        options in options(),
     ) {
-        let vit = stir(&config, seed);
-        let options = Options {
-            granularity,
-            sharing: if own { Sharing::Own } else { Sharing::Equal },
-            first_block: Some(Block::at(first % config.depth)),
-            ..Options::default()
-        };
-        let decomposer = Decomposer::new(&vit, options).unwrap();
-        let pixels = random_pixels(&vit, batch, seed);
-        let c = decomposer.run(&pixels).unwrap();
-        prop_assert_eq!(c.components(), decomposer.components());
-        prop_assert!(c.sum_error().unwrap() < 1e-5, "sum error {}", c.sum_error().unwrap());
-        let plain = vit.forward(&pixels, &vitrepl_prelude::trace::Tape::off()).unwrap();
-        prop_assert_eq!(largest(&(plain.representation.value() - c.representation()).unwrap()), 0.0);
-        if let Some(tokens) = c.tokens() {
-            for component in c.components() {
-                if let Component::Part { part: Part::Head(_), .. } = component {
-                    let head = c.of(*component).unwrap();
-                    let parts = tokens.of(*component).unwrap();
-                    prop_assert_eq!(parts.dim(1).unwrap(), config.grid() * config.grid() + config.prefix_tokens());
-                    let gap = largest(&(parts.sum(1).unwrap() - &head).unwrap());
-                    prop_assert!(gap <= 1e-5 * largest(c.representation()).max(largest(&head)), "{component}: {gap}");
-                }
-            }
-        }
+        check_sums(&stir(&config, seed), options, batch, seed)?
+    }
+
+    #[test]
+    fn a_swins_components_sum(config in swin_config(), seed in any::<u64>(), batch in 1usize..3, options in options()) {
+        check_sums(&stirred(seed, |vb| Swin::new(&config, vb)), options, batch, seed)?
+    }
+
+    #[test]
+    fn a_maxvits_components_sum(config in maxvit_config(), seed in any::<u64>(), batch in 1usize..3, options in options()) {
+        check_sums(&stirred(seed, |vb| MaxVit::new(&config, vb)), options, batch, seed)?
     }
 
     #[test]
@@ -244,6 +325,7 @@ fn fused_kernels_match_candle_forward_and_backward() {
         let g = Tensor::randn(0f32, 1.0, (rows, width), &cpu).unwrap();
         for (mine, theirs) in [
             (ops::gelu(&x).unwrap(), x.gelu_erf().unwrap()),
+            (ops::gelu_tanh(&x).unwrap(), x.gelu().unwrap()),
             (
                 ops::quick_gelu(&x).unwrap(),
                 (x.as_tensor()
@@ -270,4 +352,80 @@ fn fused_kernels_match_candle_forward_and_backward() {
             near(&gradient(var, &g, &mine), &gradient(var, &g, &theirs), 2e-5);
         }
     }
+}
+
+#[test]
+fn a_logit_behind_a_nonlinear_head_is_refused() {
+    let config = MaxVitConfig {
+        img_size: 8,
+        stem_width: 4,
+        embed_dim: vec![8],
+        depths: vec![1],
+        transformer_dim_head: 4,
+        transformer_partition_ratio: 4,
+        num_classes: 3,
+        ..MaxVitConfig::default()
+    };
+    let maxvit = MaxVit::random(&config, 1).unwrap();
+    let options = Options {
+        target: Target::Logit(1),
+        ..Options::default()
+    };
+    let error = Decomposer::new(&maxvit, options).err().unwrap().to_string();
+    assert!(
+        error.contains("not linear in its representation"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_grid_that_is_no_whole_windows_is_refused() {
+    let swin = SwinConfig {
+        img_size: 256,
+        ..SwinConfig::default()
+    };
+    let error = Swin::random(&swin, 0).err().unwrap().to_string();
+    assert!(
+        error.contains("img_size = 256") && error.contains("multiple of 224"),
+        "{error}"
+    );
+    let maxvit = MaxVitConfig {
+        img_size: 230,
+        ..MaxVitConfig::default()
+    };
+    let error = MaxVit::random(&maxvit, 0).err().unwrap().to_string();
+    assert!(
+        error.contains("img_size = 230") && error.contains("multiple of 32"),
+        "{error}"
+    );
+}
+
+/// How many source tokens a head has.
+fn sources(model: &dyn ImageEncoder, block: Block) -> usize {
+    let options = Options {
+        granularity: Granularity::Tokens,
+        ..Options::default()
+    };
+    let decomposer = Decomposer::new(model, options).unwrap();
+    let c = decomposer.run(&random_pixels(model, 2, 3)).unwrap();
+    let part = Part::Head(0);
+    let tokens = c.tokens().unwrap().of(Component::Part { block, part });
+    tokens.unwrap().dim(1).unwrap()
+}
+
+#[test]
+fn source_tokens_are_those_of_the_heads_stage() {
+    assert_eq!(sources(&two_blocks_of_two_heads(), Block::at(1)), 1 + 4);
+    let swin = SwinConfig {
+        img_size: 24,
+        patch_size: 2,
+        embed_dim: 8,
+        depths: vec![2, 1],
+        num_heads: vec![2, 4],
+        window_size: 3,
+        ..SwinConfig::default()
+    };
+    let swin = Swin::random(&swin, 0).unwrap();
+    assert_eq!(sources(&swin, Block::in_stage(0, 1)), 12 * 12);
+    assert_eq!(sources(&swin, Block::in_stage(1, 0)), 6 * 6);
 }

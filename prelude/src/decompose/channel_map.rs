@@ -12,6 +12,8 @@ enum Step {
     Diagonal(Tensor),
     /// `x - mean(x)` over channels.
     Centre,
+    /// This many rows side by side in the channels of one (patch merging): `KN x c` to `N x Kc`.
+    Merge(usize),
 }
 
 /// A linear map from a node's channels to the target's, as a list whose head is applied first.
@@ -40,7 +42,12 @@ impl ChannelMap {
         self.push(Step::Centre)
     }
 
-    /// Apply to the last dimension of `x`, N x c -> N x d.
+    /// This map after `slots` rows have been put side by side.
+    pub fn after_merge(&self, slots: usize) -> Self {
+        self.push(Step::Merge(slots))
+    }
+
+    /// Apply to the last dimension of `x`, N x c -> N x d; with merges of K rows in all, KN x c -> N x d.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = x.clone();
         let mut map = self;
@@ -49,15 +56,17 @@ impl ChannelMap {
                 Step::Dense(weight) => x.matmul(&weight.t()?)?,
                 Step::Diagonal(gamma) => x.broadcast_mul(gamma)?,
                 Step::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+                Step::Merge(slots) => x.reshape((x.dim(0)? / slots, slots * x.dim(1)?))?,
             };
             map = &step.1;
         }
         Ok(x)
     }
 
-    /// Apply to heads that lie side by side in the channels, each alone: H x N x c/H -> H x N x d.
+    /// Apply to heads that lie side by side in the channels, each alone: H x N x c/H -> H x N x d (H x KN x c/H with
+    /// merges of K rows).
     pub fn apply_heads(&self, x: &Tensor) -> Result<Tensor> {
-        let (heads, n, width) = x.dims3()?;
+        let (heads, _, width) = x.dims3()?;
         let (mapped, rest) = match self.0.as_deref() {
             Some((Step::Dense(weight), rest)) => {
                 let out = weight.dim(0)?;
@@ -68,8 +77,9 @@ impl ChannelMap {
             }
             _ => (embed_heads(x)?, self),
         };
-        let flat = mapped.flatten(0, 1)?;
-        rest.apply(&flat)?.reshape((heads, n, ()))
+        let out = rest.apply(&mapped.flatten(0, 1)?)?;
+        let width = out.dim(1)?;
+        out.reshape((heads, (), width))
     }
 
     /// Apply to head `head` of `heads` alone: N x c/H -> N x d.

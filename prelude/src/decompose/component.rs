@@ -6,7 +6,7 @@ use std::fmt;
 
 /// A component of a representation. Blocks count from the input; the paper's `layer:00` is the last one here.
 ///
-/// Ordered as the computation is: `init`, then block by block, attention before MLP; `bias` last.
+/// Ordered as the computation is: `init`, then block by block, convolution, attention, MLP; `bias` last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Component {
     /// Everything before the first decomposed block.
@@ -20,6 +20,8 @@ pub enum Component {
 /// A part of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Part {
+    /// The convolution.
+    Conv,
     /// All heads together.
     Attention,
     /// One head.
@@ -34,6 +36,7 @@ impl Component {
         Self::Part {
             block: site.block,
             part: match site.branch {
+                Branch::Conv => Part::Conv,
                 Branch::Attention => Part::Attention,
                 Branch::Mlp => Part::Mlp,
             },
@@ -63,6 +66,7 @@ impl fmt::Display for Component {
             Self::Init => write!(f, "init"),
             Self::Bias => write!(f, "bias"),
             Self::Part { block, part } => match part {
+                Part::Conv => write!(f, "{block} conv"),
                 Part::Attention => write!(f, "{block} attn"),
                 Part::Head(h) => write!(f, "{block} head {h}"),
                 Part::Mlp => write!(f, "{block} mlp"),

@@ -119,6 +119,14 @@ impl<'m> Decomposer<'m> {
             }
         };
         let plan = Plan::new(tape.take_nodes(), target.node(), &options)?;
+        if let (Target::Logit(k), [Component::Init]) = (options.target, plan.components()) {
+            return Err(Error::argument(
+                "target",
+                format!("logit {k}"),
+                "this model's head is not linear in its representation, so a logit is no sum over components; \
+                 decompose the representation",
+            ));
+        }
         Ok(Self {
             model,
             options,
@@ -158,7 +166,10 @@ impl<'m> Decomposer<'m> {
 
 fn check_block(model: &dyn ImageEncoder, first: Block) -> Result<()> {
     let blocks = model.blocks();
-    if blocks.contains(&first) {
+    if blocks
+        .iter()
+        .any(|block| *block == first || block.whole() == first)
+    {
         return Ok(());
     }
     let known = match (blocks.first(), blocks.last()) {

@@ -128,7 +128,7 @@ impl Planner<'_> {
             return Ok(self.whole(node, rows, Component::of(site)));
         }
         match self.nodes[node].op {
-            Op::Attend { heads } => {
+            Op::Attend { heads, .. } => {
                 self.keep[node] = match self.options.granularity {
                     Granularity::Tokens => Keep::Attention(rows),
                     _ => Keep::Value(rows),
@@ -173,6 +173,8 @@ impl Planner<'_> {
                 len: 1,
             },
             Op::MeanTokens { start, len } => Rows::Range { start, len },
+            // Each token is made of four: where some matter, all are kept.
+            Op::MergeTokens { .. } | Op::PoolTokens { .. } => Rows::All,
             _ => rows,
         };
         if let Op::LayerNorm { .. } = self.nodes[node].op {

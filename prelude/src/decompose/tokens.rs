@@ -5,41 +5,56 @@
 
 use super::channel_map::ChannelMap;
 use super::{Component, Part};
-use crate::trace::Site;
+use crate::trace::{Site, Windows};
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
+use std::sync::Arc;
 
-/// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`.
+/// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`. B images of W windows of N
+/// tokens each; without windows W is 1.
 #[derive(Clone, Debug)]
 pub(super) struct TokenFactors {
     site: Site,
-    /// B x H x S: the target's weights pulled through the attention probabilities.
+    /// BW x H x K x N: the functional's K weights pulled through the attention probabilities.
     weights: Tensor,
-    /// B x H x S x C/H.
+    /// BW x H x N x C/H.
     v: Tensor,
+    windows: Option<Arc<Windows>>,
     map: ChannelMap,
     /// Each head's share of the constants, B x d.
     share: Option<Tensor>,
 }
 
 impl TokenFactors {
-    /// `weights`: the functional's, B x R (or 1 x R); `probs`: B x H x R x S.
+    /// `weights`: the functional's for the batch of `b` images, b x K x R (or 1 x K x R); `probs` and `v` as
+    /// [`crate::trace::Kept::Attention`] has them.
     pub fn new(
         site: Site,
+        b: usize,
         weights: &Tensor,
-        probs: &Tensor,
-        v: Tensor,
+        (probs, v): (&Tensor, Tensor),
+        windows: Option<Arc<Windows>>,
         map: ChannelMap,
         share: Option<Tensor>,
     ) -> Result<Self> {
-        let (b, h, r, s) = probs.dims4()?;
-        let weights = if r == 1 {
-            let weights = weights.reshape((weights.dim(0)?, 1, 1))?;
-            probs.squeeze(2)?.broadcast_mul(&weights)?
-        } else {
-            let weights = weights.broadcast_as((b, r))?.reshape((b, 1, 1, r))?;
-            let weights = weights.broadcast_as((b, h, 1, r))?.contiguous()?;
-            weights.matmul(&probs.contiguous()?)?.reshape((b, h, s))?
+        let (groups, h, r, _) = probs.dims4()?;
+        let (_, k, rows) = weights.dims3()?;
+        let weights = weights.broadcast_as((b, k, rows))?;
+        // One set of weights a group: BW x 1 x K x R.
+        let weights = match &windows {
+            Some(windows) => {
+                let sorted = windows.sorted(&weights.contiguous()?, 2)?;
+                let sorted = sorted.reshape((b, k, windows.count(), windows.size()))?;
+                sorted.transpose(1, 2)?.reshape((groups, 1, k, r))?
+            }
+            None => weights.reshape((b, 1, k, rows))?,
+        };
+        let weights = match (r, k) {
+            (1, 1) => probs.broadcast_mul(&weights)?,
+            _ => {
+                let weights = weights.broadcast_as((groups, h, k, r))?.contiguous()?;
+                weights.matmul(&probs.contiguous()?)?
+            }
         };
         let share = match share {
             Some(share) => Some(share.broadcast_as((b, share.dim(1)?))?.contiguous()?),
@@ -49,19 +64,31 @@ impl TokenFactors {
             site,
             weights,
             v,
+            windows,
             map,
             share,
         })
     }
 
+    fn heads(&self) -> Result<usize> {
+        Ok(self.weights.dim(1)?)
+    }
+
     /// B x S x d for one head.
     fn head(&self, head: usize) -> Result<Tensor> {
-        let (b, heads, s) = self.weights.dims3()?;
+        let (groups, heads, _, n) = self.weights.dims4()?;
         let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
         let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
-        let mixed = v.broadcast_mul(&weights.unsqueeze(D::Minus1)?)?;
-        let values = self.map.apply_head(&mixed.flatten(0, 1)?, head, heads)?;
-        let values = values.reshape((b, s, ()))?;
+        // BW x N x K x C/H: the K rows of a token together.
+        let weights = weights.transpose(1, 2)?.unsqueeze(D::Minus1)?;
+        let mixed = v.unsqueeze(2)?.broadcast_mul(&weights)?;
+        let values = self.map.apply_head(&mixed.flatten(0, 2)?, head, heads)?;
+        let values = values.reshape((groups, n, ()))?;
+        let values = match &self.windows {
+            Some(windows) => windows.join(&values)?,
+            None => values,
+        };
+        let s = values.dim(1)?;
         Ok(match &self.share {
             Some(share) => values.broadcast_add(&(share / s as f64)?.unsqueeze(1)?)?,
             None => values,
@@ -83,7 +110,7 @@ impl TokenContributions {
     }
 
     /// The contributions of one head's source tokens, B x T x d. Tokens stand as in the model: class token first,
-    /// then registers, then patches row by row.
+    /// then registers, then patches row by row. In a hierarchical model T is that of the head's stage.
     ///
     /// # Errors
     /// When `component` is not a head of this decomposition.
@@ -97,7 +124,7 @@ impl TokenContributions {
         };
         let layer = self.layers.iter().find(|layer| layer.site.block == block);
         match layer {
-            Some(layer) if head < layer.weights.dim(1)? => layer.head(head),
+            Some(layer) if head < layer.heads()? => layer.head(head),
             _ => Err(no_such_head(component)),
         }
     }
@@ -128,6 +155,7 @@ impl TokenContributions {
                     site: first.site,
                     weights: join(&|l| l.weights.clone())?,
                     v: join(&|l| l.v.clone())?,
+                    windows: first.windows.clone(),
                     map: first.map.clone(),
                     share,
                 })

@@ -8,7 +8,8 @@ use crate::trace::{Kept, Node, NodeId, Op};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 
-/// A linear functional of a node's value: pool tokens with `weights` (B x R, or 1 x R), then map channels.
+/// A linear functional of a node's value: pool the R tokens with each of K `weights` (B x K x R, or 1 x K x R), then
+/// map the channels of the K rows to one. K is 1, or four times as many for each patch merging above.
 #[derive(Clone)]
 struct Functional {
     weights: Tensor,
@@ -18,26 +19,31 @@ struct Functional {
 impl Functional {
     /// Apply to the kept rows of a node, B x R x c -> B x d.
     fn of(&self, value: &Tensor) -> candle_core::Result<Tensor> {
-        self.map.apply(&self.pool(value)?)
+        self.map.apply(&self.pool(value)?.flatten(0, 1)?)
     }
 
-    /// The weighted sum over tokens, B x R x c -> B x c.
+    /// The weighted sums over tokens, B x R x c -> B x K x c.
     fn pool(&self, value: &Tensor) -> candle_core::Result<Tensor> {
         let (b, r, _) = value.dims3()?;
-        if r == 1 {
-            return value.squeeze(1)?.broadcast_mul(&self.weights);
+        let (_, k, rows) = self.weights.dims3()?;
+        if rows != r {
+            candle_core::bail!("weights for {rows} tokens, {r} were kept")
         }
-        let weights = self.weights.broadcast_as((b, r))?.unsqueeze(1)?;
-        weights
-            .contiguous()?
-            .matmul(&value.contiguous()?)?
-            .squeeze(1)
+        if r == 1 {
+            return value.broadcast_mul(&self.weights);
+        }
+        let weights = self.weights.broadcast_as((b, k, r))?;
+        weights.contiguous()?.matmul(&value.contiguous()?)
     }
 
     /// The value on a vector that is the same at every token, c -> B x d (or 1 x d).
     fn of_constant(&self, vector: &Tensor) -> candle_core::Result<Tensor> {
-        let total = self.weights.sum_keepdim(1)?;
-        total.matmul(&self.map.apply(&vector.unsqueeze(0)?)?)
+        let totals = self.weights.sum(2)?;
+        if totals.dim(1)? == 1 {
+            return totals.matmul(&self.map.apply(&vector.unsqueeze(0)?)?);
+        }
+        let rows = totals.flatten_all()?.unsqueeze(1)?;
+        self.map.apply(&rows.broadcast_mul(&vector.unsqueeze(0)?)?)
     }
 }
 
@@ -69,7 +75,7 @@ pub(super) fn evaluate(
     };
     let device = representation.device();
     let start = Functional {
-        weights: Tensor::ones((1, 1), representation.dtype(), device)?,
+        weights: Tensor::ones((1, 1, 1), representation.dtype(), device)?,
         map: start_map(nodes, plan, options, device)?,
     };
     walk.go(&plan.route, &start, None)?;
@@ -147,20 +153,23 @@ impl Walk<'_> {
                     Kept::Attention { mixed, .. } => mixed,
                     _ => self.value(*node)?,
                 };
-                let pooled = functional.pool(mixed)?;
-                let width = pooled.dim(1)? / heads;
-                let by_head = pooled.reshape((self.batch, *heads, width))?;
+                let pooled = functional.pool(mixed)?.flatten(0, 1)?;
+                let (rows, width) = pooled.dims2()?;
+                let by_head = pooled.reshape((rows, *heads, width / heads))?;
                 let by_head = by_head.transpose(0, 1)?.contiguous()?;
                 let values = functional.map.apply_heads(&by_head)?;
                 for h in 0..*heads {
                     self.push(Component::head(*site, h), values.get(h)?, share)?
                 }
-                if let Kept::Attention { probs, v, .. } = &self.nodes[*node].kept {
+                if let (Kept::Attention { probs, v, .. }, Op::Attend { windows, .. }) =
+                    (&self.nodes[*node].kept, &self.nodes[*node].op)
+                {
                     self.tokens.push(TokenFactors::new(
                         *site,
+                        self.batch,
                         &functional.weights,
-                        probs,
-                        v.clone(),
+                        (probs, v.clone()),
+                        windows.clone(),
                         functional.map.clone(),
                         share.cloned(),
                     )?)
@@ -208,7 +217,9 @@ impl Walk<'_> {
                 }
                 let (mean, rstd) = self.statistics(node)?;
                 let centre = Functional {
-                    weights: functional.weights.broadcast_mul(&(mean * rstd)?)?,
+                    weights: functional
+                        .weights
+                        .broadcast_mul(&(mean * rstd)?.unsqueeze(1)?)?,
                     map: functional.map.clone(),
                 };
                 Ok(Some(beta.broadcast_sub(&centre.of_constant(gamma)?)?))
@@ -233,7 +244,7 @@ impl Walk<'_> {
                 let (_, rstd) = self.statistics(node)?;
                 let map = map.after_diagonal(gamma);
                 Functional {
-                    weights: weights.broadcast_mul(rstd)?,
+                    weights: weights.broadcast_mul(&rstd.unsqueeze(1)?)?,
                     map: match self.options.sharing {
                         Sharing::Own => map.after_centring(),
                         Sharing::Equal => map,
@@ -241,11 +252,34 @@ impl Walk<'_> {
                 }
             }
             Op::MeanTokens { len, .. } => {
-                let (b, _) = weights.dims2()?;
+                let (b, k, _) = weights.dims3()?;
                 let each = (weights / *len as f64)?;
                 Functional {
-                    weights: each.broadcast_as((b, *len))?.contiguous()?,
+                    weights: each.broadcast_as((b, k, *len))?.contiguous()?,
                     map,
+                }
+            }
+            Op::PoolTokens { side } => {
+                let (parent, _) = quarters(*side, weights.device())?;
+                Functional {
+                    weights: (weights.contiguous()?.index_select(&parent, 2)? * 0.25)?,
+                    map,
+                }
+            }
+            Op::MergeTokens { side } => {
+                let (parent, slot) = quarters(*side, weights.device())?;
+                let (b, k, _) = weights.dims3()?;
+                let spread = weights.contiguous()?.index_select(&parent, 2)?;
+                let slots = Tensor::arange(0u32, 4, weights.device())?.unsqueeze(1)?;
+                let chosen = slots.broadcast_eq(&slot.unsqueeze(0)?)?;
+                let chosen = chosen
+                    .to_dtype(weights.dtype())?
+                    .unsqueeze(0)?
+                    .unsqueeze(0)?;
+                let spread = spread.unsqueeze(2)?.broadcast_mul(&chosen)?;
+                Functional {
+                    weights: spread.reshape((b, 4 * k, side * side))?,
+                    map: map.after_merge(4),
                 }
             }
             Op::SelectToken { .. } => Functional { weights, map },
@@ -287,6 +321,20 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// For each token of a `side` x `side` grid: the token its 2 x 2 neighbours become, and its place among them in the
+/// order of [`crate::trace::Traced::merge_tokens`].
+fn quarters(side: usize, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+    let half = side / 2;
+    let tokens = (0..side * side).map(|t| (t / side, t % side));
+    let (parent, slot): (Vec<_>, Vec<_>) = tokens
+        .map(|(y, x)| {
+            let parent = y / 2 * half + x / 2;
+            (parent as u32, (x % 2 * 2 + y % 2) as u32)
+        })
+        .unzip();
+    Ok((Tensor::new(parent, device)?, Tensor::new(slot, device)?))
 }
 
 fn add(total: Option<Tensor>, x: Tensor) -> candle_core::Result<Tensor> {

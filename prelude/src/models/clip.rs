@@ -3,9 +3,9 @@
 
 use super::layers::{Activation, Linear};
 use super::text::{TextConfig, TextTransformer};
-use super::vit::{Vit, VitConfig};
+use super::vit::{self, Vit, VitConfig};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, overlay};
+use super::{Features, ImageEncoder, Normalisation, configured, overlay};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -63,13 +63,11 @@ impl ClipConfig {
         let refuse = |e: serde_json::Error| {
             Error::argument("config", given, format!("not an open_clip ViT's: {e}"))
         };
-        if given.get("vision_cfg").is_some() {
-            return serde_json::from_value(given.clone()).map_err(refuse);
-        }
         let dims = |key: &str, rank: usize| match weights.shape(key) {
             Some(dims) if dims.len() == rank => Ok(dims.to_vec()),
             _ => {
                 let sample = weights.sample_keys();
+                let key = &weights.naming().to_file(key)[0].0;
                 let reason = format!(
                     "no tensor \"{key}\" of rank {rank}, so this is no CLIP; it has {sample}"
                 );
@@ -92,7 +90,7 @@ impl ClipConfig {
         let config = serde_json::json!({
             "embed_dim": dims("visual_projection.weight", 2)?[0],
             "vision_cfg": {
-                "layers": depth("visual.blocks"), "width": patch[0], "head_width": patch[0].min(64),
+                "layers": depth("visual.blocks"), "width": patch[0], "head_width": vit::head_width(patch[0]),
                 "mlp_ratio": hidden as f64 / patch[0] as f64,
                 "patch_size": patch[2], "image_size": side * patch[2],
             },
@@ -102,8 +100,19 @@ impl ClipConfig {
                 "context_length": dims("text.positional_embedding", 2)?[0],
             },
         });
-        let config = overlay(config, given);
-        serde_json::from_value(config).map_err(refuse)
+        // timm's name for the size is understood as well.
+        let mut given = given.clone();
+        if let Some(size) = given.as_object_mut().and_then(|g| g.remove("img_size")) {
+            let size = serde_json::json!({"vision_cfg": {"image_size": size}});
+            given = overlay(given, &size)
+        }
+        let found: Self = serde_json::from_value(config).map_err(refuse)?;
+        let known = serde_json::to_value(&found).map_err(refuse)?;
+        if let Some(name) = stranger(&given, &known) {
+            let why = format!("not an open_clip ViT's: there is no \"{name}\"");
+            return Err(Error::argument("config", given, why));
+        }
+        configured(&found, &given, "an open_clip ViT's")
     }
 
     fn vision(&self) -> Result<VitConfig> {
@@ -136,6 +145,17 @@ impl ClipConfig {
             false => Activation::Gelu,
         }
     }
+}
+
+/// A field of `given` that `known` does not have, at any depth.
+fn stranger(given: &serde_json::Value, known: &serde_json::Value) -> Option<String> {
+    let (given, known) = (given.as_object()?, known.as_object()?);
+    given
+        .iter()
+        .find_map(|(name, value)| match known.get(name) {
+            Some(known) => Some(format!("{name}.{}", stranger(value, known)?)),
+            None => Some(name.clone()),
+        })
 }
 
 /// A CLIP model.

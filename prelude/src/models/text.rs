@@ -119,7 +119,7 @@ impl TextTransformer {
         let mask = causal_mask(t, x.device())?;
         let mut x = Tape::off().source(x)?;
         for block in &self.blocks {
-            x = block.forward(&x, Some(&mask))?
+            x = block.forward(&x, Some(&mask), None)?
         }
         // One gather, not a slice a text: the backward pass of a slice fills the whole batch with zeros.
         let ends = ids.argmax(D::Minus1)?.to_vec1::<u32>()?;

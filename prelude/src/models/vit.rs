@@ -4,7 +4,7 @@
 
 use super::layers::{self, Activation, BlockConfig, LayerNorm, Linear, PatchEmbed};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, check_pixels, overlay};
+use super::{Features, ImageEncoder, Normalisation, check_pixels, configured};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -106,17 +106,18 @@ impl VitConfig {
     }
 
     /// Read the shape of a timm ViT off its tensors. `given` holds what is known besides, under timm's argument
-    /// names, and wins. The number of heads is not in the tensors: unless given, it is width / 64, as in every
-    /// published ViT of these families.
+    /// names, and wins. The number of heads is not in the tensors: unless given, it is that of the published ViTs of
+    /// this width.
     ///
     /// # Errors
     /// When the tensors are not a ViT's, or `given` has a name or value timm would not take.
     pub fn infer(weights: &Checkpoint, given: &serde_json::Value) -> Result<Self> {
         let dims = |key: &str| {
             weights.shape(key).ok_or_else(|| {
-                let sample = weights.sample_keys();
+                let (sample, naming) = (weights.sample_keys(), weights.naming());
+                let (key, format) = (&naming.to_file(key)[0].0, naming.format.name);
                 let reason = format!(
-                    "no tensor \"{key}\", so this is no ViT in timm's names; it has {sample}"
+                    "no tensor \"{key}\", so this is no ViT in {format} names; it has {sample}"
                 );
                 Error::weights(weights.path(), reason)
             })
@@ -136,11 +137,14 @@ impl VitConfig {
         let side = |n: usize| (n as f64).sqrt().round() as usize;
         let square = |n: usize| side(n) * side(n) == n;
         let img_size = given["img_size"].as_u64().map(|n| n as usize);
-        // Prefix tokens may have no position of their own; the image size tells, or else which count is a square.
-        let no_embed_class = match img_size {
-            Some(size) => embedded == (size / patch_size).pow(2),
-            None => square(embedded) && !square(embedded.saturating_sub(prefix)),
-        } && prefix > 0;
+        // Prefix tokens may have no position of their own: the image size tells, where it is the one of the weights,
+        // or else which count is a square.
+        let no_embed_class = prefix > 0
+            && match img_size.map(|size| (size / patch_size.max(1)).pow(2)) {
+                Some(patches) if patches == embedded => true,
+                Some(patches) if patches + prefix == embedded => false,
+                _ => square(embedded) && !square(embedded.saturating_sub(prefix)),
+            };
         let patches = match no_embed_class {
             true => embedded,
             false => embedded.saturating_sub(prefix),
@@ -153,7 +157,7 @@ impl VitConfig {
             patch_size,
             embed_dim: width,
             depth,
-            num_heads: (width / 64).max(1),
+            num_heads: (width / head_width(width)).max(1),
             mlp_ratio: hidden as f64 / width as f64,
             qkv_bias: has("blocks.0.attn.qkv.bias"),
             init_values: has("blocks.0.ls1.gamma").then_some(1e-5),
@@ -170,16 +174,18 @@ impl VitConfig {
             num_classes: weights.shape("head.weight").map_or(0, |d| d[0]),
             ..Self::default()
         };
-        found.with(given)
+        configured(&found, given, "a timm ViT's")
     }
+}
 
-    /// This configuration with the fields of a JSON object in place of its own.
-    fn with(&self, given: &serde_json::Value) -> Result<Self> {
-        let refuse = |e: serde_json::Error| {
-            Error::argument("config", given, format!("not a timm ViT's: {e}"))
-        };
-        let fields = overlay(serde_json::to_value(self).map_err(refuse)?, given);
-        serde_json::from_value(fields).map_err(refuse)
+/// Channels of a head of the published ViTs `width` wide: 64, but for the largest (so400m, huge, giant, gigantic).
+pub(super) fn head_width(width: usize) -> usize {
+    match width {
+        1152 => 72,
+        1280 => 80,
+        1408 => 88,
+        1664 => 104,
+        _ => width.clamp(1, 64),
     }
 }
 
@@ -218,7 +224,8 @@ impl Vit {
         let block = BlockConfig {
             width,
             heads: config.num_heads,
-            hidden: (width as f64 * config.mlp_ratio) as usize,
+            // Rounded, as the ratio may have been read off the width.
+            hidden: (width as f64 * config.mlp_ratio).round() as usize,
             qkv_bias: config.qkv_bias,
             activation: config.act_layer,
             eps: config.norm_eps,
@@ -328,7 +335,7 @@ impl ImageEncoder for Vit {
         check_pixels(pixels, self.config.img_size)?;
         let mut x = tape.source(self.embed(pixels)?)?;
         for block in &self.blocks {
-            x = block.forward(&x, None)?
+            x = block.forward(&x, None, None)?
         }
         let (tokens, representation) = match self.config.global_pool {
             Pool::Token => {

@@ -1,4 +1,4 @@
-//! GELU, exact (`torch.nn.GELU()`) and quick (`open_clip.transformer.QuickGELU`).
+//! GELU, exact (`torch.nn.GELU()`), by its tanh approximation, and quick (`open_clip.transformer.QuickGELU`).
 
 use super::rows::{erf, exp, f32_slice, map_rows, zip_rows};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
@@ -6,9 +6,14 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape
 /// Values a row of an elementwise kernel takes at once.
 const WIDTH: usize = 1024;
 
+/// sqrt(2 / pi), and the factor of x^3, of GELU's tanh approximation.
+const ROOT_2_PI: f32 = 0.797_884_6;
+const CUBIC: f32 = 0.044_715;
+
 #[derive(Clone, Copy)]
 enum Activation {
     Gelu,
+    GeluTanh,
     QuickGelu,
 }
 
@@ -17,6 +22,8 @@ impl Activation {
     fn value(self, x: f32) -> f32 {
         match self {
             Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+            // (1 + tanh(u)) / 2 is the logistic function of 2 u.
+            Self::GeluTanh => x / (1.0 + exp(-2.0 * ROOT_2_PI * (x + CUBIC * x * x * x))),
             Self::QuickGelu => x / (1.0 + exp(-1.702 * x)),
         }
     }
@@ -30,6 +37,11 @@ impl Activation {
                 let cdf = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
                 cdf + x * INV_SQRT_2PI * exp(-0.5 * x * x)
             }
+            Self::GeluTanh => {
+                let s = 1.0 / (1.0 + exp(-2.0 * ROOT_2_PI * (x + CUBIC * x * x * x)));
+                let slope = 2.0 * ROOT_2_PI * (1.0 + 3.0 * CUBIC * x * x);
+                s + x * s * (1.0 - s) * slope
+            }
             Self::QuickGelu => {
                 let s = 1.0 / (1.0 + exp(-1.702 * x));
                 s + 1.702 * x * s * (1.0 - s)
@@ -40,6 +52,7 @@ impl Activation {
     fn name(self) -> &'static str {
         match self {
             Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu-tanh",
             Self::QuickGelu => "quick-gelu",
         }
     }
@@ -111,6 +124,15 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
         apply(x, Activation::Gelu)
     } else {
         x.gelu_erf()
+    }
+}
+
+/// GELU's tanh approximation, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2` (timm `gelu_tanh`), elementwise.
+pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
+    if fused(x) {
+        apply(x, Activation::GeluTanh)
+    } else {
+        x.gelu()
     }
 }
 

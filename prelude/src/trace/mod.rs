@@ -13,8 +13,10 @@ mod op;
 mod site;
 mod tape;
 mod traced;
+mod windows;
 
 pub use op::{Keep, Kept, Op, Rows};
-pub use site::{Block, Branch, Site};
-pub use tape::{Node, NodeId, Record, Tape};
+pub use site::{Block, Branch, Partition, Site};
+pub use tape::{BatchStatistics, Node, NodeId, Record, Tape};
 pub use traced::Traced;
+pub use windows::Windows;

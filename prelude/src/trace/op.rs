@@ -1,14 +1,15 @@
 //! The operations a tape records, and what it may keep of their values.
 
-use super::Site;
+use super::{Site, Windows};
 use candle_core::{Result, Tensor};
+use std::sync::Arc;
 
 /// What made a node. Shapes: B images, T tokens, C channels.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// The walk stops here: a network input, an activation, anything not linear.
     Nonlinear,
-    /// `x + branch`; inputs: the residual stream, the branch.
+    /// `stream + branch`; inputs: the residual stream, the branch.
     Residual(Site),
     /// `x W^T + b`, `W`: out x in.
     Linear {
@@ -23,8 +24,17 @@ pub enum Op {
     SelectToken { index: usize },
     /// The mean over tokens `start .. start + len`: B x T x C -> B x C.
     MeanTokens { start: usize, len: usize },
-    /// `probs v` for each head, heads side by side in the channels; linear in v once probs are frozen.
-    Attend { heads: usize },
+    /// Four neighbours of a `side` x `side` grid of tokens become one token of four times the channels (Swin's patch
+    /// merging): B x T x C -> B x T/4 x 4C, in the order of [`super::Traced::merge_tokens`].
+    MergeTokens { side: usize },
+    /// The mean of four neighbours of a `side` x `side` grid: B x T x C -> B x T/4 x C.
+    PoolTokens { side: usize },
+    /// `probs v` for each head, heads side by side in the channels; linear in v once probs are frozen. With
+    /// `windows`, each window attends to itself alone.
+    Attend {
+        heads: usize,
+        windows: Option<Arc<Windows>>,
+    },
 }
 
 /// Tokens of a node that matter to what is being decomposed.
@@ -49,6 +59,7 @@ impl Rows {
     pub fn along(self, x: &Tensor, axis: usize) -> Result<Tensor> {
         match self {
             Self::All => Ok(x.clone()),
+            Self::Range { start: 0, len } if len == x.dim(axis)? => Ok(x.clone()),
             Self::Range { start, len } => x.narrow(axis, start, len)?.force_contiguous(),
         }
     }
@@ -76,7 +87,8 @@ pub enum Kept {
     Value(Tensor),
     /// Each B x R.
     Statistics { mean: Tensor, rstd: Tensor },
-    /// `mixed`: B x R x C; `probs`: B x H x R x S; `v`: B x H x S x C/H.
+    /// `mixed`: B x R x C; `probs`: B x H x R x S; `v`: B x H x S x C/H. With windows, `probs` and `v` have a window
+    /// where they have an image here: W windows of N tokens give BW x H x N x N and BW x H x N x C/H.
     Attention {
         mixed: Tensor,
         probs: Tensor,

@@ -13,12 +13,30 @@ pub struct Block {
     pub stage: Option<usize>,
     /// The block within the stage or the model.
     pub index: usize,
+    /// Which of a MaxViT block's two transformers, each with an attention and an MLP; `None` elsewhere, and for the
+    /// block as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+}
+
+/// How a MaxViT block's transformer groups the tokens that see each other ("MaxViT", Tu et al. 2022, section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partition {
+    /// Neighbours: timm's `attn_block`.
+    Window,
+    /// Tokens at equal distances over the whole image: timm's `attn_grid`.
+    Grid,
 }
 
 impl Block {
     /// Block `index` of a model without stages.
     pub fn at(index: usize) -> Self {
-        Self { stage: None, index }
+        Self {
+            stage: None,
+            index,
+            partition: None,
+        }
     }
 
     /// Block `index` of stage `stage`.
@@ -26,6 +44,23 @@ impl Block {
         Self {
             stage: Some(stage),
             index,
+            partition: None,
+        }
+    }
+
+    /// The window or grid transformer of this block.
+    pub fn part(self, partition: Partition) -> Self {
+        Self {
+            partition: Some(partition),
+            ..self
+        }
+    }
+
+    /// The block as a whole, without regard to its partitions.
+    pub fn whole(self) -> Self {
+        Self {
+            partition: None,
+            ..self
         }
     }
 }
@@ -41,13 +76,20 @@ impl fmt::Display for Block {
         if let Some(stage) = self.stage {
             write!(f, "stage {stage} ")?
         }
-        write!(f, "block {}", self.index)
+        write!(f, "block {}", self.index)?;
+        match self.partition {
+            Some(Partition::Window) => write!(f, " window"),
+            Some(Partition::Grid) => write!(f, " grid"),
+            None => Ok(()),
+        }
     }
 }
 
 /// What kind of branch adds to the residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Branch {
+    /// A convolution (MaxViT's MBConv).
+    Conv,
     /// Self-attention.
     Attention,
     /// The feed-forward network.
@@ -62,6 +104,14 @@ pub struct Site {
 }
 
 impl Site {
+    /// The convolution branch of `block`.
+    pub fn conv(block: Block) -> Self {
+        Self {
+            block,
+            branch: Branch::Conv,
+        }
+    }
+
     /// The attention branch of `block`.
     pub fn attention(block: Block) -> Self {
         Self {

@@ -37,14 +37,34 @@ impl Record {
     }
 }
 
+/// Mean and variance (unbiased) of each channel of a batch, as one batch norm saw it.
+#[derive(Clone, Debug)]
+pub struct BatchStatistics {
+    /// The batch norm's name among the parameters.
+    pub norm: String,
+    pub mean: Tensor,
+    pub var: Tensor,
+}
+
 /// A handle to a record, or to none: then tracing costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Tape(pub(super) Option<Rc<RefCell<Record>>>);
+pub struct Tape {
+    pub(super) record: Option<Rc<RefCell<Record>>>,
+    statistics: Option<Rc<RefCell<Vec<BatchStatistics>>>>,
+}
 
 impl Tape {
     /// Record nothing: a plain forward pass.
     pub fn off() -> Self {
-        Self(None)
+        Self::default()
+    }
+
+    /// Record nothing, but let batch norms take their statistics from the batch and note them, as training does.
+    pub fn training() -> Self {
+        Self {
+            record: None,
+            statistics: Some(Rc::default()),
+        }
     }
 
     /// Record operations but no values.
@@ -54,10 +74,13 @@ impl Tape {
 
     /// Record operations and, of node i, what `keep[i]` says.
     pub fn keeping(keep: Arc<[Keep]>) -> Self {
-        Self(Some(Rc::new(RefCell::new(Record {
-            nodes: Vec::new(),
-            keep,
-        }))))
+        Self {
+            record: Some(Rc::new(RefCell::new(Record {
+                nodes: Vec::new(),
+                keep,
+            }))),
+            statistics: None,
+        }
     }
 
     /// Start a trace from `value`: what came before it is one component, `init`.
@@ -67,9 +90,29 @@ impl Tape {
 
     /// The nodes recorded so far; none when the tape is off.
     pub fn take_nodes(&self) -> Vec<Node> {
-        match &self.0 {
+        match &self.record {
             None => Vec::new(),
             Some(record) => std::mem::take(&mut record.borrow_mut().nodes),
+        }
+    }
+
+    /// Whether batch norms take their statistics from the batch.
+    pub fn is_training(&self) -> bool {
+        self.statistics.is_some()
+    }
+
+    /// Note the statistics a batch norm saw.
+    pub fn note(&self, seen: BatchStatistics) {
+        if let Some(statistics) = &self.statistics {
+            statistics.borrow_mut().push(seen)
+        }
+    }
+
+    /// The statistics noted so far, in the order of the forward pass.
+    pub fn take_statistics(&self) -> Vec<BatchStatistics> {
+        match &self.statistics {
+            None => Vec::new(),
+            Some(statistics) => std::mem::take(&mut statistics.borrow_mut()),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The traced tensor and its operations.
 
-use super::Site;
 use super::op::{Keep, Kept, Op};
 use super::tape::{Node, NodeId, Tape};
+use super::{Site, Windows};
 use crate::ops;
 use candle_core::{D, Result, Tensor};
+use std::sync::Arc;
 
 /// A tensor with its place on a tape. Shapes are B x T x C, or B x C once tokens are pooled.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ impl Traced {
         special: impl FnOnce(Keep, &Tensor) -> Result<Kept>,
     ) -> Result<Self> {
         let mut node = 0;
-        if let Some(record) = &tape.0 {
+        if let Some(record) = &tape.record {
             let mut record = record.borrow_mut();
             let kept = match record.next_keep() {
                 Keep::Nothing => Kept::Nothing,
@@ -43,6 +44,11 @@ impl Traced {
             tape: tape.clone(),
             node,
         })
+    }
+
+    /// The tape this tensor is on.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// The plain tensor.
@@ -62,9 +68,13 @@ impl Traced {
 
     /// `self + branch(self)`, the branch's contributions carrying the name of `site`.
     pub fn residual(&self, site: Site, branch: impl FnOnce(&Self) -> Result<Self>) -> Result<Self> {
-        let branch = branch(self)?;
+        self.plus(site, &branch(self)?)
+    }
+
+    /// `self + branch`, where `self` is the stream after whatever leads past the branch.
+    pub fn plus(&self, site: Site, branch: &Self) -> Result<Self> {
         let value = (&self.value + &branch.value)?;
-        Self::record(&self.tape, value, Op::Residual(site), &[self, &branch])
+        Self::record(&self.tape, value, Op::Residual(site), &[self, branch])
     }
 
     /// `self W^T + b` over channels; `weight`: out x in.
@@ -76,7 +86,7 @@ impl Traced {
         let flat = self.value.reshape((rows, channels))?;
         let mut y = flat.matmul(&weight.t()?)?;
         if let Some(bias) = bias {
-            y = y.broadcast_add(bias)?
+            y = ops::add_bias(&y, bias)?
         }
         shape.push(weight.dim(0)?);
         let op = Op::Linear {
@@ -123,22 +133,58 @@ impl Traced {
     /// The mean over tokens `start ..`: B x T x C -> B x C.
     pub fn mean_tokens(&self, start: usize) -> Result<Self> {
         let len = self.value.dim(1)? - start;
-        let value = self.value.narrow(1, start, len)?.mean(1)?;
+        let value = ops::mean_over_tokens(&self.value.narrow(1, start, len)?)?;
         Self::record(&self.tape, value, Op::MeanTokens { start, len }, &[self])
     }
 
+    /// The mean of each 2 x 2 neighbours of a `side` x `side` grid: B x T x C -> B x T/4 x C (average pooling with
+    /// kernel and stride 2).
+    pub fn pool_tokens(&self, side: usize) -> Result<Self> {
+        let (b, _, c) = self.value.dims3()?;
+        let half = side / 2;
+        let value = self.value.reshape((b * half, 2, half, 2, c))?;
+        let value = (value.sum((1, 3))? * 0.25)?.reshape((b, half * half, c))?;
+        Self::record(&self.tape, value, Op::PoolTokens { side }, &[self])
+    }
+
+    /// Each 2 x 2 neighbours of a `side` x `side` grid side by side in the channels, B x T x C -> B x T/4 x 4C: upper
+    /// left, lower left, upper right, lower right (timm `PatchMerging`).
+    pub fn merge_tokens(&self, side: usize) -> Result<Self> {
+        let (b, _, c) = self.value.dims3()?;
+        let half = side / 2;
+        let value = self.value.reshape((b * half, 2, half, 2, c))?;
+        let value = value.permute((0, 2, 3, 1, 4))?;
+        let value = value.reshape((b, half * half, 4 * c))?;
+        Self::record(&self.tape, value, Op::MergeTokens { side }, &[self])
+    }
+
     /// Attention's weighted sum with the probabilities taken as given: `probs` B x H x T x S, `v` B x H x S x C/H;
-    /// gives B x T x C with the heads side by side.
-    pub fn attend(&self, probs: Tensor, v: Tensor) -> Result<Self> {
+    /// gives B x T x C with the heads side by side. With `windows` both have windows in place of images.
+    pub fn attend(&self, probs: Tensor, v: Tensor, windows: Option<&Arc<Windows>>) -> Result<Self> {
         let (b, heads, t, _) = probs.dims4()?;
         let mixed = probs.matmul(&v)?;
         let width = heads * v.dim(3)?;
         let value = mixed.transpose(1, 2)?.reshape((b, t, width))?;
-        let op = Op::Attend { heads };
+        let value = match windows {
+            Some(windows) => windows.join(&value)?,
+            None => value,
+        };
+        let op = Op::Attend {
+            heads,
+            windows: windows.cloned(),
+        };
         Self::record_keeping(&self.tape, value, op, &[self], |keep, value| match keep {
             Keep::Attention(rows) => Ok(Kept::Attention {
                 mixed: rows.of(value)?,
-                probs: rows.along(&probs, 2)?,
+                probs: match windows {
+                    Some(_) if rows.of(value)?.dim(1)? != value.dim(1)? => {
+                        candle_core::bail!(
+                            "windows are split over source tokens only where all tokens matter"
+                        )
+                    }
+                    Some(_) => probs.clone(),
+                    None => rows.along(&probs, 2)?,
+                },
                 // v is a view of q, k and v together, of which two would be kept for nothing.
                 v: v.force_contiguous()?,
             }),

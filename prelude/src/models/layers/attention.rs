@@ -1,8 +1,9 @@
 use super::Linear;
 use crate::ops::softmax_last_dim;
-use crate::trace::Traced;
+use crate::trace::{Traced, Windows};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use std::sync::Arc;
 
 /// Multi-head self-attention (timm `Attention`; open_clip's `nn.MultiheadAttention` holds the same weights).
 #[derive(Clone, Debug)]
@@ -22,21 +23,39 @@ impl Attention {
         })
     }
 
-    /// B x T x C -> B x T x C; `mask` (T x T) is added to the attention logits.
-    pub fn forward(&self, x: &Traced, mask: Option<&Tensor>) -> Result<Traced> {
+    /// B x T x C -> B x T x C. `windows` attend each to itself; `bias` is added to the attention logits: T x T, or
+    /// W H x N x N for the heads of W windows of N tokens, or H x N x N for all windows alike.
+    pub fn forward(
+        &self,
+        x: &Traced,
+        bias: Option<&Tensor>,
+        windows: Option<&Arc<Windows>>,
+    ) -> Result<Traced> {
         let qkv = self.qkv.forward(x)?;
-        let (b, t, width) = x.value().dims3()?;
+        let (_, _, width) = x.value().dims3()?;
         let head_width = width / self.heads;
+        let grouped = match windows {
+            Some(windows) => windows.split(qkv.value())?,
+            None => qkv.value().clone(),
+        };
+        let (b, t, _) = grouped.dims3()?;
         // 3 x B x H x T x C/H
-        let split = qkv.value().reshape((b, t, 3, self.heads, head_width))?;
+        let split = grouped.reshape((b, t, 3, self.heads, head_width))?;
         let split = split.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let (q, k, v) = (split.get(0)?, split.get(1)?, split.get(2)?);
         let q = (q * (head_width as f64).powf(-0.5))?;
         let mut logits = q.matmul(&k.t()?)?;
-        if let Some(mask) = mask {
-            logits = logits.broadcast_add(mask)?
+        if let Some(bias) = bias {
+            logits = match *bias.dims() {
+                [groups, n, m] => {
+                    let shape = logits.shape().clone();
+                    let grouped = logits.reshape(((), groups, n, m))?;
+                    grouped.broadcast_add(bias)?.reshape(shape)?
+                }
+                _ => logits.broadcast_add(bias)?,
+            }
         }
-        let mixed = qkv.attend(softmax_last_dim(&logits)?, v)?;
+        let mixed = qkv.attend(softmax_last_dim(&logits)?, v, windows)?;
         self.proj.forward(&mixed)
     }
 }

@@ -1,7 +1,8 @@
 use super::{Activation, Attention, LayerNorm, LayerScale, Mlp};
-use crate::trace::{self, Site, Traced};
+use crate::trace::{self, Site, Traced, Windows};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use std::sync::Arc;
 
 /// The shape of a transformer block.
 #[derive(Clone, Copy, Debug)]
@@ -47,10 +48,15 @@ impl Block {
         })
     }
 
-    /// B x T x C -> B x T x C; `mask` as for [`Attention::forward`].
-    pub fn forward(&self, x: &Traced, mask: Option<&Tensor>) -> Result<Traced> {
+    /// B x T x C -> B x T x C; `bias` and `windows` as for [`Attention::forward`].
+    pub fn forward(
+        &self,
+        x: &Traced,
+        bias: Option<&Tensor>,
+        windows: Option<&Arc<Windows>>,
+    ) -> Result<Traced> {
         let x = x.residual(Site::attention(self.at), |x| {
-            let x = self.attn.forward(&self.norm1.forward(x)?, mask)?;
+            let x = self.attn.forward(&self.norm1.forward(x)?, bias, windows)?;
             scaled(&self.ls1, x)
         })?;
         x.residual(Site::mlp(self.at), |x| {

@@ -25,6 +25,11 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// A layer of these tensors; `weight`: out x in, `bias`: out.
+    pub fn from_tensors(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
     /// ... x in -> ... x out.
     pub fn forward(&self, x: &Traced) -> Result<Traced> {
         x.linear(&self.weight, self.bias.as_ref())

@@ -1,7 +1,7 @@
 use super::Linear;
 use crate::ops;
 use crate::trace::Traced;
-use candle_core::Result;
+use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ pub enum Activation {
     /// Exact GELU (`torch.nn.GELU`).
     #[default]
     Gelu,
+    /// GELU's tanh approximation, of TensorFlow's weights.
+    GeluTanh,
     /// `x * sigmoid(1.702 x)`, of OpenAI's CLIP weights.
     QuickGelu,
 }
@@ -22,6 +24,17 @@ pub struct Mlp {
     fc1: Linear,
     activation: Activation,
     fc2: Linear,
+}
+
+impl Activation {
+    /// Elementwise, on a plain tensor.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gelu => ops::gelu(x),
+            Self::GeluTanh => ops::gelu_tanh(x),
+            Self::QuickGelu => ops::quick_gelu(x),
+        }
+    }
 }
 
 impl Mlp {
@@ -41,10 +54,8 @@ impl Mlp {
 
     /// Same shape out as in.
     pub fn forward(&self, x: &Traced) -> Result<Traced> {
-        let hidden = self.fc1.forward(x)?.nonlinear(match self.activation {
-            Activation::Gelu => ops::gelu,
-            Activation::QuickGelu => ops::quick_gelu,
-        })?;
+        let hidden = self.fc1.forward(x)?;
+        let hidden = hidden.nonlinear(|x| self.activation.apply(x))?;
         self.fc2.forward(&hidden)
     }
 }

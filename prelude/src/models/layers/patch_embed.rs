@@ -49,7 +49,7 @@ impl PatchEmbed {
         let patches = patches.reshape((b * side * side, c * p * p))?;
         let tokens = patches.matmul(&self.weight.t()?)?;
         let tokens = match &self.bias {
-            Some(bias) => tokens.broadcast_add(bias)?,
+            Some(bias) => crate::ops::add_bias(&tokens, bias)?,
             None => tokens,
         };
         tokens.reshape((b, side * side, ()))

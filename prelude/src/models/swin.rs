@@ -1,0 +1,369 @@
+//! The Swin transformer: attention within windows, shifted every other block, and patch merging between stages.
+//!
+//! "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows" (Liu et al. 2021); as timm's
+//! `SwinTransformer`, with its key names.
+
+use super::layers::{
+    self, Activation, BlockConfig, LayerNorm, Linear, PatchEmbed, PatchMerging, RelativePosition,
+    shift_mask,
+};
+use super::weights::{Checkpoint, Parameters};
+use super::{Features, ImageEncoder, Normalisation, check_pixels, configured};
+use crate::trace::{Block, Tape, Traced, Windows};
+use crate::{Error, Result};
+use candle_core::{Device, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The shape of a Swin transformer, in timm's argument names; absent fields take timm's defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwinConfig {
+    pub img_size: usize,
+    pub patch_size: usize,
+    /// Width of the first stage; each later one has twice the width of that before.
+    pub embed_dim: usize,
+    /// Blocks of each stage.
+    pub depths: Vec<usize>,
+    /// Heads of each stage.
+    pub num_heads: Vec<usize>,
+    /// Tokens along a side of a window; a stage with no more tokens than that is one window.
+    pub window_size: usize,
+    pub mlp_ratio: f64,
+    pub qkv_bias: bool,
+    pub norm_eps: f64,
+    /// Classes of the linear head; 0 for none.
+    pub num_classes: usize,
+    pub normalisation: Normalisation,
+}
+
+impl Default for SwinConfig {
+    fn default() -> Self {
+        Self {
+            img_size: 224,
+            patch_size: 4,
+            embed_dim: 96,
+            depths: vec![2, 2, 6, 2],
+            num_heads: vec![3, 6, 12, 24],
+            window_size: 7,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            norm_eps: 1e-5,
+            num_classes: 0,
+            normalisation: Normalisation::IMAGENET,
+        }
+    }
+}
+
+impl SwinConfig {
+    /// Tokens along a side in stage `stage`.
+    pub fn side(&self, stage: usize) -> usize {
+        (self.img_size / self.patch_size.max(1)) >> stage
+    }
+
+    /// Width of stage `stage`.
+    pub fn width(&self, stage: usize) -> usize {
+        self.embed_dim << stage
+    }
+
+    /// The side of a window of stage `stage`, and how far every other block shifts it.
+    fn window(&self, stage: usize) -> (usize, usize) {
+        match self.side(stage) <= self.window_size {
+            true => (self.side(stage), 0),
+            false => (self.window_size, self.window_size / 2),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let stages = self.depths.len();
+        if stages == 0 || stages > 8 || self.depths.contains(&0) {
+            let depths = format!("{:?}", self.depths);
+            let why = "one to eight stages, each with at least one block";
+            return Err(Error::argument("depths", depths, why));
+        }
+        if self.num_heads.len() != stages {
+            let heads = format!("{:?}", self.num_heads);
+            let why = format!("one number for each of the {stages} stages");
+            return Err(Error::argument("num_heads", heads, why));
+        }
+        for (stage, &heads) in self.num_heads.iter().enumerate() {
+            let width = self.width(stage);
+            if heads == 0 || !width.is_multiple_of(heads) {
+                let why = format!("must divide the width {width} of stage {stage}");
+                return Err(Error::argument("num_heads", heads, why));
+            }
+        }
+        let grid = self.side(0);
+        let merged = grid > 0 && grid.is_multiple_of(1 << (stages - 1));
+        let windowed = |stage| {
+            let (window, _) = self.window(stage);
+            window > 0 && self.side(stage).is_multiple_of(window)
+        };
+        if merged && (0..stages).all(windowed) {
+            return Ok(());
+        }
+        let unit = (self.patch_size.max(1) * self.window_size.max(1)) << (stages - 1);
+        let why = format!(
+            "each stage's grid of patches must be whole windows of {}: a multiple of {unit} is",
+            self.window_size
+        );
+        Err(Error::argument("img_size", self.img_size, why))
+    }
+
+    /// Read the shape of a timm Swin off its tensors. `given` holds what is known besides, under timm's argument
+    /// names, and wins. The image size is not in the tensors: unless given, the last stage is one window, as in
+    /// every published Swin.
+    ///
+    /// # Errors
+    /// When the tensors are not a Swin's, or `given` has a name or value timm would not take.
+    pub fn infer(weights: &Checkpoint, given: &serde_json::Value) -> Result<Self> {
+        let patch = weights.tensor("patch_embed.proj.weight")?.dims().to_vec();
+        let hidden = weights.tensor("layers.0.blocks.0.mlp.fc1.weight")?.dims();
+        let (&[embed_dim, _, patch_size, _], &[hidden, _]) = (&patch[..], hidden) else {
+            let reason =
+                "patch_embed.proj.weight or layers.0.blocks.0.mlp.fc1.weight has not a Swin's rank";
+            return Err(Error::weights(weights.path(), reason));
+        };
+        let count = |name: &dyn Fn(usize) -> String| {
+            (0..)
+                .take_while(|&i| weights.shape(&name(i)).is_some())
+                .count()
+        };
+        let stages = count(&|s| format!("layers.{s}.blocks.0.norm1.weight"));
+        let depths = (0..stages)
+            .map(|s| count(&|i| format!("layers.{s}.blocks.{i}.norm1.weight")))
+            .collect();
+        let tables = (0..stages)
+            .map(|s| {
+                let key = format!("layers.{s}.blocks.0.attn.relative_position_bias_table");
+                match *weights.tensor(&key)?.dims() {
+                    [offsets, heads] => Ok((offsets, heads)),
+                    _ => {
+                        let reason = format!("{key} has not a Swin's rank");
+                        Err(Error::weights(weights.path(), reason))
+                    }
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        // (2 w - 1)^2 offsets in a window of w x w.
+        let window_size = tables.first().map_or(0, |(offsets, _)| {
+            ((*offsets as f64).sqrt().round() as usize).div_ceil(2)
+        });
+        let found = Self {
+            img_size: (window_size * patch_size) << stages.saturating_sub(1),
+            patch_size,
+            embed_dim,
+            depths,
+            num_heads: tables.iter().map(|(_, heads)| *heads).collect(),
+            window_size,
+            mlp_ratio: hidden as f64 / embed_dim as f64,
+            qkv_bias: weights.shape("layers.0.blocks.0.attn.qkv.bias").is_some(),
+            num_classes: weights.shape("head.fc.weight").map_or(0, |d| d[0]),
+            ..Self::default()
+        };
+        configured(&found, given, "a timm Swin's")
+    }
+}
+
+/// Blocks on one grid, after the merging that leads to it.
+#[derive(Clone, Debug)]
+struct Stage {
+    downsample: Option<PatchMerging>,
+    blocks: Vec<SwinBlock>,
+}
+
+/// A block that attends within windows.
+#[derive(Clone, Debug)]
+struct SwinBlock {
+    block: layers::Block,
+    position: RelativePosition,
+    windows: Arc<Windows>,
+    /// W x N x N, where the windows are shifted.
+    mask: Option<Tensor>,
+}
+
+impl SwinBlock {
+    fn forward(&self, x: &Traced) -> candle_core::Result<Traced> {
+        let bias = self.position.bias()?;
+        let bias = match &self.mask {
+            // W x 1 x N x N and H x N x N
+            Some(mask) => mask.unsqueeze(1)?.broadcast_add(&bias)?.flatten(0, 1)?,
+            None => bias,
+        };
+        self.block.forward(x, Some(&bias), Some(&self.windows))
+    }
+}
+
+/// A Swin transformer.
+#[derive(Clone, Debug)]
+pub struct Swin {
+    config: SwinConfig,
+    patch_embed: PatchEmbed,
+    embed_norm: LayerNorm,
+    stages: Vec<Stage>,
+    norm: LayerNorm,
+    head: Option<Linear>,
+    device: Device,
+}
+
+impl Swin {
+    /// Weights under timm's key names.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself or a tensor is missing or mis-shaped.
+    pub fn new(config: &SwinConfig, vb: VarBuilder) -> Result<Self> {
+        config.check()?;
+        let stages = (0..config.depths.len())
+            .map(|s| Stage::new(config, s, vb.pp(format!("layers.{s}"))))
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let width = config.width(stages.len() - 1);
+        let embed = vb.pp("patch_embed");
+        Ok(Self {
+            patch_embed: PatchEmbed::new(
+                embed.clone(),
+                config.img_size,
+                config.patch_size,
+                config.embed_dim,
+                true,
+            )?,
+            embed_norm: LayerNorm::new(embed.pp("norm"), config.embed_dim, config.norm_eps)?,
+            stages,
+            norm: LayerNorm::new(vb.pp("norm"), width, config.norm_eps)?,
+            head: match config.num_classes {
+                0 => None,
+                n => Some(Linear::new(vb.pp("head.fc"), width, n, true)?),
+            },
+            device: vb.device().clone(),
+            config: config.clone(),
+        })
+    }
+
+    /// A model with seeded random weights, the same for the same seed: for tests and benches.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself.
+    pub fn random(config: &SwinConfig, seed: u64) -> Result<Self> {
+        Self::new(config, Parameters::new(seed, &Device::Cpu).builder())
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &SwinConfig {
+        &self.config
+    }
+
+    fn last(&self) -> usize {
+        self.stages.len() - 1
+    }
+}
+
+impl Stage {
+    fn new(config: &SwinConfig, stage: usize, vb: VarBuilder) -> candle_core::Result<Self> {
+        let (side, width) = (config.side(stage), config.width(stage));
+        let (window, shift) = config.window(stage);
+        let heads = config.num_heads[stage];
+        let shape = BlockConfig {
+            width,
+            heads,
+            hidden: (width as f64 * config.mlp_ratio) as usize,
+            qkv_bias: config.qkv_bias,
+            activation: Activation::Gelu,
+            eps: config.norm_eps,
+            layer_scale: None,
+        };
+        let device = vb.device();
+        let plain = Arc::new(Windows::neighbours(side, window, 0, device)?);
+        let (shifted, mask) = match shift {
+            0 => (plain.clone(), None),
+            _ => {
+                let windows = Windows::neighbours(side, window, shift, device)?;
+                let mask = shift_mask(&windows, side, window, shift)?.to_device(device)?;
+                (Arc::new(windows), Some(mask))
+            }
+        };
+        let block = |i: usize| {
+            let vb = vb.pp(format!("blocks.{i}"));
+            let odd = i % 2 == 1;
+            Ok(SwinBlock {
+                block: layers::Block::new(vb.clone(), &shape, Block::in_stage(stage, i))?,
+                position: RelativePosition::swin(vb.pp("attn"), window, heads)?,
+                windows: if odd { shifted.clone() } else { plain.clone() },
+                mask: mask.clone().filter(|_| odd),
+            })
+        };
+        Ok(Self {
+            downsample: match stage.checked_sub(1) {
+                None => None,
+                Some(before) => Some(PatchMerging::new(
+                    vb.pp("downsample"),
+                    config.width(before),
+                    config.side(before),
+                    config.norm_eps,
+                )?),
+            },
+            blocks: (0..config.depths[stage])
+                .map(block)
+                .collect::<candle_core::Result<_>>()?,
+        })
+    }
+
+    fn forward(&self, x: &Traced) -> candle_core::Result<Traced> {
+        let mut x = match &self.downsample {
+            Some(downsample) => downsample.forward(x)?,
+            None => x.clone(),
+        };
+        for block in &self.blocks {
+            x = block.forward(&x)?
+        }
+        Ok(x)
+    }
+}
+
+impl ImageEncoder for Swin {
+    fn image_size(&self) -> usize {
+        self.config.img_size
+    }
+
+    fn width(&self) -> usize {
+        self.config.width(self.last())
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        let depths = self.config.depths.iter().enumerate();
+        depths
+            .flat_map(|(s, &depth)| (0..depth).map(move |i| Block::in_stage(s, i)))
+            .collect()
+    }
+
+    fn token_grid(&self) -> (usize, usize) {
+        (self.config.side(self.last()), 0)
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        self.config.normalisation
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {
+        check_pixels(pixels, self.config.img_size)?;
+        let patches = self.patch_embed.forward(pixels)?;
+        let mut x = tape.source(self.embed_norm.apply(&patches)?)?;
+        for stage in &self.stages {
+            x = stage.forward(&x)?
+        }
+        let tokens = self.norm.forward(&x)?;
+        let representation = tokens.mean_tokens(0)?;
+        let logits = match &self.head {
+            Some(head) => Some(head.forward(&representation)?),
+            None => None,
+        };
+        Ok(Features {
+            tokens,
+            representation,
+            logits,
+        })
+    }
+}

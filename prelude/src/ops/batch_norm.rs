@@ -1,0 +1,220 @@
+//! Batch normalisation over all but the last dimension, with the statistics of the batch.
+
+use super::rows::{f32_slice, fold_rows, map_rows, zip_rows};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+/// `(x - mean) / sqrt(var + eps) * gamma + beta`, and the mean and (biased) variance of each channel, without their
+/// gradients, as 2 x C.
+pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, Tensor)> {
+    let x = x.contiguous()?;
+    if x.device().is_cpu() && x.dtype() == candle_core::DType::F32 {
+        let seen = x.detach().apply_op1_no_bwd(&Statistics)?;
+        let y = x.apply_op3(gamma, beta, Forward { eps: eps as f32 })?;
+        return Ok((y, seen));
+    }
+    let rows = x.flatten_to(x.rank() - 2)?;
+    let mean = rows.mean(0)?;
+    let centred = rows.broadcast_sub(&mean)?;
+    let var = centred.sqr()?.mean(0)?;
+    let scale = (gamma / (&var + eps)?.sqrt()?)?;
+    let y = centred.broadcast_mul(&scale)?.broadcast_add(beta)?;
+    let seen = Tensor::stack(&[mean.detach(), var.detach()], 0)?;
+    Ok((y.reshape(x.shape())?, seen))
+}
+
+/// Mean and biased variance of each column, one after the other.
+fn statistics(x: &[f32], width: usize) -> Vec<f32> {
+    let n = (x.len() / width.max(1)) as f32;
+    let mut mean = fold_rows(x, x, width, width, |x, _, sum| {
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x
+        }
+    });
+    mean.iter_mut().for_each(|sum| *sum /= n);
+    let var = fold_rows(x, x, width, width, |x, _, sum| {
+        for ((sum, x), mean) in sum.iter_mut().zip(x).zip(&mean) {
+            *sum += (x - mean) * (x - mean)
+        }
+    });
+    mean.extend(var.into_iter().map(|sum| sum / n));
+    mean
+}
+
+struct Statistics;
+
+impl CustomOp1 for Statistics {
+    fn name(&self) -> &'static str {
+        "batch-statistics"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, l)?;
+        let width = *l.dims().last().unwrap_or(&1);
+        Ok((CpuStorage::F32(statistics(x, width)), (2, width).into()))
+    }
+}
+
+/// Mean and reciprocal standard deviation of each column.
+fn centre_and_scale(x: &[f32], width: usize, eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let mut mean = statistics(x, width);
+    let rstd = mean.split_off(width);
+    (mean, rstd.iter().map(|v| 1.0 / (v + eps).sqrt()).collect())
+}
+
+struct Forward {
+    eps: f32,
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "batch-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        gamma: &CpuStorage,
+        lg: &Layout,
+        beta: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let gamma = f32_slice(self.name(), gamma, lg)?;
+        let beta = f32_slice(self.name(), beta, lb)?;
+        let (mean, rstd) = centre_and_scale(x, gamma.len(), self.eps);
+        let scale: Vec<_> = gamma.iter().zip(&rstd).map(|(g, r)| g * r).collect();
+        let out = map_rows(x, gamma.len(), |x, out| {
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = (x[i] - mean[i]) * scale[i] + beta[i]
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        gamma: &Tensor,
+        _beta: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let eps = self.eps;
+        let dx = x.apply_op3_no_bwd(gamma, &grad, &BackwardInput { eps })?;
+        let affine = x.apply_op2_no_bwd(&grad, &BackwardAffine { eps })?;
+        Ok((Some(dx), Some(affine.get(0)?), Some(affine.get(1)?)))
+    }
+}
+
+/// dL/dgamma, then dL/dbeta: the sums over rows of grad times the normalised x, and of grad.
+fn affine_gradients(x: &[f32], grad: &[f32], mean: &[f32], rstd: &[f32]) -> Vec<f32> {
+    let width = mean.len();
+    fold_rows(x, grad, width, 2 * width, |x, g, acc| {
+        let (gamma, beta) = acc.split_at_mut(width);
+        for i in 0..width {
+            gamma[i] += g[i] * (x[i] - mean[i]) * rstd[i];
+            beta[i] += g[i];
+        }
+    })
+}
+
+struct BackwardInput {
+    eps: f32,
+}
+
+impl CustomOp3 for BackwardInput {
+    fn name(&self) -> &'static str {
+        "batch-norm-backward-input"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        gamma: &CpuStorage,
+        lg: &Layout,
+        grad: &CpuStorage,
+        lgrad: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let gamma = f32_slice(self.name(), gamma, lg)?;
+        let grad = f32_slice(self.name(), grad, lgrad)?;
+        let width = gamma.len();
+        let n = (x.len() / width.max(1)) as f32;
+        let (mean, rstd) = centre_and_scale(x, width, self.eps);
+        let sums = affine_gradients(x, grad, &mean, &rstd);
+        let (along, total) = sums.split_at(width);
+        let out = zip_rows(x, grad, width, |x, g, out| {
+            for i in 0..width {
+                let normal = (x[i] - mean[i]) * rstd[i];
+                let rest = (total[i] + normal * along[i]) / n;
+                out[i] = gamma[i] * rstd[i] * (g[i] - rest)
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+}
+
+struct BackwardAffine {
+    eps: f32,
+}
+
+impl CustomOp2 for BackwardAffine {
+    fn name(&self) -> &'static str {
+        "batch-norm-backward-affine"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        grad: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let grad = f32_slice(self.name(), grad, lg)?;
+        let width = *lx.dims().last().unwrap_or(&1);
+        let (mean, rstd) = centre_and_scale(x, width, self.eps);
+        let out = affine_gradients(x, grad, &mean, &rstd);
+        Ok((CpuStorage::F32(out), (2, width).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn values_and_gradients_are_the_written_out_ones() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let x = Var::randn(1f32, 2., (3, 4, 5), cpu)?;
+        let gamma = Var::randn(1f32, 0.5, 5, cpu)?;
+        let beta = Var::randn(0f32, 0.5, 5, cpu)?;
+        let (mine, seen) = batch_norm(&x, &gamma, &beta, 1e-3)?;
+        let rows = x.flatten_to(1)?;
+        let mean = rows.mean(0)?;
+        let centred = rows.broadcast_sub(&mean)?;
+        let var = centred.sqr()?.mean(0)?;
+        let scale = (gamma.as_tensor() / (&var + 1e-3)?.sqrt()?)?;
+        let theirs = centred.broadcast_mul(&scale)?.broadcast_add(&beta)?;
+        let theirs = theirs.reshape(x.shape())?;
+        let close = |a: &Tensor, b: &Tensor| -> Result<()> {
+            let error = (a - b)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(error < 1e-4, "{error}");
+            Ok(())
+        };
+        close(&mine, &theirs)?;
+        close(&seen, &Tensor::stack(&[mean, var], 0)?)?;
+        let probe = Tensor::randn(0f32, 1., x.shape(), cpu)?;
+        let gradients = |y: &Tensor| (y * &probe)?.sum_all()?.backward();
+        let (mine, theirs) = (gradients(&mine)?, gradients(&theirs)?);
+        for var in [&x, &gamma, &beta] {
+            let (mine, theirs) = (mine.get(var), theirs.get(var));
+            close(mine.expect("a gradient"), theirs.expect("a gradient"))?
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Sums and means over rows, which candle takes element by element on a CPU.
+
+use super::rows::{f32_slice, fold_rows, map_rows};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+
+/// `x + bias`, row by row: N x C and C.
+pub fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        x.contiguous()?.apply_op2(&bias.contiguous()?, AddBias)
+    } else {
+        x.broadcast_add(bias)
+    }
+}
+
+/// The mean over tokens, B x T x C -> B x C.
+pub fn mean_over_tokens(x: &Tensor) -> Result<Tensor> {
+    let (b, t, _) = x.dims3()?;
+    let each = Tensor::full(1.0 / t as f32, (b, 1, t), x.device())?.to_dtype(x.dtype())?;
+    each.matmul(&x.contiguous()?)?.squeeze(1)
+}
+
+struct AddBias;
+
+impl CustomOp2 for AddBias {
+    fn name(&self) -> &'static str {
+        "add-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, lx)?;
+        let bias = f32_slice(self.name(), bias, lb)?;
+        let out = map_rows(x, bias.len(), |x, out| {
+            for ((o, x), b) in out.iter_mut().zip(x).zip(bias) {
+                *o = x + b
+            }
+        });
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let sums = grad.apply_op1_no_bwd(&ColumnSums)?;
+        Ok((Some(grad), Some(sums)))
+    }
+}
+
+/// The sum over all but the last dimension.
+struct ColumnSums;
+
+impl CustomOp1 for ColumnSums {
+    fn name(&self) -> &'static str {
+        "column-sums"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = f32_slice(self.name(), x, l)?;
+        let width = *l.dims().last().unwrap_or(&1);
+        let out = fold_rows(x, x, width, width, |x, _, sum| {
+            for (sum, x) in sum.iter_mut().zip(x) {
+                *sum += x
+            }
+        });
+        Ok((CpuStorage::F32(out), width.into()))
+    }
+}

@@ -1,0 +1,333 @@
+//! Depthwise convolution of channels-last images: candle's own runs one small convolution a channel.
+
+use super::rows::f32_slice;
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+/// Where a square kernel lies on its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Side of the kernel.
+    pub kernel: usize,
+    pub stride: usize,
+    /// Zeros before the first row and column.
+    pub before: usize,
+    /// Zeros after the last.
+    pub after: usize,
+}
+
+impl Placement {
+    /// TensorFlow's `same` padding of a `side` x `side` input: `ceil(side / stride)` results, and where the zeros do
+    /// not go up evenly one more after than before (timm `pad_same`).
+    pub fn same(side: usize, kernel: usize, stride: usize) -> Self {
+        let covered = (side.div_ceil(stride) - 1) * stride + kernel;
+        let zeros = covered.saturating_sub(side);
+        Self {
+            kernel,
+            stride,
+            before: zeros / 2,
+            after: zeros - zeros / 2,
+        }
+    }
+
+    /// Results along a side.
+    pub fn results(&self, side: usize) -> usize {
+        (side + self.before + self.after - self.kernel) / self.stride + 1
+    }
+
+    /// The input row (or column) under tap `tap` of result `at`, if it is not padding.
+    pub(super) fn under(&self, at: usize, tap: usize, side: usize) -> Option<usize> {
+        (at * self.stride + tap)
+            .checked_sub(self.before)
+            .filter(|&i| i < side)
+    }
+
+    /// The result whose tap `tap` lies on input row (or column) `at`, if there is one.
+    pub(super) fn over(&self, at: usize, tap: usize, results: usize) -> Option<usize> {
+        let from = (at + self.before).checked_sub(tap)?;
+        (from % self.stride == 0 && from / self.stride < results).then_some(from / self.stride)
+    }
+
+    /// (row tap, column tap, place in the weight).
+    pub(super) fn taps(&self) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let kernel = self.kernel;
+        (0..kernel * kernel).map(move |tap| (tap / kernel, tap % kernel, tap))
+    }
+
+    /// `x` (B x H x W x C) with its padding, and whole strides, so that every tap is a slice of a reshaped view.
+    pub(super) fn padded(&self, x: &Tensor) -> Result<Tensor> {
+        x.pad_with_zeros(1, self.before, self.after + self.stride)?
+            .pad_with_zeros(2, self.before, self.after + self.stride)
+    }
+
+    /// What tap (i, j) sees of a padded image that was h x w: B x H' x W' x C.
+    pub(super) fn slice(
+        &self,
+        padded: &Tensor,
+        (i, j): (usize, usize),
+        (h, w): (usize, usize),
+    ) -> Result<Tensor> {
+        let rows = strided(padded, 1, i, self.results(h), self.stride)?;
+        strided(&rows, 2, j, self.results(w), self.stride)
+    }
+}
+
+/// Each channel of `x` (B x H x W x C) with its own kernel, `weight` (K K x C, tap by tap): B x H' x W' x C.
+pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Result<Tensor> {
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        return x.apply_op2(&weight, Forward(placement));
+    }
+    let p = placement;
+    let (_, h, w, c) = x.dims4()?;
+    let padded = p.padded(&x)?;
+    let mut sum: Option<Tensor> = None;
+    for (i, j, tap) in p.taps() {
+        let slice = p.slice(&padded, (i, j), (h, w))?;
+        let term = slice.broadcast_mul(&weight.get(tap)?.reshape((1, 1, 1, c))?)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + term)?,
+            None => term,
+        })
+    }
+    match sum {
+        Some(sum) => Ok(sum),
+        None => bail!("a kernel without taps"),
+    }
+}
+
+/// `count` entries of `x` along `axis` from `start` on, `stride` apart.
+fn strided(x: &Tensor, axis: usize, start: usize, count: usize, stride: usize) -> Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    dims[axis] = count;
+    dims.insert(axis + 1, stride);
+    let x = x.narrow(axis, start, count * stride)?.contiguous()?;
+    x.reshape(dims)?.narrow(axis + 1, 0, 1)?.squeeze(axis + 1)
+}
+
+struct Forward(Placement);
+
+/// B, H, W, C of a channels-last image.
+fn dims(l: &Layout) -> Result<(usize, usize, usize, usize)> {
+    l.shape().dims4()
+}
+
+impl CustomOp2 for Forward {
+    fn name(&self) -> &'static str {
+        "depthwise-conv"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let p = self.0;
+        let (b, h, w, c) = dims(lx)?;
+        if lw.dims() != [p.kernel * p.kernel, c] {
+            bail!("depthwise-conv: the weight is {:?}", lw.dims())
+        }
+        let (x, weight) = (
+            f32_slice(self.name(), x, lx)?,
+            f32_slice(self.name(), weight, lw)?,
+        );
+        let (rows, columns) = (p.results(h), p.results(w));
+        let mut out = vec![0f32; b * rows * columns * c];
+        let row = |(at, out): (usize, &mut [f32])| {
+            let (image, y) = (at / rows, at % rows);
+            for (column, out) in out.chunks_exact_mut(c).enumerate() {
+                for (i, j, tap) in p.taps() {
+                    let at = p.under(y, i, h).zip(p.under(column, j, w));
+                    if let Some((y, x_at)) = at {
+                        let from = ((image * h + y) * w + x_at) * c;
+                        multiply_add(&x[from..from + c], &weight[tap * c..(tap + 1) * c], out)
+                    }
+                }
+            }
+        };
+        out.par_chunks_mut(columns * c).enumerate().for_each(row);
+        Ok((CpuStorage::F32(out), (b, rows, columns, c).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let (_, h, w, _) = x.dims4()?;
+        let dx = grad.apply_op2_no_bwd(weight, &BackwardInput(self.0, (h, w)))?;
+        let dw = x.apply_op2_no_bwd(&grad, &BackwardWeight(self.0))?;
+        Ok((Some(dx), Some(dw)))
+    }
+}
+
+/// `out += a * b`.
+#[inline(always)]
+fn multiply_add(a: &[f32], b: &[f32], out: &mut [f32]) {
+    for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+        *out += a * b
+    }
+}
+
+/// The gradient of an input of this height and width, from the gradient of the result and the weight.
+struct BackwardInput(Placement, (usize, usize));
+
+impl CustomOp2 for BackwardInput {
+    fn name(&self) -> &'static str {
+        "depthwise-conv-backward-input"
+    }
+
+    fn cpu_fwd(
+        &self,
+        grad: &CpuStorage,
+        lg: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self(p, (h, w)) = *self;
+        let (b, rows, columns, c) = dims(lg)?;
+        let (grad, weight) = (
+            f32_slice(self.name(), grad, lg)?,
+            f32_slice(self.name(), weight, lw)?,
+        );
+        let mut out = vec![0f32; b * h * w * c];
+        let row = |(at, out): (usize, &mut [f32])| {
+            let (image, y) = (at / h, at % h);
+            for (x, out) in out.chunks_exact_mut(c).enumerate() {
+                for (i, j, tap) in p.taps() {
+                    let at = p.over(y, i, rows).zip(p.over(x, j, columns));
+                    if let Some((row, column)) = at {
+                        let from = ((image * rows + row) * columns + column) * c;
+                        multiply_add(&grad[from..from + c], &weight[tap * c..(tap + 1) * c], out)
+                    }
+                }
+            }
+        };
+        out.par_chunks_mut(w * c).enumerate().for_each(row);
+        Ok((CpuStorage::F32(out), (b, h, w, c).into()))
+    }
+}
+
+/// The gradient of the weight, from the input and the gradient of the result.
+struct BackwardWeight(Placement);
+
+impl CustomOp2 for BackwardWeight {
+    fn name(&self) -> &'static str {
+        "depthwise-conv-backward-weight"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        grad: &CpuStorage,
+        lg: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let p = self.0;
+        let (b, h, w, c) = dims(lx)?;
+        let (_, rows, columns, _) = dims(lg)?;
+        let (x, grad) = (
+            f32_slice(self.name(), x, lx)?,
+            f32_slice(self.name(), grad, lg)?,
+        );
+        let size = p.kernel * p.kernel * c;
+        // One sum an image, added up in order: the result does not depend on the number of threads.
+        let image = |image: usize| {
+            let mut sum = vec![0f32; size];
+            for row in 0..rows {
+                for column in 0..columns {
+                    let from = ((image * rows + row) * columns + column) * c;
+                    let grad = &grad[from..from + c];
+                    for (i, j, tap) in p.taps() {
+                        let at = p.under(row, i, h).zip(p.under(column, j, w));
+                        if let Some((y, x_at)) = at {
+                            let from = ((image * h + y) * w + x_at) * c;
+                            let sum = &mut sum[tap * c..(tap + 1) * c];
+                            multiply_add(&x[from..from + c], grad, sum)
+                        }
+                    }
+                }
+            }
+            sum
+        };
+        let images: Vec<_> = (0..b).into_par_iter().map(image).collect();
+        let mut out = vec![0f32; size];
+        for image in images {
+            for (out, x) in out.iter_mut().zip(image) {
+                *out += x
+            }
+        }
+        Ok((CpuStorage::F32(out), (p.kernel * p.kernel, c).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    /// The sum over taps, written with candle's own operations.
+    fn written_out(x: &Tensor, weight: &Tensor, p: Placement) -> Result<Tensor> {
+        let (_, _, _, c) = x.dims4()?;
+        let x = x
+            .permute((0, 3, 1, 2))?
+            .pad_with_zeros(2, p.before, p.after)?
+            .pad_with_zeros(3, p.before, p.after)?;
+        let kernel = weight.t()?.reshape((c, 1, p.kernel, p.kernel))?;
+        let y = x.conv2d(&kernel, 0, p.stride, 1, c)?;
+        y.permute((0, 2, 3, 1))
+    }
+
+    fn close(a: &Tensor, b: &Tensor) -> Result<()> {
+        assert_eq!(a.dims(), b.dims());
+        let error = (a - b)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(error < 1e-4, "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn values_and_gradients_are_candles() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for (side, stride) in [(6, 1), (6, 2), (7, 2), (5, 1)] {
+            let p = Placement::same(side, 3, stride);
+            let x = Var::randn(0f32, 1., (2, side, side, 5), cpu)?;
+            let weight = Var::randn(0f32, 1., (9, 5), cpu)?;
+            let got = depthwise_conv(x.as_tensor(), weight.as_tensor(), p)?;
+            let want = written_out(x.as_tensor(), weight.as_tensor(), p)?;
+            close(&got, &want)?;
+            let probe = Tensor::randn(0f32, 1., got.shape(), cpu)?;
+            let got = (got * &probe)?.sum_all()?.backward()?;
+            // candle has no gradient of a grouped convolution: the strided slices have.
+            let (h, c) = (p.results(side), 5);
+            let padded = p.padded(&x)?;
+            let mut sum = Tensor::zeros((2, h, h, c), DType::F32, cpu)?;
+            for (i, j, tap) in p.taps() {
+                let slice = p.slice(&padded, (i, j), (side, side))?;
+                sum = (sum + slice.broadcast_mul(&weight.get(tap)?.reshape((1, 1, 1, c))?)?)?
+            }
+            close(&sum, &want)?;
+            let want = (sum * &probe)?.sum_all()?.backward()?;
+            for var in [&x, &weight] {
+                let (got, want) = (got.get(var), want.get(var));
+                close(got.expect("a gradient"), want.expect("a gradient"))?
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn same_padding_is_tensorflows() {
+        let p = |side, stride| {
+            let p = Placement::same(side, 3, stride);
+            (p.before, p.after, p.results(side))
+        };
+        assert_eq!(p(224, 2), (0, 1, 112));
+        assert_eq!(p(56, 1), (1, 1, 56));
+        assert_eq!(p(7, 2), (1, 1, 4));
+    }
+}

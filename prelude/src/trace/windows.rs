@@ -1,0 +1,133 @@
+//! Tokens grouped into windows that attend each to itself.
+
+use candle_core::{Device, Result, Tensor};
+
+/// A division of a grid of tokens into W windows of N tokens each.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    count: usize,
+    size: usize,
+    /// The token at each place, window by window, and the place of each token; none when that is the same.
+    order: Option<(Tensor, Tensor)>,
+}
+
+impl Windows {
+    /// Windows of `window` x `window` neighbours, in a `side` x `side` grid rolled up and left by `shift` (Swin's
+    /// cyclic shift, timm `window_partition`).
+    pub fn neighbours(side: usize, window: usize, shift: usize, device: &Device) -> Result<Self> {
+        let across = side / window;
+        Self::new(across, window, device, |a, i| {
+            (a * window + i + shift) % side
+        })
+    }
+
+    /// Windows of `window` x `window` tokens that lie `side / window` apart (timm `grid_partition`).
+    pub fn spread(side: usize, window: usize, device: &Device) -> Result<Self> {
+        let apart = side / window;
+        Self::new(apart, window, device, |a, i| i * apart + a)
+    }
+
+    /// `at(a, i)`: the row (or column) of the grid that is row `i` of windows in row `a`.
+    fn new(
+        across: usize,
+        window: usize,
+        device: &Device,
+        at: impl Fn(usize, usize) -> usize,
+    ) -> Result<Self> {
+        let side = across * window;
+        let mut order = Vec::with_capacity(side * side);
+        for (a, b) in pairs(across) {
+            for (i, j) in pairs(window) {
+                order.push((at(a, i) * side + at(b, j)) as u32)
+            }
+        }
+        let mut back = vec![0u32; order.len()];
+        for (place, &token) in order.iter().enumerate() {
+            back[token as usize] = place as u32
+        }
+        let same = order.is_sorted();
+        Ok(Self {
+            count: across * across,
+            size: window * window,
+            order: match same {
+                true => None,
+                false => Some((Tensor::new(order, device)?, Tensor::new(back, device)?)),
+            },
+        })
+    }
+
+    /// Number of windows, W.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Tokens a window, N.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// B x T x C -> BW x N x C.
+    pub fn split(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, _, c) = x.dims3()?;
+        self.sorted(x, 1)?.reshape((b * self.count, self.size, c))
+    }
+
+    /// BW x N x C -> B x T x C.
+    pub fn join(&self, x: &Tensor) -> Result<Tensor> {
+        let c = x.dim(2)?;
+        let x = x.reshape(((), self.count * self.size, c))?;
+        match &self.order {
+            Some((_, back)) => x.index_select(back, 1),
+            None => Ok(x),
+        }
+    }
+
+    /// The tokens along `axis` of `x` put window by window.
+    pub fn sorted(&self, x: &Tensor, axis: usize) -> Result<Tensor> {
+        match &self.order {
+            Some((order, _)) => x.contiguous()?.index_select(order, axis),
+            None => Ok(x.clone()),
+        }
+    }
+}
+
+fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n * n).map(move |i| (i / n, i % n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_come_back_in_place() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let x = Tensor::arange(0f32, 2. * 36. * 3., cpu)?.reshape((2, 36, 3))?;
+        for windows in [
+            Windows::neighbours(6, 3, 0, cpu)?,
+            Windows::neighbours(6, 3, 1, cpu)?,
+            Windows::neighbours(6, 6, 0, cpu)?,
+            Windows::spread(6, 2, cpu)?,
+        ] {
+            let split = windows.split(&x)?;
+            assert_eq!(split.dims(), [2 * windows.count(), windows.size(), 3]);
+            let joined = windows.join(&split)?;
+            assert_eq!(joined.to_vec3::<f32>()?, x.to_vec3::<f32>()?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn neighbours_and_spread_tokens() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let x = Tensor::arange(0f32, 16., cpu)?.reshape((1, 16, 1))?;
+        let first = |w: Windows| w.split(&x)?.get(0)?.flatten_all()?.to_vec1::<f32>();
+        assert_eq!(first(Windows::neighbours(4, 2, 0, cpu)?)?, [0., 1., 4., 5.]);
+        assert_eq!(
+            first(Windows::neighbours(4, 2, 1, cpu)?)?,
+            [5., 6., 9., 10.]
+        );
+        assert_eq!(first(Windows::spread(4, 2, cpu)?)?, [0., 2., 8., 10.]);
+        Ok(())
+    }
+}
