@@ -14,7 +14,7 @@ use vitrepl_prelude::{Error, Result};
 /// Train the embedded zoo on generated images.
 #[derive(Parser)]
 struct Arguments {
-    /// What to train: vit, dinov2, clip, or all.
+    /// What to train: vit, dinov2, swin, maxvit, clip, or all.
     #[arg(required = true)]
     models: Vec<String>,
     /// Folder of the weights and cards.
@@ -40,8 +40,6 @@ struct Arguments {
     checkpoints: PathBuf,
 }
 
-const ALL: [&str; 3] = ["vit", "dinov2", "clip"];
-
 /// candle spreads each operation over threads that spin while they wait; on matrices this small the
 /// waiting is most of the time. Here parts of a batch are spread instead. The rest keeps glibc from giving
 /// every freed tensor back to the system. All are read once, at start.
@@ -58,7 +56,7 @@ fn main() -> Result<ExitCode> {
         return again();
     }
     let named = |name: &String| match name.as_str() {
-        "all" => Ok(ALL.map(str::to_string).to_vec()),
+        "all" => Ok(Recipe::NAMES.map(str::to_string).to_vec()),
         _ => Ok(vec![name.clone()]),
     };
     let names: Vec<_> = arguments
@@ -73,8 +71,8 @@ fn main() -> Result<ExitCode> {
         .collect::<Result<Vec<_>>>()?;
     for recipe in recipes {
         match &recipe.family {
-            Family::Vit(config) => {
-                let task = FactorTask::new(
+            Family::Clip(config) => {
+                let task = ClipTask::new(
                     config,
                     recipe.seed,
                     &recipe.training_images,
@@ -82,9 +80,9 @@ fn main() -> Result<ExitCode> {
                 )?;
                 train(&task, &recipe, &arguments)?;
             }
-            Family::Clip(config) => {
-                let task = ClipTask::new(
-                    config,
+            family => {
+                let task = FactorTask::new(
+                    family,
                     recipe.seed,
                     &recipe.training_images,
                     &recipe.held_out_images,
@@ -113,7 +111,13 @@ fn again() -> Result<ExitCode> {
 }
 
 fn recipe(name: &str, arguments: &Arguments) -> Result<Recipe> {
-    let unknown = || Error::argument("model", name, format!("one of {}, all", ALL.join(", ")));
+    let unknown = || {
+        Error::argument(
+            "model",
+            name,
+            format!("one of {}, all", Recipe::NAMES.join(", ")),
+        )
+    };
     let mut recipe = Recipe::named(name).ok_or_else(unknown)?;
     match (arguments.steps, arguments.minutes) {
         (Some(steps), _) => recipe.budget = Budget::Steps(steps),

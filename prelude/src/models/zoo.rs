@@ -25,6 +25,8 @@ macro_rules! embedded {
 pub const EMBEDDED: &[Embedded] = embedded! {
     "tiny_vit": "class token, as DeiT and DINO";
     "tiny_dinov2": "LayerScale and register tokens, as DINOv2";
+    "tiny_swin": "shifted windows and patch merging, as Swin";
+    "tiny_maxvit": "convolution, window and grid attention, as MaxViT";
     "tiny_clip": "image and text towers, as open_clip";
 };
 

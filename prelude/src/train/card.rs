@@ -4,7 +4,7 @@ use super::factors::PatchHead;
 use super::trainer::tensors;
 use super::{Accuracy, Family, Recipe, Task, Trained, checkpoint};
 use crate::files::write_whole;
-use crate::models::weights::keys::{Reshape, to_open_clip};
+use crate::models::weights::keys::to_open_clip;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -85,7 +85,7 @@ fn weights(family: &Family, tensors: BTreeMap<String, Tensor>) -> Result<BTreeMa
         .into_iter()
         .filter(|(name, _)| !name.starts_with(PatchHead::PREFIX));
     match family {
-        Family::Vit(_) => Ok(shipped.collect()),
+        Family::Vit(_) | Family::Swin(_) | Family::MaxVit(_) => Ok(shipped.collect()),
         Family::Clip(_) => shipped
             .map(|(name, tensor)| open_clip(&name, tensor))
             .collect(),
@@ -94,18 +94,5 @@ fn weights(family: &Family, tensors: BTreeMap<String, Tensor>) -> Result<BTreeMa
 
 fn open_clip(name: &str, tensor: Tensor) -> Result<(String, Tensor)> {
     let (key, reshape) = to_open_clip(name);
-    let tensor = match reshape {
-        Reshape::Same => tensor,
-        Reshape::Transpose => tensor.t()?.contiguous()?,
-        Reshape::Lead => {
-            let dims: Vec<_> = tensor
-                .dims()
-                .iter()
-                .copied()
-                .skip_while(|&n| n == 1)
-                .collect();
-            tensor.reshape(dims)?
-        }
-    };
-    Ok((key, tensor))
+    Ok((key, reshape.undo(&tensor)?))
 }

@@ -7,7 +7,7 @@
 use super::evaluate::by_factor;
 use super::factors::{FactorHeads, PatchHead, all_labels};
 use super::loss::{contrastive, normalised};
-use super::{Accuracy, Task, positions};
+use super::{Accuracy, Loss, Task, positions};
 use crate::Result;
 use crate::data::generated::{Batch, prompt};
 use crate::data::templates::prompts;
@@ -97,7 +97,7 @@ impl Task for ClipTask {
         })
     }
 
-    fn loss(&self, batch: &Captioned) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
+    fn loss(&self, batch: &Captioned) -> Result<Loss> {
         let pixels = self.model.normalisation().apply(&batch.images.pixels)?;
         let features = self.model.forward(&pixels, &Tape::off())?;
         let texts = self.model.encode_text(&batch.ids)?;
@@ -111,8 +111,7 @@ impl Task for ClipTask {
         for (factor, loss) in self.heads.losses(&features.representation, &batch.labels)? {
             parts.push((factor, (loss * FACTOR_WEIGHT)?));
         }
-        let losses: Vec<_> = parts.iter().map(|(_, loss)| loss.clone()).collect();
-        Ok((Tensor::stack(&losses, 0)?.sum_all()?, parts))
+        Loss::new(parts, Vec::new())
     }
 
     fn parameters(&self) -> &Parameters {

@@ -20,7 +20,7 @@ pub fn by_factor(
     let indices: Vec<_> = (0..count.min(set.len())).collect();
     let mut right = Accuracy::new();
     for indices in indices.chunks(BATCH) {
-        for (factor, logits) in logits(&set.pixels(indices, size)?)? {
+        for (factor, logits) in logits(&set.pixels(indices, size.into())?)? {
             let correct = correct(&logits, &labels(set, indices, factor)?)?;
             *right.entry(factor.name().to_string()).or_default() += correct as f64;
         }

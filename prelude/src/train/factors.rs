@@ -1,17 +1,17 @@
-//! A vision transformer that learns every factor at once, from images in which they are independent.
+//! An image encoder of any family that learns every factor at once, from images in which they are independent.
 //!
 //! Besides a linear head for each factor on the representation, heads on the patch tokens learn which shape
 //! and pattern cover each patch: many lessons an image instead of one, which a small model on a CPU needs.
 
 use super::evaluate::by_factor;
 use super::loss::{cross_entropy, surprise};
-use super::{Accuracy, Task, positions};
+use super::{Accuracy, Family, Loss, Task, positions};
 use crate::Result;
 use crate::data::generated::Batch;
 use crate::data::{Factor, GeneratedSet, GeneratedSpec};
 use crate::models::layers::Linear;
 use crate::models::weights::Parameters;
-use crate::models::{Features, ImageEncoder, Vit, VitConfig};
+use crate::models::{Features, ImageEncoder};
 use crate::trace::{Tape, Traced};
 use candle_core::{DType, Device, Tensor};
 
@@ -23,7 +23,7 @@ const COVERED: f64 = 0.35;
 
 /// The factor classification task.
 pub struct FactorTask {
-    model: Vit,
+    model: Box<dyn ImageEncoder>,
     heads: FactorHeads,
     patches: PatchHead,
     parameters: Parameters,
@@ -76,29 +76,33 @@ pub struct Labelled {
 }
 
 impl FactorTask {
-    /// A fresh model of `config`.
+    /// A fresh model of `family`.
+    ///
+    /// # Errors
+    /// When the configuration contradicts itself, or the family is CLIP, which has a task of its own.
     pub fn new(
-        config: &VitConfig,
+        family: &Family,
         seed: u64,
         training: &GeneratedSpec,
         held_out: &GeneratedSpec,
     ) -> Result<Self> {
         let parameters = Parameters::new(seed, &Device::Cpu);
-        let model = Vit::new(config, parameters.builder())?;
-        positions::set(&parameters, "pos_embed", &model)?;
+        let model = family.encoder(&parameters)?;
+        positions::set(&parameters, "pos_embed", model.as_ref())?;
+        let width = model.width();
         Ok(Self {
             model,
-            heads: FactorHeads::new(&parameters, "head", config.embed_dim)?,
-            patches: PatchHead::new(&parameters, config.embed_dim)?,
+            heads: FactorHeads::new(&parameters, "head", width)?,
+            patches: PatchHead::new(&parameters, width)?,
             training: GeneratedSet::new(training.clone())?,
             held_out: GeneratedSet::new(held_out.clone())?,
             parameters,
         })
     }
 
-    fn features(&self, pixels: &Tensor) -> Result<Features> {
+    fn features(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {
         let pixels = self.model.normalisation().apply(pixels)?;
-        self.model.forward(&pixels, &Tape::off())
+        self.model.forward(&pixels, tape)
     }
 }
 
@@ -113,16 +117,16 @@ impl Task for FactorTask {
         })
     }
 
-    fn loss(&self, batch: &Labelled) -> Result<(Tensor, Vec<(&'static str, Tensor)>)> {
-        let features = self.features(&batch.images.pixels)?;
+    fn loss(&self, batch: &Labelled) -> Result<Loss> {
+        let tape = Tape::training();
+        let features = self.features(&batch.images.pixels, &tape)?;
         let mut parts = self.heads.losses(&features.representation, &batch.labels)?;
         let masks = &batch.images.masks;
         let patches = self
             .patches
-            .loss(&self.model, &features, masks, &batch.labels)?;
+            .loss(self.model.as_ref(), &features, masks, &batch.labels)?;
         parts.push(("patches", (patches * PATCH_WEIGHT)?));
-        let losses: Vec<_> = parts.iter().map(|(_, loss)| loss.clone()).collect();
-        Ok((Tensor::stack(&losses, 0)?.sum_all()?, parts))
+        Loss::new(parts, tape.take_statistics())
     }
 
     fn parameters(&self) -> &Parameters {
@@ -131,7 +135,8 @@ impl Task for FactorTask {
 
     fn evaluate(&self, count: usize) -> Result<Accuracy> {
         by_factor(&self.held_out, self.model.image_size(), count, |pixels| {
-            self.heads.logits(&self.features(pixels)?.representation)
+            let features = self.features(pixels, &Tape::off())?;
+            self.heads.logits(&features.representation)
         })
     }
 }

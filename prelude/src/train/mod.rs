@@ -23,11 +23,34 @@ pub use trainer::{Trained, Trainer};
 
 use crate::Result;
 use crate::models::weights::Parameters;
+use crate::trace::BatchStatistics;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 
 /// A share of right answers for each factor, by its name.
 pub type Accuracy = BTreeMap<String, f64>;
+
+/// What a batch comes to.
+pub struct Loss {
+    /// What is minimised.
+    pub total: Tensor,
+    /// Its summands by name.
+    pub parts: Vec<(&'static str, Tensor)>,
+    /// What the batch norms saw.
+    pub statistics: Vec<BatchStatistics>,
+}
+
+impl Loss {
+    /// The sum of `parts`.
+    fn new(parts: Vec<(&'static str, Tensor)>, statistics: Vec<BatchStatistics>) -> Result<Self> {
+        let losses: Vec<_> = parts.iter().map(|(_, loss)| loss.clone()).collect();
+        Ok(Self {
+            total: Tensor::stack(&losses, 0)?.sum_all()?,
+            parts,
+            statistics,
+        })
+    }
+}
 
 /// What is trained: a model, its data and its loss.
 pub trait Task: Send + Sync {
@@ -37,8 +60,8 @@ pub trait Task: Send + Sync {
     /// The images at `indices` of the training set.
     fn batch(&self, indices: &[usize]) -> Result<Self::Batch>;
 
-    /// The loss of a batch, and its parts by name.
-    fn loss(&self, batch: &Self::Batch) -> Result<(Tensor, Vec<(&'static str, Tensor)>)>;
+    /// The loss of a batch.
+    fn loss(&self, batch: &Self::Batch) -> Result<Loss>;
 
     /// What is trained.
     fn parameters(&self) -> &Parameters;

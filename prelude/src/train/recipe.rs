@@ -3,7 +3,11 @@
 use crate::data::GeneratedSpec;
 use crate::models::clip::VisionConfig;
 use crate::models::text::TextConfig;
-use crate::models::{ClipConfig, Normalisation, VitConfig};
+use crate::models::weights::Parameters;
+use crate::models::{
+    ClipConfig, ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
+};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How long to train.
@@ -21,6 +25,8 @@ pub enum Budget {
 #[serde(tag = "family", content = "config", rename_all = "lowercase")]
 pub enum Family {
     Vit(VitConfig),
+    Swin(SwinConfig),
+    MaxVit(MaxVitConfig),
     Clip(ClipConfig),
 }
 
@@ -29,7 +35,23 @@ impl Family {
     pub fn named(&self) -> serde_json::Result<(String, String)> {
         Ok(match self {
             Self::Vit(config) => ("vit".to_string(), serde_json::to_string(config)?),
+            Self::Swin(config) => ("swin".to_string(), serde_json::to_string(config)?),
+            Self::MaxVit(config) => ("maxvit".to_string(), serde_json::to_string(config)?),
             Self::Clip(config) => ("clip".to_string(), serde_json::to_string(config)?),
+        })
+    }
+
+    /// A fresh image encoder whose tensors are `parameters`.
+    pub(super) fn encoder(&self, parameters: &Parameters) -> Result<Box<dyn ImageEncoder>> {
+        let vb = parameters.builder();
+        Ok(match self {
+            Self::Vit(config) => Box::new(Vit::new(config, vb)?),
+            Self::Swin(config) => Box::new(Swin::new(config, vb)?),
+            Self::MaxVit(config) => Box::new(MaxVit::new(config, vb)?),
+            Self::Clip(_) => {
+                let why = "an image model without text; a CLIP is trained by ClipTask";
+                return Err(Error::argument("family", "clip", why));
+            }
         })
     }
 }
@@ -64,11 +86,16 @@ const CENTRED: Normalisation = Normalisation {
 };
 
 impl Recipe {
-    /// The recipe called `name`: "vit", "dinov2" or "clip".
+    /// The models of the zoo, as [`Self::named`] knows them.
+    pub const NAMES: [&str; 5] = ["vit", "dinov2", "swin", "maxvit", "clip"];
+
+    /// The recipe called `name`, one of [`Self::NAMES`].
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "vit" => Some(Self::vit()),
             "dinov2" => Some(Self::dinov2()),
+            "swin" => Some(Self::swin()),
+            "maxvit" => Some(Self::maxvit()),
             "clip" => Some(Self::clip()),
             _ => None,
         }
@@ -102,6 +129,36 @@ impl Recipe {
             ..VitConfig::default()
         };
         Self::new("tiny_dinov2", Family::Vit(config), 2, 2200)
+    }
+
+    /// `tiny_swin`: three stages, shifted windows in the first two.
+    pub fn swin() -> Self {
+        let config = SwinConfig {
+            img_size: 48,
+            patch_size: 4,
+            embed_dim: 48,
+            depths: vec![2, 4, 2],
+            num_heads: vec![2, 4, 8],
+            window_size: 3,
+            normalisation: CENTRED,
+            ..SwinConfig::default()
+        };
+        Self::new("tiny_swin", Family::Swin(config), 4, 1600)
+    }
+
+    /// `tiny_maxvit`: three stages of convolution, window and grid attention.
+    pub fn maxvit() -> Self {
+        let config = MaxVitConfig {
+            img_size: 48,
+            stem_width: 16,
+            embed_dim: vec![24, 48, 96],
+            depths: vec![1, 2, 2],
+            transformer_dim_head: 12,
+            transformer_partition_ratio: 16,
+            normalisation: CENTRED,
+            ..MaxVitConfig::default()
+        };
+        Self::new("tiny_maxvit", Family::MaxVit(config), 5, 1000)
     }
 
     /// `tiny_clip`: vision and text tower. In its images shape and place agree in 90 % of cases.

@@ -3,6 +3,8 @@
 use super::checkpoint::{self, Saved};
 use super::optimizer::{Gradients, Optimizer};
 use super::{Budget, Recipe, Task, schedule};
+use crate::models::weights::Parameters;
+use crate::trace::BatchStatistics;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -14,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// Gradients longer than this are shortened to it.
 const CLIP: f64 = 1.;
+
+/// Weight of a batch in the running statistics of batch norms.
+const STATISTICS_MOMENTUM: f64 = 0.1;
 
 /// How a run is carried out: nothing here changes what is learned, but for the order of sums.
 pub struct Trainer {
@@ -92,6 +97,7 @@ impl Workers {
 struct Share {
     gradients: Gradients,
     parts: Vec<(&'static str, f32)>,
+    statistics: Vec<BatchStatistics>,
 }
 
 impl Trainer {
@@ -179,6 +185,7 @@ impl Trainer {
             let share = gradients(&workers, task, &batch?)?;
             let rate = schedule::rate(recipe.rate, progress);
             let norm = optimizer.step(share.gradients, rate, CLIP)?;
+            keep_statistics(task.parameters(), share.statistics)?;
             done.steps += 1;
             done.seconds = before + start.elapsed().as_secs_f64();
             if reported.elapsed() >= self.report_every || done.steps == first + 1 {
@@ -267,6 +274,7 @@ fn gradients<T: Task>(workers: &Workers, task: &T, batch: &[T::Batch]) -> Result
     let mut mean = Share {
         gradients: Gradients::new(),
         parts: Vec::new(),
+        statistics: Vec::new(),
     };
     for share in shares {
         for (name, gradient) in share.gradients {
@@ -277,6 +285,21 @@ fn gradients<T: Task>(workers: &Workers, task: &T, batch: &[T::Batch]) -> Result
             };
             mean.gradients.insert(name, sum);
         }
+        mean.statistics = match mean.statistics.is_empty() {
+            true => scaled(share.statistics, weight)?,
+            false => mean
+                .statistics
+                .into_iter()
+                .zip(scaled(share.statistics, weight)?)
+                .map(|(a, b)| {
+                    Ok(BatchStatistics {
+                        mean: (a.mean + b.mean)?,
+                        var: (a.var + b.var)?,
+                        ..a
+                    })
+                })
+                .collect::<Result<_>>()?,
+        };
         mean.parts.resize(share.parts.len(), ("", 0.));
         for (mean, (name, value)) in mean.parts.iter_mut().zip(share.parts) {
             *mean = (name, mean.1 + value * weight as f32);
@@ -286,19 +309,54 @@ fn gradients<T: Task>(workers: &Workers, task: &T, batch: &[T::Batch]) -> Result
 }
 
 fn share<T: Task>(task: &T, batch: &T::Batch) -> Result<Share> {
-    let (loss, parts) = task.loss(batch)?;
-    let found = loss.backward()?;
+    let loss = task.loss(batch)?;
+    let found = loss.total.backward()?;
     let mut gradients = Gradients::new();
     for (name, var) in task.parameters().variables() {
         if let Some(gradient) = found.get(var.as_tensor()) {
             gradients.insert(name, gradient.clone());
         }
     }
-    let parts = parts
+    let parts = loss
+        .parts
         .into_iter()
         .map(|(name, loss)| Ok((name, loss.to_scalar::<f32>()?)))
         .collect::<Result<_>>()?;
-    Ok(Share { gradients, parts })
+    Ok(Share {
+        gradients,
+        parts,
+        statistics: loss.statistics,
+    })
+}
+
+fn scaled(statistics: Vec<BatchStatistics>, by: f64) -> Result<Vec<BatchStatistics>> {
+    statistics
+        .into_iter()
+        .map(|seen| {
+            Ok(BatchStatistics {
+                mean: (seen.mean * by)?,
+                var: (seen.var * by)?,
+                ..seen
+            })
+        })
+        .collect()
+}
+
+/// Move the running statistics of batch norms towards what the last batch had (torch's `momentum`).
+fn keep_statistics(parameters: &Parameters, seen: Vec<BatchStatistics>) -> Result<()> {
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let variables = parameters.variables();
+    for BatchStatistics { norm, mean, var } in seen {
+        for (name, value) in [("running_mean", mean), ("running_var", var)] {
+            if let Some(running) = variables.get(&format!("{norm}.{name}")) {
+                let kept = (running.as_tensor() * (1. - STATISTICS_MOMENTUM))?;
+                running.set(&(kept + (value * STATISTICS_MOMENTUM)?)?)?
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is left over what this call has spent.
