@@ -3,16 +3,22 @@
 //! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`family::FAMILIES`].
 
 pub mod clip;
+pub mod config;
 pub mod family;
+pub mod hub;
 pub mod layers;
+pub mod maxvit;
 mod model;
+pub mod swin;
 pub mod text;
 pub mod vit;
 pub mod weights;
 pub mod zoo;
 
 pub use clip::{Clip, ClipConfig};
+pub use maxvit::{MaxVit, MaxVitConfig};
 pub use model::Model;
+pub use swin::{Swin, SwinConfig};
 pub use vit::{Vit, VitConfig};
 
 use crate::trace::{Block, Tape, Traced};
@@ -92,12 +98,32 @@ pub trait ImageEncoder: Send + Sync {
     }
 }
 
-/// The JSON object `base` with the fields of `given`, if that is an object, in place of its own.
+/// The JSON object `base` with the fields of `given`, if that is an object, in place of its own; objects within are
+/// overlaid in turn.
 pub(crate) fn overlay(mut base: Value, given: &Value) -> Value {
-    if let (Some(base), Some(given)) = (base.as_object_mut(), given.as_object()) {
-        base.extend(given.clone())
+    if let (Some(fields), Some(given)) = (base.as_object_mut(), given.as_object()) {
+        for (name, value) in given {
+            let value = match fields.remove(name) {
+                Some(own) if own.is_object() && value.is_object() => overlay(own, value),
+                _ => value.clone(),
+            };
+            fields.insert(name.clone(), value);
+        }
     }
     base
+}
+
+/// The configuration `found` with the fields of the JSON object `given` in place of its own; `what` it is a
+/// configuration of, for messages.
+pub(crate) fn configured<C: serde::Serialize + serde::de::DeserializeOwned>(
+    found: &C,
+    given: &Value,
+    what: &str,
+) -> Result<C> {
+    let refuse =
+        |e: serde_json::Error| Error::argument("config", given, format!("not {what}: {e}"));
+    let fields = overlay(serde_json::to_value(found).map_err(refuse)?, given);
+    serde_json::from_value(fields).map_err(refuse)
 }
 
 /// Check that `pixels` are B x 3 x size x size.

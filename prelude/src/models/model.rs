@@ -1,10 +1,12 @@
 //! A model as a person holds it: its network, name, and where it came from.
 
+use super::config::Settings;
 use super::family::{self, Network};
-use super::weights::Checkpoint;
+use super::hub::{self, Hub, Watch};
+use super::weights::{Checkpoint, folder};
 use super::zoo::{self, Embedded};
 use super::{Clip, ImageEncoder};
-use crate::data::Tokenizer;
+use crate::data::{Input, Preprocess, Tokenizer};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
@@ -19,30 +21,89 @@ pub struct Model {
     network: Network,
     tokenizer: Option<Tokenizer>,
     card: Option<Value>,
+    preprocess: Preprocess,
 }
 
 impl Model {
-    /// Load an embedded model by name, or a local safetensors file by path. `given` is as for [`family::build`].
+    /// Load an embedded model, one published on the Hugging Face hub ([`hub::named`]), or a local weights file or
+    /// folder by path. `given` is as for [`family::build`].
     ///
     /// # Errors
-    /// When the name is unknown, or the file is missing, broken, or does not fit a model.
+    /// When the name is unknown, the hub cannot be had, or the file is missing, broken, or does not fit a model.
     pub fn open(name_or_path: &str, given: &Value, device: &Device) -> Result<Self> {
+        Self::open_from(&Hub::from_env(), name_or_path, given, device, &())
+    }
+
+    /// [`Self::open`] with a hub of one's own choice, whose downloads `watch` is told of.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when `watch` stops a download.
+    pub fn open_from(
+        hub: &Hub,
+        name_or_path: &str,
+        given: &Value,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> Result<Self> {
         if let Some(embedded) = zoo::find(name_or_path) {
             return Self::embedded(embedded, given, device);
         }
         let path = Path::new(name_or_path);
-        if path.extension().is_none() && !path.exists() {
-            return Err(Error::UnknownModel {
-                name: name_or_path.into(),
-                known: zoo::names().join(", "),
-            });
+        let ending = path.extension().and_then(|e| e.to_str());
+        let file = ending.is_some_and(|e| folder::ENDINGS.contains(&e));
+        // A folder of the same name as a model is taken by `./name`.
+        let local = file || (name_or_path.contains('/') && path.exists());
+        if local {
+            return Self::local(name_or_path, path, &Settings::default(), given, device);
         }
-        Self::from_checkpoint(name_or_path, Checkpoint::open(path)?, given, device)
+        match hub::named(name_or_path) {
+            Ok(Some(source)) => {
+                let weights = hub.weights(&source, watch)?;
+                Self::local(name_or_path, &weights, &source.settings, given, device)
+            }
+            _ if path.exists() => {
+                Self::local(name_or_path, path, &Settings::default(), given, device)
+            }
+            Err(unknown) => Err(unknown),
+            Ok(None) => {
+                let mut known = zoo::names();
+                known.extend(hub::ALIASES.iter().map(|(name, _)| *name));
+                Err(Error::UnknownModel {
+                    name: name_or_path.into(),
+                    known: format!(
+                        "{}, and timm's and open_clip's names of these families (vit_small_patch14_dinov2, ViT-L-14, timm/..., laion/...)",
+                        known.join(", ")
+                    ),
+                })
+            }
+        }
+    }
+
+    /// The model in a file or folder. A CLIP takes the `tokenizer.json` beside its weights.
+    fn local(
+        name: &str,
+        path: &Path,
+        published: &Settings,
+        given: &Value,
+        device: &Device,
+    ) -> Result<Self> {
+        let path = match path.is_dir() {
+            true => folder::weights(path)?,
+            false => path.to_path_buf(),
+        };
+        let weights = Checkpoint::open(&path)?;
+        let model = Self::from_checkpoint(name, weights, published, given, device)?;
+        let tokenizer = path.with_file_name(folder::TOKENIZER);
+        match &model.network {
+            Network::Clip(_) if tokenizer.exists() => model.with_tokenizer(tokenizer),
+            _ => Ok(model),
+        }
     }
 
     fn embedded(embedded: &Embedded, given: &Value, device: &Device) -> Result<Self> {
         let weights = Checkpoint::from_bytes(embedded.name, embedded.weights)?;
-        let mut model = Self::from_checkpoint(embedded.name, weights, given, device)?;
+        let published = Settings::default();
+        let mut model = Self::from_checkpoint(embedded.name, weights, &published, given, device)?;
         let card = serde_json::from_str(embedded.card);
         model.card =
             Some(card.map_err(|e| Error::weights(embedded.name, format!("its card: {e}")))?);
@@ -55,20 +116,21 @@ impl Model {
     fn from_checkpoint(
         name: &str,
         weights: Checkpoint,
+        published: &Settings,
         given: &Value,
         device: &Device,
     ) -> Result<Self> {
-        let hash = weights.hash().to_string();
         let parameters = weights.elements();
-        let (family, network) = family::build(weights, given, device)?;
+        let built = family::build(weights, published, given, device)?;
         Ok(Self {
             name: name.to_string(),
-            family,
-            hash,
+            family: built.family,
+            hash: built.hash,
             parameters,
-            network,
+            network: built.network,
             tokenizer: None,
             card: None,
+            preprocess: built.preprocess,
         })
     }
 
@@ -82,7 +144,7 @@ impl Model {
         self.family
     }
 
-    /// blake3 of its weights file.
+    /// blake3 of its weights file, and of the configuration it was built with where that is not in the file.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -99,10 +161,17 @@ impl Model {
 
     /// The image encoder.
     pub fn encoder(&self) -> &dyn ImageEncoder {
-        match &self.network {
-            Network::Image(encoder) => encoder.as_ref(),
-            Network::Clip(clip) => clip.as_ref(),
-        }
+        self.network.encoder()
+    }
+
+    /// How pictures are brought to this model's size.
+    pub fn preprocess(&self) -> Preprocess {
+        self.preprocess
+    }
+
+    /// What a data set is asked for: this model's size and preprocessing.
+    pub fn input(&self) -> Input {
+        Input::new(self.encoder().image_size(), self.preprocess())
     }
 
     /// The CLIP model.
