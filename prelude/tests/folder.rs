@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{
-    DataSet, FolderSet, GeneratedSet, GeneratedSpec, OnUnreadable, Preprocess,
+    DataSet, FolderSet, GeneratedSet, GeneratedSpec, Input, OnUnreadable, Preprocess,
 };
 
 fn write_image(path: &Path, index: usize) {
@@ -24,7 +24,7 @@ fn folder(files: &[&str]) -> tempfile::TempDir {
 }
 
 fn open(path: impl AsRef<Path>) -> Result<FolderSet> {
-    FolderSet::open(path, Preprocess::default(), OnUnreadable::Fail)
+    FolderSet::open(path, OnUnreadable::Fail)
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn files_come_in_the_order_of_their_paths() -> Result<()> {
         .collect();
     assert_eq!(names, ["a.png", "b.png", "c.PNG"].map(PathBuf::from));
     assert!(set.label_columns().is_empty());
-    assert_eq!(set.pixels(&[2, 0], 32)?.dims(), [2, 3, 32, 32]);
+    assert_eq!(set.pixels(&[2, 0], 32.into())?.dims(), [2, 3, 32, 32]);
     Ok(())
 }
 
@@ -60,9 +60,9 @@ fn an_image_of_the_right_size_is_left_as_it_is() -> Result<()> {
         crop: 1.,
         ..Preprocess::default()
     };
-    let set = FolderSet::open(dir.path(), whole, OnUnreadable::Fail)?;
-    let drawn = GeneratedSet::new(GeneratedSpec::unbiased(5, 100))?.pixels(&[0], 40)?;
-    let read = set.pixels(&[0], 40)?;
+    let (set, input) = (open(dir.path())?, Input::new(40, whole));
+    let drawn = GeneratedSet::new(GeneratedSpec::unbiased(5, 100))?.pixels(&[0], input)?;
+    let read = set.pixels(&[0], input)?;
     assert_eq!((read - drawn)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
     Ok(())
 }
@@ -88,21 +88,21 @@ fn bad_folders_and_files_are_named() -> Result<()> {
     fs::write(dir.path().join("b.png"), b"\x89PNG\r\n\x1a\nbroken").unwrap();
     let set = open(dir.path())?;
     assert_eq!(set.len(), 3);
-    let error = set.pixels(&[0, 1], 32).unwrap_err().to_string();
+    let error = set.pixels(&[0, 1], 32.into()).unwrap_err().to_string();
     assert!(
         error.contains("b.png") && error.contains("cannot be read as an image"),
         "{error}"
     );
 
-    let set = FolderSet::open(dir.path(), Preprocess::default(), OnUnreadable::Skip)?;
+    let set = FolderSet::open(dir.path(), OnUnreadable::Skip)?;
     assert_eq!(set.len(), 2);
     assert_eq!(set.skipped().len(), 1);
     assert!(set.skipped()[0].to_string().contains("b.png"));
-    set.pixels(&[0, 1], 32)?;
+    set.pixels(&[0, 1], 32.into())?;
 
     fs::remove_file(dir.path().join("a.png")).unwrap();
     fs::remove_file(dir.path().join("c.png")).unwrap();
-    let skipping = FolderSet::open(dir.path(), Preprocess::default(), OnUnreadable::Skip);
+    let skipping = FolderSet::open(dir.path(), OnUnreadable::Skip);
     assert!(message(skipping).contains("none of the 1 images"));
     Ok(())
 }

@@ -19,8 +19,8 @@ proptest! {
     fn an_image_does_not_depend_on_its_batch(seed in 0u64..1000, i in 0usize..500, size in 24usize..72) {
         let set = GeneratedSet::new(GeneratedSpec::unbiased(seed, 500)).unwrap();
         let longer = GeneratedSet::new(GeneratedSpec::unbiased(seed, 900)).unwrap();
-        let alone = set.pixels(&[i], size).unwrap();
-        let among = longer.pixels(&[3, i, 499], size).unwrap().narrow(0, 1, 1).unwrap();
+        let alone = set.pixels(&[i], size.into()).unwrap();
+        let among = longer.pixels(&[3, i, 499], size.into()).unwrap().narrow(0, 1, 1).unwrap();
         let values = |t: candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         prop_assert_eq!(values(alone), values(among));
         prop_assert_ne!(set.draw(i, size), set.draw((i + 1) % 500, size));
@@ -44,7 +44,7 @@ fn masks_cover_the_object_and_nothing_else() -> Result<()> {
     let set = unbiased(400);
     let size = 64;
     let indices: Vec<_> = (0..set.len()).collect();
-    let masks = set.masks(&indices, size)?.to_vec3::<u8>()?;
+    let masks = set.masks(&indices, size.into())?.to_vec3::<u8>()?;
     for (i, mask) in masks.iter().enumerate() {
         let factors = set.factors(i);
         let inside: Vec<_> = (0..size * size)
@@ -248,10 +248,11 @@ fn bad_requests_are_explained() {
 
     let set = unbiased(9);
     assert!(
-        message(set.pixels(&[9], 48).map(|_| ())).contains("image 9 does not exist; the set has 9")
+        message(set.pixels(&[9], 48.into()).map(|_| ()))
+            .contains("image 9 does not exist; the set has 9")
     );
-    assert!(message(set.pixels(&[0], 0).map(|_| ())).contains("size = 0"));
-    assert!(message(set.pixels(&[], 48).map(|_| ())).contains("empty list of indices"));
+    assert!(message(set.pixels(&[0], 0.into()).map(|_| ())).contains("size = 0"));
+    assert!(message(set.pixels(&[], 48.into()).map(|_| ())).contains("empty list of indices"));
     assert!(message(set.labels("group").map(|_| ())).contains("it has shape, colour"));
     let tokenizer = Tokenizer::embedded(8).unwrap();
     assert!(

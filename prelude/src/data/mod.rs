@@ -1,19 +1,54 @@
-//! Images and what is known of them: the generated set, folders of image files, captions, prompts
-//! and the tokenizer of the embedded CLIP.
+//! Images and what is known of them: the generated set, files in folders and shards, subsets of any set, captions,
+//! prompts and the tokenizer of the embedded CLIP.
+//!
+//! | data | opened by |
+//! | --- | --- |
+//! | generated images | [`GeneratedSet::new`] |
+//! | a folder of images, or one sub-folder a class | [`FolderSet::open`] |
+//! | ImageNet's validation images | [`ImageNet::open`] |
+//! | Waterbirds | [`Waterbirds::open`] |
+//! | images with masks | [`SegmentationSet::open`] |
+//! | tar shards (WebDataset) | [`TarSet::open`] |
+//! | parquet shards (Hugging Face hub) | [`ParquetSet::open`] |
+//! | parts of a set | [`DataSet::first`], [`DataSet::subset`], [`DataSet::shuffled`], [`DataSet::split`], [`DataSet::only`] |
 
+mod adaptors;
+pub mod ahead;
+mod decode;
 pub mod folder;
 pub mod generated;
+pub mod imagenet;
+mod labels;
+mod mask;
+pub mod parquet;
 pub mod preprocess;
+mod resample;
+mod segmentation;
+mod shard;
+mod subset;
+mod table;
+pub mod tar;
 pub mod templates;
 pub mod tokenizer;
+mod waterbirds;
 
+pub use adaptors::{Preprocessed, Relabelled};
 pub use folder::{FolderSet, OnUnreadable};
 pub use generated::{Correlation, Factor, GeneratedSet, GeneratedSpec};
-pub use preprocess::{Interpolation, Preprocess};
+pub use imagenet::ImageNet;
+pub use labels::Labels;
+pub use parquet::ParquetSet;
+pub use preprocess::{CropMode, Input, Interpolation, Preprocess, resize};
+pub use segmentation::SegmentationSet;
+pub use subset::Subset;
+pub use tar::TarSet;
 pub use tokenizer::Tokenizer;
+pub use waterbirds::Waterbirds;
 
 use crate::{Error, Result};
 use candle_core::Tensor;
+use labels::no_column;
+use std::sync::Arc;
 
 /// A fixed, ordered collection of images that can be had at any square size.
 pub trait DataSet: Send + Sync {
@@ -31,10 +66,30 @@ pub trait DataSet: Send + Sync {
         self.len() == 0
     }
 
-    /// The images at `indices`, `B x 3 x size x size`, f32 in [0, 1], on the CPU, before any
-    /// normalisation by a model's mean and deviation. Fails on an index past the end or an image
-    /// that cannot be decoded.
-    fn pixels(&self, indices: &[usize], size: usize) -> Result<Tensor>;
+    /// The images at `indices` as a model takes them ([`crate::models::Model::input`]; `48.into()` for 48 pixels and
+    /// the usual preprocessing): `B x 3 x size x size`, f32 in [0, 1], on the CPU, before any normalisation by a
+    /// model's mean and deviation. A set that draws its images does so at that size and has nothing to crop.
+    ///
+    /// # Errors
+    /// On an index past the end, or an image that cannot be decoded.
+    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor>;
+
+    /// The masks of the images at `indices` in the same geometry, `B x size x size`, u8 labels (0: background).
+    ///
+    /// # Errors
+    /// As [`Self::pixels`], and where the set has no masks.
+    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        let _ = (indices, input);
+        Err(Error::data(
+            self.name(),
+            "it has no masks; SegmentationSet::open takes a folder of images and one of masks",
+        ))
+    }
+
+    /// Why each image that was left out could not be read.
+    fn skipped(&self) -> &[Error] {
+        &[]
+    }
 
     /// The names of the label columns ("shape", "class", ...); empty where nothing is labelled.
     fn label_columns(&self) -> Vec<String> {
@@ -42,27 +97,124 @@ pub trait DataSet: Send + Sync {
     }
 
     /// The label column called `column`: one value for each image, and the names of the values.
+    ///
+    /// # Errors
+    /// When there is no such column.
     fn labels(&self, column: &str) -> Result<Labels> {
         Err(no_column(self.name(), column, &self.label_columns()))
     }
+
+    /// The images at `indices` as a set of their own, labels and masks with them.
+    ///
+    /// # Errors
+    /// When there are none, or one does not exist.
+    fn subset(self, indices: &[usize]) -> Result<Subset>
+    where
+        Self: Sized + 'static,
+    {
+        Subset::new(Arc::new(self), indices.to_vec())
+    }
+
+    /// The first `count` images.
+    ///
+    /// # Errors
+    /// When there are fewer, or `count` is 0.
+    fn first(self, count: usize) -> Result<Subset>
+    where
+        Self: Sized + 'static,
+    {
+        Subset::first(Arc::new(self), count)
+    }
+
+    /// All images in an order that `seed` decides.
+    ///
+    /// # Errors
+    /// When the set is empty.
+    fn shuffled(self, seed: u64) -> Result<Subset>
+    where
+        Self: Sized + 'static,
+    {
+        Subset::shuffled(Arc::new(self), seed)
+    }
+
+    /// Disjoint parts of the set shuffled by `seed`, as large as `shares` say: `set.split(1, &[0.8, 0.2])?`.
+    ///
+    /// # Errors
+    /// When a share is not above 0, they sum to more than 1, or a part would be empty.
+    fn split(self, seed: u64, shares: &[f64]) -> Result<Vec<Subset>>
+    where
+        Self: Sized + 'static,
+    {
+        Subset::split(Arc::new(self), seed, shares)
+    }
+
+    /// The images whose label in `column` is called `name`: `set.only("split", "test")?`.
+    ///
+    /// # Errors
+    /// When there is no such column, name or image.
+    fn only(self, column: &str, name: &str) -> Result<Subset>
+    where
+        Self: Sized + 'static,
+    {
+        Subset::only(Arc::new(self), column, name)
+    }
+
+    /// The same images brought to size by `preprocess`, whatever the model says.
+    ///
+    /// # Errors
+    /// When the crop is no share.
+    fn preprocessed(self, preprocess: Preprocess) -> Result<Preprocessed>
+    where
+        Self: Sized + 'static,
+    {
+        Preprocessed::new(Arc::new(self), preprocess)
+    }
+
+    /// The same images with `labels` as the column `column`, in place of one of that name.
+    ///
+    /// # Errors
+    /// When there is not one label for each image, or a value has no name.
+    fn relabelled(self, column: &str, labels: Labels) -> Result<Relabelled>
+    where
+        Self: Sized + 'static,
+    {
+        Relabelled::new(Arc::new(self), column, labels)
+    }
 }
 
-/// One label for each image of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels {
-    /// Index into `names`, one for each image.
-    pub values: Vec<u32>,
-    /// What each value is called.
-    pub names: Vec<String>,
-}
+/// A shared set is a set: `Arc::clone(&set).first(10)`.
+impl<S: DataSet + ?Sized> DataSet for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
 
-fn no_column(set: &str, column: &str, known: &[String]) -> Error {
-    let known = if known.is_empty() {
-        "it has none".to_string()
-    } else {
-        format!("it has {}", known.join(", "))
-    };
-    Error::data(set, format!("there is no label \"{column}\"; {known}"))
+    fn key(&self) -> String {
+        (**self).key()
+    }
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        (**self).pixels(indices, input)
+    }
+
+    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        (**self).masks(indices, input)
+    }
+
+    fn skipped(&self) -> &[Error] {
+        (**self).skipped()
+    }
+
+    fn label_columns(&self) -> Vec<String> {
+        (**self).label_columns()
+    }
+
+    fn labels(&self, column: &str) -> Result<Labels> {
+        (**self).labels(column)
+    }
 }
 
 fn check_indices(set: &str, indices: &[usize], len: usize) -> Result<()> {
@@ -78,17 +230,5 @@ fn check_indices(set: &str, indices: &[usize], len: usize) -> Result<()> {
             format!("image {i} does not exist; the set has {len}, numbered from 0"),
         )),
         None => Ok(()),
-    }
-}
-
-fn check_size(size: usize) -> Result<()> {
-    if (8..=4096).contains(&size) {
-        Ok(())
-    } else {
-        Err(Error::argument(
-            "size",
-            size,
-            "an image side between 8 and 4096 pixels",
-        ))
     }
 }

@@ -7,7 +7,7 @@
 //! use vitrepl_prelude::data::{DataSet, Factor, GeneratedSet, GeneratedSpec};
 //! # fn main() -> vitrepl_prelude::Result<()> {
 //! let set = GeneratedSet::new(GeneratedSpec::unbiased(7, 100))?;
-//! assert_eq!(set.pixels(&[0, 3], 48)?.dims(), [2, 3, 48, 48]);
+//! assert_eq!(set.pixels(&[0, 3], 48.into())?.dims(), [2, 3, 48, 48]);
 //! assert_eq!(Factor::Location.names()[0], "sea");
 //! assert_eq!(set.values(Factor::Location).len(), 100);
 //! # Ok(())
@@ -28,8 +28,9 @@ pub use correlation::{Correlation, Split};
 pub use factors::{Factor, Factors};
 pub use scene::Drawing;
 
+use super::labels::no_column;
 use super::preprocess::planes;
-use super::{DataSet, Labels, check_indices, check_size, no_column};
+use super::{DataSet, Input, Labels, check_indices};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -123,7 +124,7 @@ impl GeneratedSet {
     /// The images at `indices` with their masks.
     pub fn batch(&self, indices: &[usize], size: usize) -> Result<Batch> {
         check_indices(&self.name, indices, self.len())?;
-        check_size(size)?;
+        Input::from(size).check()?;
         let (pixels, masks): (Vec<_>, Vec<_>) = indices
             .par_iter()
             .map(|&i| self.draw(i, size))
@@ -138,11 +139,6 @@ impl GeneratedSet {
             )?,
             masks: Tensor::from_vec(masks.concat(), shape, &Device::Cpu)?,
         })
-    }
-
-    /// The exact object masks, `B x size x size`, u8: 1 on the object.
-    pub fn masks(&self, indices: &[usize], size: usize) -> Result<Tensor> {
-        Ok(self.batch(indices, size)?.masks)
     }
 
     /// The value of `factor` in every image.
@@ -193,8 +189,13 @@ impl DataSet for GeneratedSet {
         self.spec.len
     }
 
-    fn pixels(&self, indices: &[usize], size: usize) -> Result<Tensor> {
-        Ok(self.batch(indices, size)?.pixels)
+    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        Ok(self.batch(indices, input.size)?.pixels)
+    }
+
+    /// The exact object masks: 1 on the object.
+    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        Ok(self.batch(indices, input.size)?.masks)
     }
 
     fn label_columns(&self) -> Vec<String> {

@@ -1,0 +1,280 @@
+//! Parquet shards as the Hugging Face hub serves image data sets: a struct column of `bytes` and `path`, and label
+//! columns whose class names stand in the schema's `huggingface` metadata.
+//!
+//! Rows are read a few at a time when they are asked for; what was read last is kept, so that reading in order reads
+//! each page once.
+
+mod blocks;
+mod columns;
+
+use self::blocks::Blocks;
+use self::columns::{Column, Kind};
+use super::decode::{rgb, unreadable};
+use super::folder::{OnUnreadable, decoded, folder_name, readable, retain};
+use super::labels::{class_number, no_column};
+use super::shard::{Place, Shard, kept_key, shards, shards_key};
+use super::{DataSet, Input, Labels, Preprocess};
+use crate::{Error, Result};
+use ::parquet::errors::{ParquetError, Result as ParquetResult};
+use ::parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use candle_core::Tensor;
+use image::RgbImage;
+use std::io::BufReader;
+use std::path::Path;
+
+/// Images in parquet shards, with every plain label column of theirs.
+pub struct ParquetSet {
+    name: String,
+    key: String,
+    files: Vec<File>,
+    /// Of each image: the file, row group and row.
+    rows: Vec<Row>,
+    columns: Vec<Column>,
+    blocks: Blocks,
+    skipped: Vec<Error>,
+}
+
+/// One shard.
+struct File {
+    shard: Shard,
+    reader: SerializedFileReader<Shard>,
+    /// Which leaf holds the image bytes.
+    image: usize,
+}
+
+/// Where a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Row {
+    file: usize,
+    group: usize,
+    row: usize,
+}
+
+impl Length for Shard {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for Shard {
+    type T = BufReader<Place>;
+
+    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
+        Ok(BufReader::new(self.reader(start)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<bytes::Bytes> {
+        let bytes = self.bytes(start, length);
+        Ok(bytes
+            .map_err(|e| ParquetError::External(Box::new(e)))?
+            .into())
+    }
+}
+
+impl ParquetSet {
+    /// The shards at `path`: a `.parquet` file, a folder of them, or the beginning of their names (`data/validation` for
+    /// `data/validation-00000-of-00014.parquet`). The image column is `image`, or else the first that holds images.
+    ///
+    /// # Errors
+    /// When there are none, one is cut off or no parquet file, their columns differ, or none holds images.
+    pub fn open(path: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<Self> {
+        Self::of_column(path, None, unreadable)
+    }
+
+    /// [`Self::open`] with the images of the column `image`.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when there is no such column.
+    pub fn open_column(
+        path: impl AsRef<Path>,
+        image: &str,
+        unreadable: OnUnreadable,
+    ) -> Result<Self> {
+        Self::of_column(path, Some(image), unreadable)
+    }
+
+    fn of_column(
+        path: impl AsRef<Path>,
+        image: Option<&str>,
+        unreadable: OnUnreadable,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let (mut files, mut rows, mut columns) = (Vec::new(), Vec::new(), None);
+        for (number, path) in shards(path, "parquet")?.iter().enumerate() {
+            let file = File::open(path, image)?;
+            let found = columns::of(&file.shard.path, file.reader.metadata())?;
+            if *columns.get_or_insert_with(|| found.clone()) != found {
+                let reason = "its label columns are not those of the shards before it";
+                return Err(Error::data(path.display().to_string(), reason));
+            }
+            for (group, about) in file.reader.metadata().row_groups().iter().enumerate() {
+                let count = usize::try_from(about.num_rows()).unwrap_or(0);
+                rows.extend((0..count).map(|row| Row {
+                    file: number,
+                    group,
+                    row,
+                }));
+            }
+            files.push(file);
+        }
+        let shards: Vec<_> = files.iter().map(|file| file.shard.clone()).collect();
+        let mut set = Self {
+            name: folder_name(path),
+            key: shards_key("parquet", &shards),
+            files,
+            rows,
+            columns: columns.unwrap_or_default(),
+            blocks: Blocks::default(),
+            skipped: Vec::new(),
+        };
+        if let Some(image) = image {
+            set.key = format!("{}-{image}", set.key);
+        }
+        if unreadable == OnUnreadable::Skip {
+            let preprocess = Preprocess::default();
+            let read = |i: usize| set.picture(i, &preprocess).map(drop);
+            let (kept, skipped) = readable(&set.name, set.rows.len(), read)?;
+            retain(&mut set.rows, &kept);
+            set.key = kept_key(&set.key, &kept);
+            set.skipped = skipped;
+        }
+        if set.rows.is_empty() {
+            let reason = match set.skipped.first() {
+                Some(first) => format!("none of its images can be read; the first: {first}"),
+                None => "its shards have no rows".to_string(),
+            };
+            return Err(Error::data(&set.name, reason));
+        }
+        Ok(set)
+    }
+
+    /// What a row is called in messages.
+    fn place(&self, row: Row) -> String {
+        let groups = self.files[row.file].reader.metadata().row_groups();
+        let before: i64 = groups[..row.group]
+            .iter()
+            .map(|group| group.num_rows())
+            .sum();
+        let path = self.files[row.file].shard.path.display();
+        format!("{path}, row {}", before + row.row as i64)
+    }
+
+    fn picture(&self, i: usize, preprocess: &Preprocess) -> Result<RgbImage> {
+        let row = self.rows[i];
+        let place = || self.place(row);
+        let Some(bytes) = self.blocks.image(&self.files[row.file], row)? else {
+            let reason = "it holds no image bytes; only data sets with embedded images can be read";
+            return Err(unreadable(Path::new(&place()), reason));
+        };
+        rgb(&bytes, preprocess.upright).map_err(|reason| unreadable(Path::new(&place()), reason))
+    }
+}
+
+impl File {
+    fn open(path: &Path, image: Option<&str>) -> Result<Self> {
+        let shard = Shard::open(path)?;
+        let reader = SerializedFileReader::new(shard.clone()).map_err(|e| {
+            let reason = format!("it is no whole parquet file ({e}); download it again");
+            Error::data(path.display().to_string(), reason)
+        })?;
+        let image = columns::image(path, reader.metadata(), image)?;
+        Ok(Self {
+            shard,
+            reader,
+            image,
+        })
+    }
+
+    /// Reading failed.
+    fn damaged(&self, error: ParquetError) -> Error {
+        let reason = match &error {
+            ParquetError::NYI(what) | ParquetError::General(what) if what.contains("feature") => {
+                format!(
+                    "it is compressed in a way that is not read here ({what}); write it again with snappy or without compression"
+                )
+            }
+            _ => format!("it is damaged ({error}); download it again"),
+        };
+        Error::data(self.shard.path.display().to_string(), reason)
+    }
+}
+
+impl DataSet for ParquetSet {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
+    }
+
+    fn skipped(&self) -> &[Error] {
+        &self.skipped
+    }
+
+    fn label_columns(&self) -> Vec<String> {
+        self.columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect()
+    }
+
+    fn labels(&self, column: &str) -> Result<Labels> {
+        let Some(found) = self.columns.iter().find(|known| known.name == column) else {
+            return Err(no_column(&self.name, column, &self.label_columns()));
+        };
+        // Row by row of the files; then those of the images that were not left out.
+        let whole = self
+            .files
+            .iter()
+            .map(|file| file.read(found))
+            .collect::<Result<Vec<_>>>()?;
+        let mut values =
+            self.rows
+                .iter()
+                .map(|&row| match &whole[row.file][row.group].get(row.row) {
+                    Some(Some(value)) => Ok((row, value.clone())),
+                    _ => Err(Error::data(
+                        self.place(row),
+                        format!("it has no value for \"{column}\""),
+                    )),
+                });
+        if found.kind == Kind::Text {
+            let names = values
+                .map(|value| Ok(value?.1.text()))
+                .collect::<Result<_>>()?;
+            return Ok(Labels::from_names(names));
+        }
+        let numbers = values
+            .by_ref()
+            .map(|value| {
+                let (row, value) = value?;
+                let number = class_number(value.number(), || self.place(row))?;
+                match found.names.len() {
+                    0 => Ok(number),
+                    count if (number as usize) < count => Ok(number),
+                    count => {
+                        let reason =
+                            format!("\"{column}\" is {number}, and {count} classes have names");
+                        Err(Error::data(self.place(row), reason))
+                    }
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(match found.names.is_empty() {
+            true => Labels::from_numbers(numbers),
+            false => Labels {
+                values: numbers,
+                names: found.names.clone(),
+            },
+        })
+    }
+}

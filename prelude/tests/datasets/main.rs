@@ -1,0 +1,9 @@
+//! Every layout of data and every kind of broken file, in small folders made from the generated set.
+
+mod desk;
+mod imagenet;
+mod parquet;
+mod segmentation;
+mod subsets;
+mod tar;
+mod waterbirds;
