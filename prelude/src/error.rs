@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// A model name that the zoo does not have.
     #[error(
-        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file is taken too."
+        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file or a folder is taken too."
     )]
     UnknownModel { name: String, known: String },
 
@@ -23,6 +23,10 @@ pub enum Error {
         model: String,
         details: String,
     },
+
+    /// A repository of the Hugging Face hub that cannot be had.
+    #[error("model repository {repo}: {reason}")]
+    Hub { repo: String, reason: String },
 
     /// An image that cannot be read or decoded.
     #[error("image {path}: {reason}")]
@@ -93,6 +97,14 @@ impl Error {
     pub fn weights(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Weights {
             path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The repository `repo` cannot be had for `reason`.
+    pub fn hub(repo: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Hub {
+            repo: repo.into(),
             reason: reason.into(),
         }
     }

@@ -3,17 +3,21 @@
 pub use crate::align::{Aligner, FitOptions};
 pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
 pub use crate::data::{
-    Correlation, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, OnUnreadable, Preprocess,
+    Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
+    Input, Interpolation, Labels, OnUnreadable, ParquetSet, Preprocess, SegmentationSet, Subset,
+    TarSet, Waterbirds, ahead::Loading,
 };
 pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
-pub use crate::experiments::{Head, Mitigated, Setting, Study, comparison, text_labels};
+pub use crate::experiments::{
+    Head, Mitigated, Setting, Study, comparison, local_models, models_table, text_labels,
+};
 pub use crate::models::{ImageEncoder, Model};
 pub use crate::score;
 pub use crate::session::{
     align, class_embeddings, decompose, device, embed_images, embed_texts, forget, load, load_clip,
-    load_with, resident, set_device,
+    load_with, resident, set_device, set_loading,
 };
 pub use crate::trace::Block;
 pub use crate::{Error, Result};

@@ -1,51 +1,51 @@
 //! What is resident is found again, and a stopped call goes on where it was. One test: a session is a process's.
 
 use candle_core::Device;
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use vitrepl_prelude::data::DataSet;
 use vitrepl_prelude::models::weights::Parameters;
 use vitrepl_prelude::models::{Vit, VitConfig};
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::session::request_stop;
+use vitrepl_prelude::session::{cache, drop_cached, limit_cache, request_stop, set_cache_folder};
 
-/// A generated set that counts the images it draws and asks for a stop after some.
+/// A generated set that notes the images it draws and asks for a stop at one.
 struct Watched {
     set: GeneratedSet,
-    drawn: Cell<usize>,
-    stop_after: Cell<usize>,
+    drawn: Mutex<Vec<usize>>,
+    stop_at: AtomicUsize,
 }
 
-// The session draws on the calling thread only.
-struct Shared(std::sync::Mutex<Watched>);
-
-impl DataSet for Shared {
+impl DataSet for Watched {
     fn name(&self) -> &str {
         "watched"
     }
 
     fn key(&self) -> String {
-        self.0.lock().unwrap().set.key()
+        self.set.key()
     }
 
     fn len(&self) -> usize {
-        self.0.lock().unwrap().set.len()
+        self.set.len()
     }
 
-    fn pixels(&self, indices: &[usize], size: usize) -> Result<candle_core::Tensor> {
-        let watched = self.0.lock().unwrap();
-        watched.drawn.set(watched.drawn.get() + indices.len());
-        if watched.drawn.get() > watched.stop_after.get() {
-            watched.stop_after.set(usize::MAX);
+    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+        self.drawn.lock().unwrap().extend(indices);
+        if indices.contains(&self.stop_at.load(Ordering::Relaxed)) {
+            self.stop_at.store(usize::MAX, Ordering::Relaxed);
             request_stop();
         }
-        watched.set.pixels(indices, size)
+        self.set.pixels(indices, input)
     }
 }
 
 #[test]
 fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("cache");
+    set_cache_folder(&disk);
     let config = VitConfig {
         img_size: 16,
         patch_size: 4,
@@ -70,29 +70,37 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     let model = load(&path).unwrap();
     assert!(Arc::ptr_eq(&model, &load(&path).unwrap()));
 
-    let watched = Shared(std::sync::Mutex::new(Watched {
-        set: GeneratedSet::new(GeneratedSpec::unbiased(5, 150)).unwrap(),
-        drawn: Cell::new(0),
-        stop_after: Cell::new(70),
-    }));
-    let drawn = || watched.0.lock().unwrap().drawn.get();
+    let watched = Watched {
+        set: GeneratedSet::new(GeneratedSpec::unbiased(5, 250)).unwrap(),
+        drawn: Mutex::default(),
+        stop_at: AtomicUsize::new(170),
+    };
+    let drawn = || std::mem::take(&mut *watched.drawn.lock().unwrap());
+    // At most two batches of 32 are decoded ahead, so three are done when image 170 is drawn.
     let error = decompose(&model, &watched, &Options::default())
         .unwrap_err()
         .to_string();
+    assert!(error.contains("interrupted"), "{error}");
+    let kept = error.split(" of 250 images are kept").next().unwrap();
+    let kept: usize = kept.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(
-        error.contains("interrupted") && error.contains("96 of 150 images are kept"),
+        (64..=192).contains(&kept) && kept.is_multiple_of(32),
         "{error}"
     );
+    drawn();
     let first = decompose(&model, &watched, &Options::default()).unwrap();
-    assert_eq!(drawn(), 150, "the kept images are not drawn again");
-    assert_eq!(first.values().dims()[1], 150);
+    let mut again = drawn();
+    again.sort_unstable();
+    let rest: Vec<_> = (kept..250).collect();
+    assert_eq!(again, rest, "the kept images are not drawn again");
+    assert_eq!(first.values().dims()[1], 250);
 
     let again = decompose(&model, &watched, &Options::default()).unwrap();
     assert!(Arc::ptr_eq(&first, &again));
-    assert_eq!(drawn(), 150);
+    assert!(drawn().is_empty());
 
     // The same images by another name and a model of the same weights: found by content.
-    let plain = GeneratedSet::new(GeneratedSpec::unbiased(5, 150)).unwrap();
+    let plain = GeneratedSet::new(GeneratedSpec::unbiased(5, 250)).unwrap();
     assert!(Arc::ptr_eq(
         &first,
         &decompose(&model, &plain, &Options::default()).unwrap()
@@ -137,7 +145,63 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     assert!(!resident().to_string().contains("contributions"));
     assert_eq!(
         first.values().dims()[1],
-        150,
+        250,
         "a variable keeps what it holds"
     );
+
+    // A later process finds them on disk, whole.
+    let values = |c: &Contributions| c.values().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let again = decompose(&model, &watched, &Options::default()).unwrap();
+    assert!(drawn().is_empty(), "read from disk");
+    assert_eq!(values(&again), values(&first));
+    assert_eq!(again.names(), first.names());
+    assert!(cache().to_string().contains("disk"), "{}", cache());
+
+    // A damaged piece is made again, and nothing else is.
+    let pieces = |disk: &Path| -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(disk.join("contributions")).unwrap();
+        let folders = folders.map(|f| f.unwrap().path()).filter(|f| f.is_dir());
+        let files = folders.flat_map(|f| std::fs::read_dir(f).unwrap());
+        files.map(|f| f.unwrap().path()).collect()
+    };
+    let second = format!("{kept:08}-00000250.part");
+    let damaged = pieces(&disk)
+        .into_iter()
+        .find(|path| path.ends_with(&second))
+        .unwrap();
+    let mut bytes = std::fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, &bytes).unwrap();
+    forget("contributions");
+    let mended = decompose(&model, &watched, &Options::default()).unwrap();
+    assert_eq!(drawn().into_iter().min(), Some(kept));
+    assert_eq!(values(&mended), values(&first));
+    std::fs::write(&damaged, &bytes[..middle]).unwrap();
+    forget("contributions");
+    decompose(&model, &watched, &Options::default()).unwrap();
+    assert_eq!(drawn().into_iter().min(), Some(kept), "cut short");
+
+    // Over the limit, the one not used for longest goes; what is dropped is gone from memory and disk.
+    let before = pieces(&disk).len();
+    let size: u64 = pieces(&disk)
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    limit_cache(&format!("{} kB", (size - 1) as f64 / 1000.0)).unwrap();
+    assert!(pieces(&disk).len() < before);
+    assert!(damaged.exists(), "it was used last");
+    assert!(limit_cache("much").is_err());
+    drop_cached("*");
+    assert!(pieces(&disk).is_empty());
+    decompose(&model, &watched, &Options::default()).unwrap();
+    assert_eq!(drawn().len(), 250);
+
+    // A disk that cannot be written costs nothing but the next process's time.
+    drop_cached("*");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    set_cache_folder(&file);
+    let unkept = decompose(&model, &watched, &Options::default()).unwrap();
+    assert_eq!(values(&unkept), values(&first));
 }

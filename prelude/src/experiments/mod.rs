@@ -1,7 +1,9 @@
 //! Experiments of the paper as library calls.
 
 pub mod labels;
+pub mod models;
 pub mod spurious;
 
 pub use labels::text_labels;
+pub use models::{local_models, models_table};
 pub use spurious::{Head, Mitigated, Setting, Study, comparison};

@@ -1,6 +1,7 @@
 //! Resident aligners.
 
 use super::contributions::{decompose, embed_images};
+use super::folder::cache_folder;
 use super::progress::Progress;
 use super::registry::{Kind, file_name, resident_or};
 use super::stop;
@@ -46,7 +47,8 @@ pub fn align(
     fit: &FitOptions,
 ) -> Result<Arc<Alignment>> {
     clip.clip()?;
-    let (key, how) = (set.key(), format!("{options:?}"));
+    let key = set.key();
+    let how = format!("{options:?} {:?} {:?}", model.input(), clip.input());
     let fitted = format!("{} epochs={}", fit.fingerprint(), fit.epochs);
     let parts = [model.hash(), clip.hash(), &key, &how, &fitted];
     let label = format!("{} to {}, {}", model.name(), clip.name(), set.name());
@@ -96,18 +98,7 @@ pub fn align(
 
 /// The checkpoint of a fit in the cache folder (`VITREPL_CACHE_DIR`, or the user's).
 fn cache_file(parts: &[&str]) -> Result<PathBuf> {
-    let folder = match std::env::var_os("VITREPL_CACHE_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => dirs::cache_dir()
-            .ok_or_else(|| {
-                Error::argument(
-                    "VITREPL_CACHE_DIR",
-                    "",
-                    "there is no cache folder; name one",
-                )
-            })?
-            .join("vitrepl"),
-    };
+    let folder = cache_folder()?;
     let folder = folder.join("aligners");
     std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", &folder, e))?;
     Ok(folder.join(format!("{}.safetensors", file_name(Kind::Aligner, parts))))

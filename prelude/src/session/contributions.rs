@@ -1,17 +1,18 @@
 //! Resident contributions and image embeddings.
 
+use super::disk::Pieces;
+use super::loading::loading;
 use super::progress::Progress;
-use super::registry::{Kind, resident_or, take};
+use super::registry::{Kind, file_name, resident_or, take};
+use super::replay;
 use super::stop;
-use crate::data::DataSet;
+use crate::data::{DataSet, ahead};
 use crate::decompose::{Contributions, Decomposer, Options};
 use crate::models::Model;
 use crate::{Error, Result};
 use candle_core::Tensor;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Images a forward pass takes together.
-const BATCH: usize = 32;
 
 /// Decompose `model`'s representation of every image of `set`: n x B x d, resident under the model's weights, the
 /// set and the options.
@@ -26,27 +27,80 @@ pub fn decompose(
     options: &Options,
 ) -> Result<Arc<Contributions>> {
     let key = set.key();
-    let how = format!("{options:?} {:?}", model.encoder().device().location());
+    let how = format!("{options:?} {}", place(model));
     let parts = [model.hash(), &key, &how];
     let label = format!("{}, {}", model.name(), set.name());
-    resident_or(Kind::Contributions, &parts, &label, || {
+    let contributions = resident_or(Kind::Contributions, &parts, &label, || {
         let decomposer = Decomposer::new(model.encoder(), *options)?;
+        let pieces = Pieces::of(&file_name(Kind::Contributions, &parts), &label);
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
-            Ok((Mutex::new(Vec::<Contributions>::new()), 0))
+            let device = model.encoder().device();
+            let found = pieces.as_ref().map(|pieces| pieces.read(device));
+            Ok((Mutex::new(Batches::from(found.unwrap_or_default())), 0))
         })?;
         let mut batches = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = batches.iter().map(|batch| batch.values().dims()[1]).sum();
-        each_batch("decompose", model, set, done, |pixels| {
+        let done = count(&batches.all);
+        let ended = each_batch("decompose", model, set, done, |pixels| {
             let batch = decomposer.run(pixels)?;
-            batches.push(batch);
+            batches.add(batch, pieces.as_ref());
             Ok(())
-        })?;
-        let all = Contributions::concat(&batches)?;
+        });
+        // What a stopped call has made is on disk too.
+        batches.write(pieces.as_ref());
+        ended?;
+        let all = Contributions::concat(&batches.all)?;
         drop(batches);
-        take::<Mutex<Vec<Contributions>>>(Kind::Unfinished, &parts);
+        take::<Mutex<Batches>>(Kind::Unfinished, &parts);
         let bytes = all.bytes();
         Ok((all, bytes))
-    })
+    })?;
+    replay::worth_repeating();
+    Ok(contributions)
+}
+
+/// Bytes of contributions that are written to disk as one piece.
+const PIECE: usize = 16_000_000;
+
+/// The batches of a decomposition, of which all but the last ones are on disk.
+struct Batches {
+    all: Vec<Contributions>,
+    /// So many of them.
+    written: usize,
+}
+
+impl From<Vec<Contributions>> for Batches {
+    fn from(found: Vec<Contributions>) -> Self {
+        Self {
+            written: found.len(),
+            all: found,
+        }
+    }
+}
+
+impl Batches {
+    fn add(&mut self, batch: Contributions, pieces: Option<&Pieces>) {
+        self.all.push(batch);
+        let waiting: usize = self.all[self.written..]
+            .iter()
+            .map(Contributions::bytes)
+            .sum();
+        if waiting >= PIECE {
+            self.write(pieces);
+        }
+    }
+
+    fn write(&mut self, pieces: Option<&Pieces>) {
+        if let Some(pieces) = pieces {
+            let (before, waiting) = self.all.split_at(self.written);
+            pieces.write(count(before), waiting);
+        }
+        self.written = self.all.len();
+    }
+}
+
+/// Images in batches.
+fn count(batches: &[Contributions]) -> usize {
+    batches.iter().map(|batch| batch.values().dims()[1]).sum()
 }
 
 /// `model`'s representation of every image of `set`, B x d, resident.
@@ -55,7 +109,7 @@ pub fn decompose(
 /// When an image cannot be read, or the call was stopped.
 pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<Tensor>> {
     let key = set.key();
-    let place = format!("{:?}", model.encoder().device().location());
+    let place = place(model);
     let parts = [model.hash(), &key, &place];
     let label = format!("{}, {}", model.name(), set.name());
     resident_or(Kind::Images, &parts, &label, || {
@@ -71,7 +125,16 @@ pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<Tensor>> {
     })
 }
 
-/// Draw or decode `set` batch by batch from image `done` on, normalise for `model`, and hand each to `f`.
+/// Where `model` computes and what it sees: the same weights may be asked for at another size.
+fn place(model: &Model) -> String {
+    format!(
+        "{:?} {:?}",
+        model.encoder().device().location(),
+        model.input()
+    )
+}
+
+/// Draw or decode `set` ahead, from image `done` on, normalise batch by batch for `model`, and hand each to `f`.
 fn each_batch(
     verb: &str,
     model: &Model,
@@ -82,21 +145,32 @@ fn each_batch(
     stop::begin();
     let encoder = model.encoder();
     let total = set.len();
+    if let [first, ..] = set.skipped() {
+        let (name, count) = (set.name(), set.skipped().len());
+        eprintln!("{name}: {count} unreadable images are left out; the first: {first}");
+    }
     let what = format!("{verb} {}, {}", model.name(), set.name());
     let mut progress = Progress::new(what.as_str(), total);
-    while done < total {
-        if stop::requested() {
-            return Err(Error::Interrupted {
-                what,
-                kept: format!("{done} of {total} images are kept; call it again to go on"),
-            });
-        }
-        let indices: Vec<_> = (done..total.min(done + BATCH)).collect();
-        let pixels = set.pixels(&indices, encoder.image_size())?;
-        let pixels = pixels.to_device(encoder.device())?;
-        f(&encoder.normalisation().apply(&pixels)?)?;
-        done += indices.len();
-        progress.at(done, "");
+    let go_on = || !stop::requested();
+    let ended = ahead::each_batch(
+        set,
+        done..total,
+        model.input(),
+        loading(),
+        &go_on,
+        |batch, pixels| {
+            let pixels = pixels.to_device(encoder.device())?;
+            f(&encoder.normalisation().apply(&pixels)?)?;
+            done = batch.end;
+            progress.at(done, "");
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    match ended {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted {
+            what,
+            kept: format!("{done} of {total} images are kept; call it again to go on"),
+        }),
     }
-    Ok(())
 }

@@ -5,17 +5,25 @@
 //! asking twice costs nothing.
 
 mod aligners;
+mod cache;
 mod contributions;
 mod device;
+mod disk;
+mod folder;
+mod loading;
 mod models;
-mod progress;
+pub(crate) mod progress;
 mod registry;
-mod stop;
+mod replay;
+pub(crate) mod stop;
 mod texts;
 
 pub use aligners::{Alignment, align};
+pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
 pub use contributions::{decompose, embed_images};
 pub use device::{device, set_device};
+pub use folder::set_cache_folder;
+pub use loading::{loading, set_loading};
 pub use models::{load, load_clip, load_with};
 pub use registry::{Resident, forget, resident};
 pub use stop::request_stop;

@@ -10,11 +10,16 @@ use std::time::{Duration, Instant};
 static UNDERSTOOD: LazyLock<bool> =
     LazyLock::new(|| std::env::var_os("VITREPL_PROGRESS").is_some());
 
+/// Whether the program that runs the cells understands such lines.
+pub(super) fn understood() -> bool {
+    *UNDERSTOOD
+}
+
 /// Between two lines.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One bar: it begins when made and ends when dropped.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     label: String,
     total: usize,
     last: Option<Instant>,
@@ -41,7 +46,7 @@ impl Progress {
     }
 
     fn write(&self, done: usize, note: &str) {
-        if !*UNDERSTOOD {
+        if !understood() {
             return;
         }
         let total = self.total.max(1);

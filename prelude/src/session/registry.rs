@@ -1,7 +1,10 @@
 //! The table of resident values.
 
 use crate::charts::Table;
+use crate::decompose::Contributions;
+use crate::models::Model;
 use crate::{Error, Result};
+use candle_core::{DeviceLocation, Tensor};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -20,7 +23,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Contributions => "contributions",
@@ -113,13 +116,40 @@ pub(super) fn take<T: Send + Sync + 'static>(kind: Kind, parts: &[&str]) -> Opti
 /// Drop everything whose kind or label contains `pattern`, `"*"` for all; says how many that were. Values still
 /// held by a variable live on there.
 pub fn forget(pattern: &str) -> usize {
+    forget_where(pattern, |_| true)
+}
+
+/// [`forget`], and models stay.
+pub(super) fn forget_but_models(pattern: &str) -> usize {
+    forget_where(pattern, |kind| kind != Kind::Model)
+}
+
+fn forget_where(pattern: &str, of: impl Fn(Kind) -> bool) -> usize {
     let mut entries = entries();
     let before = entries.len();
     entries.retain(|(kind, _), entry| {
         let named = kind.name().contains(pattern) || entry.label.contains(pattern);
-        !(pattern == "*" || named)
+        !(of(*kind) && (pattern == "*" || named))
     });
     before - entries.len()
+}
+
+/// Where a value is kept: `cpu`, `cuda:0`.
+fn device_of(value: &(dyn Any + Send + Sync)) -> String {
+    let device = if let Some(model) = value.downcast_ref::<Model>() {
+        model.encoder().device().clone()
+    } else if let Some(contributions) = value.downcast_ref::<Contributions>() {
+        contributions.values().device().clone()
+    } else if let Some(tensor) = value.downcast_ref::<Tensor>() {
+        tensor.device().clone()
+    } else {
+        return String::new();
+    };
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".to_string(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
 }
 
 /// What is resident now, as a table.
@@ -127,7 +157,8 @@ pub fn resident() -> Resident {
     let rows = entries()
         .iter()
         .map(|((kind, _), entry)| Row {
-            kind: kind.name(),
+            kind: *kind,
+            device: device_of(&*entry.value),
             label: entry.label.clone(),
             bytes: entry.bytes,
             took: entry.took,
@@ -145,12 +176,13 @@ pub struct Resident {
 }
 
 #[derive(Debug)]
-struct Row {
-    kind: &'static str,
-    label: String,
-    bytes: usize,
+pub(super) struct Row {
+    pub kind: Kind,
+    pub label: String,
+    pub device: String,
+    pub bytes: usize,
     took: Duration,
-    age: Duration,
+    pub age: Duration,
     found: u64,
 }
 
@@ -165,13 +197,18 @@ impl Resident {
         self.rows.is_empty()
     }
 
+    /// The rows of some kinds.
+    pub(super) fn rows_of(&self, of: impl Fn(Kind) -> bool) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| of(row.kind))
+    }
+
     /// The rows as a table.
     pub fn table(&self) -> Table {
         let header = ["kind", "what", "size", "made in", "age", "found again"];
         let table = Table::new("resident").columns(header);
         self.rows.iter().fold(table, |table, row| {
             table.row([
-                row.kind.to_string(),
+                row.kind.name().to_string(),
                 row.label.clone(),
                 format!("{:.1} MB", row.bytes as f64 / 1e6),
                 format!("{:.2} s", row.took.as_secs_f64()),

@@ -17,11 +17,11 @@ pub fn request_stop() {
 }
 
 /// A call begins: an older request was not meant for it.
-pub(super) fn begin() {
+pub(crate) fn begin() {
     STOP.store(false, Ordering::Relaxed)
 }
 
 /// Whether the running call has been asked to stop.
-pub(super) fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     STOP.load(Ordering::Relaxed)
 }
