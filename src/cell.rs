@@ -1,21 +1,27 @@
-//! One evaluation: statements wrapped so that the session knows how they ended.
+//! One evaluation: statements wrapped so that the session knows what they left behind and how they ended.
 //!
-//! evcxr says nothing of a `?` that returned early, waits for ever when a cell leaves an unfinished line
-//! on its standard output, and compiles an expression twice when its type has no `evcxr_display`. So
-//! each cell is sent as
+//! evcxr can keep variables itself, but has rust-analyzer find their types, which reads the sources of the whole
+//! crate graph and of the standard library first (5 to 15 s). The compiler knows the types anyway; so variables are
+//! kept by `vitrepl-runtime` (the crate in `runtime/`), and evcxr sees items and one statement:
 //!
 //! ```text
-//! vitrepl_cell!();                 a guard, dropped however the cell ends
+//! <items as typed>
+//! let _ = { use vitrepl_runtime::Show as _;
+//! let mut kept = vitrepl_runtime::take::<Vec<i32>>("kept");     each variable that is mentioned
+//! let outcome = vitrepl_runtime::run(|| -> Result<(), _> {      ends early returns and panics
 //! <statements as typed>
-//! (
-//! <last expression>
-//! ).evcxr_display();               the type's own method, or the one of a trait over Debug
-//! vitrepl_runtime::finish();       reached only when nothing returned early
+//! ( <last expression> ).evcxr_display();                        the type's own method, or one over Debug
+//! drop(&new);                                                   the compiler's lint names the type here
+//! vitrepl_runtime::keep("new", new);                            each variable that a `let` makes
+//! Ok(()) });
+//! vitrepl_runtime::keep("kept", kept);
+//! };
 //! ```
 //!
-//! and the guard ends the line and reports `finished`, `error` (a `?`) or `panicked`.
+//! Generated lines that concern a variable end with a mark, by which [`crate::cell_compiler`] knows them.
 
-use crate::source::{Kind, Piece, Source};
+use crate::source::{Binding, Kind, Piece, Source, mentions};
+use std::collections::BTreeMap;
 
 /// Rich content in which a cell says how it ended.
 pub const STATUS: &str = "application/x-vitrepl-status";
@@ -30,118 +36,160 @@ pub const LINE_ENDED: &str = "VITREPL_LINE_ENDED";
 /// Status of a cell whose last statement was reached.
 pub const FINISHED: &str = "finished";
 
-/// Items that every cell sees. The panic hook leaves out the place of a panic in the cell itself, which
-/// is a line of generated code.
-pub const RUNTIME: &str = r#"
-mod vitrepl_runtime {
-    use std::sync::atomic::{AtomicBool, Ordering};
+/// Ends a line at which the compiler names the type of a variable.
+pub const TYPE_MARK: &str = "//vitrepl type ";
 
-    static FINISHED: AtomicBool = AtomicBool::new(false);
+/// Ends a line that gives a variable back, which cannot be when it has been moved away.
+pub const KEEP_MARK: &str = "//vitrepl keep ";
 
-    pub fn finish() {
-        FINISHED.store(true, Ordering::Relaxed);
-    }
-
-    pub struct Guard;
-
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            let status = if std::thread::panicking() {
-                "panicked"
-            } else if FINISHED.load(Ordering::Relaxed) {
-                "finished"
-            } else {
-                "error"
-            };
-            println!("\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT application/x-vitrepl-status\n{status}\nEVCXR_END_CONTENT");
-            eprintln!("VITREPL_END_OF_CELL");
-        }
-    }
-
-    pub trait Show {
-        fn evcxr_display(&self);
-    }
-
-    impl<T: std::fmt::Debug + ?Sized> Show for T {
-        fn evcxr_display(&self) {
-            if std::any::type_name::<T>() != "()" {
-                println!("\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT");
-            }
-        }
-    }
-
-    pub fn catch_panics() {
-        std::panic::set_hook(Box::new(|info| {
-            let message = info.payload_as_str().unwrap_or("no message");
-            match info.location().filter(|place| place.file() != "src/lib.rs") {
-                Some(place) => eprintln!("panicked: {message} ({place})"),
-                None => eprintln!("panicked: {message}"),
-            }
-        }));
-    }
+/// A variable that later cells see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// As the compiler writes it, with paths.
+    pub kind: String,
+    pub mutable: bool,
 }
 
-macro_rules! vitrepl_cell {
-    () => {
-        let _guard = vitrepl_runtime::Guard;
-    };
-}
-
-use vitrepl_runtime::Show as _;
-"#;
-
-/// Statement that a fresh child runs first.
-pub const PREPARE_CHILD: &str = "vitrepl_runtime::catch_panics();";
+pub type Variables = BTreeMap<String, Variable>;
 
 /// Whether a name belongs to the machinery, not to the user.
 pub fn is_internal(name: &str) -> bool {
     name.starts_with("vitrepl_") || name.starts_with("evcxr_")
 }
 
-/// Code ready for evcxr, and where its lines come from.
+/// Where a line of a cell comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// This line (from 1) of the source.
+    Source(usize),
+    /// Generated for the variable of this name.
+    Variable(String),
+    Generated,
+}
+
+/// Code ready for evcxr, and what it is made of.
 pub struct Cell {
     pub code: String,
-    /// For each line of `code`, the line (from 1) of the source; none for a generated one.
-    lines: Vec<Option<usize>>,
+    lines: Vec<Origin>,
+    /// Variables that the cell makes.
+    pub made: Vec<Binding>,
 }
 
 impl Cell {
-    /// Wraps neighbouring `pieces` of `source`, none of them a command, as one evaluation.
+    /// Wraps neighbouring `pieces` of `source`, none of them a command, as one evaluation that sees `variables`.
     ///
     /// Columns stay what they are in the source, so that errors point there.
-    pub fn new(source: &Source, pieces: &[Piece]) -> Self {
+    pub fn new(source: &Source, pieces: &[Piece], variables: &Variables) -> Self {
         let mut cell = Cell {
             code: String::new(),
             lines: Vec::new(),
+            made: Vec::new(),
         };
-        cell.generated("vitrepl_cell!();");
-        if let (Some(first), Some(last)) = (pieces.first(), pieces.last()) {
-            if last.kind == Kind::Expression {
-                cell.original(source, first.code.start..last.code.start);
-                cell.generated("(");
-                cell.original(source, last.code.clone());
-                cell.generated(").evcxr_display();");
-            } else {
-                cell.original(source, first.code.start..last.code.end);
-                if last.kind == Kind::OpenLet {
-                    cell.code.pop();
-                    cell.code.push_str(";\n");
-                }
-            }
+        let (items, statements): (Vec<&Piece>, Vec<&Piece>) =
+            pieces.iter().partition(|piece| piece.kind == Kind::Item);
+        for item in items {
+            cell.original(source, item.code.clone());
         }
-        cell.generated("vitrepl_runtime::finish();");
+        for made in statements.iter().flat_map(|piece| &piece.bindings) {
+            cell.made.retain(|earlier| earlier.name != made.name);
+            cell.made.push(made.clone());
+        }
+        let mentioned: Vec<_> = variables
+            .iter()
+            .filter(|(name, _)| {
+                let code = |piece: &&Piece| mentions(&source.text[piece.code.clone()], name);
+                statements.iter().any(code)
+            })
+            .collect();
+        cell.generated("let _ = { #[allow(unused_imports)] use ::vitrepl_runtime::Show as _;");
+        for (name, variable) in &mentioned {
+            cell.about(
+                name,
+                &format!(
+                    "let {}{name} = ::vitrepl_runtime::take::<{}>(\"{name}\");",
+                    if variable.mutable { "mut " } else { "" },
+                    variable.kind
+                ),
+            );
+        }
+        cell.generated(
+            "let vitrepl_outcome = ::vitrepl_runtime::run(|| -> ::std::result::Result<(), ::vitrepl_runtime::Failed> {",
+        );
+        cell.statements(source, &statements);
+        let made: Vec<String> = cell.made.iter().map(|made| made.name.clone()).collect();
+        for name in &made {
+            cell.about(
+                name,
+                &format!("::std::mem::drop(&{name});{TYPE_MARK}{name}"),
+            );
+        }
+        for name in &made {
+            let keep = format!("::vitrepl_runtime::keep(\"{name}\", {name});{KEEP_MARK}{name}");
+            cell.about(name, &keep);
+        }
+        cell.generated("::std::result::Result::Ok(()) });");
+        for (name, _) in &mentioned {
+            // One that the cell has made anew stays what it was where the cell did not get that far.
+            let unless = if made.contains(name) {
+                "if !vitrepl_outcome.finished() "
+            } else {
+                ""
+            };
+            let keep = format!(
+                "{unless}{{ ::vitrepl_runtime::keep(\"{name}\", {name}); }}{KEEP_MARK}{name}"
+            );
+            cell.about(name, &keep);
+        }
+        cell.generated("::std::mem::drop(vitrepl_outcome); };");
         cell
     }
 
     /// The source line of a line (from 1) of `code`.
     pub fn source_line(&self, line: usize) -> Option<usize> {
-        self.lines.get(line.checked_sub(1)?).copied().flatten()
+        match self.lines.get(line.checked_sub(1)?)? {
+            Origin::Source(line) => Some(*line),
+            _ => None,
+        }
+    }
+
+    /// The variable for which a line (from 1) of `code` was generated.
+    pub fn variable(&self, line: usize) -> Option<&str> {
+        match self.lines.get(line.checked_sub(1)?)? {
+            Origin::Variable(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn statements(&mut self, source: &Source, statements: &[&Piece]) {
+        for piece in statements {
+            match piece.kind {
+                Kind::Expression => {
+                    self.generated("(");
+                    self.original(source, piece.code.clone());
+                    self.generated(").evcxr_display();");
+                }
+                Kind::OpenLet => {
+                    self.original(source, piece.code.clone());
+                    self.code.pop();
+                    self.code.push_str(";\n");
+                }
+                _ => self.original(source, piece.code.clone()),
+            }
+        }
     }
 
     fn generated(&mut self, line: &str) {
+        self.line(line, Origin::Generated);
+    }
+
+    fn about(&mut self, name: &str, line: &str) {
+        self.line(line, Origin::Variable(name.to_owned()));
+    }
+
+    fn line(&mut self, line: &str, origin: Origin) {
         self.code.push_str(line);
         self.code.push('\n');
-        self.lines.push(None);
+        self.lines.push(origin);
     }
 
     fn original(&mut self, source: &Source, range: std::ops::Range<usize>) {
@@ -154,7 +202,7 @@ impl Cell {
         self.code.push_str(text);
         self.code.push('\n');
         let count = text.matches('\n').count() + 1;
-        self.lines.extend((line..line + count).map(Some));
+        self.lines.extend((line..line + count).map(Origin::Source));
     }
 }
 
@@ -162,32 +210,75 @@ impl Cell {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_expression_is_displayed_and_lines_are_kept() {
-        let source = Source::new("test", "let a = 1; let b = 2;\na +\n  b");
-        let cell = Cell::new(&source, &source.pieces);
-        assert_eq!(
-            cell.code,
-            "vitrepl_cell!();\nlet a = 1; let b = 2;\n(\na +\n  b\n).evcxr_display();\nvitrepl_runtime::finish();\n"
-        );
-        let lines: Vec<_> = (1..=7).map(|line| cell.source_line(line)).collect();
-        assert_eq!(lines, [None, Some(1), None, Some(2), Some(3), None, None]);
+    fn cell(text: &str, variables: &[&str]) -> Cell {
+        let source = Source::new("test", text);
+        let variable = |name: &&str| {
+            let variable = Variable {
+                kind: "Vec<i32>".to_owned(),
+                mutable: true,
+            };
+            ((*name).to_owned(), variable)
+        };
+        let variables = variables.iter().map(variable).collect();
+        Cell::new(&source, &source.pieces, &variables)
+    }
+
+    /// The lines from the source, with their numbers there.
+    fn original(cell: &Cell) -> Vec<(usize, &str)> {
+        let lines = cell.code.lines().enumerate();
+        lines
+            .filter_map(|(at, line)| Some((cell.source_line(at + 1)?, line)))
+            .collect()
     }
 
     #[test]
-    fn columns_are_kept_in_the_middle_of_a_line() {
-        let source = Source::new("test", "let a = 1; a");
-        let cell = Cell::new(&source, &source.pieces);
-        assert!(cell.code.contains("(\n           a\n)"), "{}", cell.code);
+    fn the_last_expression_is_displayed_and_lines_are_kept() {
+        let cell = cell("let a = 1; let b = 2;\na +\n  b", &[]);
+        assert_eq!(
+            original(&cell),
+            [
+                (1, "let a = 1;"),
+                (1, "           let b = 2;"),
+                (2, "a +"),
+                (3, "  b")
+            ]
+        );
+        assert!(cell.code.contains("(\na +\n  b\n).evcxr_display();\n"));
+        let names: Vec<_> = cell.made.iter().map(|made| made.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn items_come_first_and_only_mentioned_variables_are_taken() {
+        let cell = cell("a.len();\nfn f() {}\nlet c = a;", &["a", "b"]);
+        assert!(
+            cell.code.starts_with("fn f() {}\nlet _ = {"),
+            "{}",
+            cell.code
+        );
+        assert!(
+            cell.code
+                .contains("let mut a = ::vitrepl_runtime::take::<Vec<i32>>(\"a\");\n")
+        );
+        assert!(!cell.code.contains("\"b\""), "{}", cell.code);
+        let kept = cell
+            .code
+            .lines()
+            .position(|line| line.ends_with("//vitrepl keep a"));
+        assert_eq!(cell.variable(kept.unwrap() + 1), Some("a"));
+    }
+
+    #[test]
+    fn a_variable_made_anew_comes_back_when_the_cell_fails() {
+        let cell = cell("let a = a.len();", &["a"]);
+        assert!(
+            cell.code
+                .contains("if !vitrepl_outcome.finished() { ::vitrepl_runtime::keep(\"a\", a); }")
+        );
     }
 
     #[test]
     fn an_open_let_is_closed() {
-        let source = Source::new("test", "let a = 1");
-        assert!(
-            Cell::new(&source, &source.pieces)
-                .code
-                .contains("let a = 1;\n")
-        );
+        assert!(cell("let a = 1", &[]).code.contains("let a = 1;\n"));
     }
 }

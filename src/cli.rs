@@ -1,10 +1,12 @@
 //! The command line.
 
+use crate::environment;
 use crate::failure::Failure;
 use crate::interrupt::Interrupts;
 use crate::session::Session;
-use crate::{prompt, script};
-use clap::Parser;
+use crate::timings::{self, Whose};
+use crate::{kernel, prompt, save, script};
+use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,16 +16,38 @@ use std::process::ExitCode;
 /// Without FILE, opens a prompt; when standard input is no terminal, evaluates the statements read from
 /// it. With FILE, evaluates that script statement by statement and stops at the first error.
 #[derive(Parser)]
-#[command(version, after_help = ENVIRONMENT)]
+#[command(version, after_help = ENVIRONMENT, args_conflicts_with_subcommands = true)]
 struct Options {
     /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`
     file: Option<PathBuf>,
+
+    /// Take the times of start and cells beside stock evcxr's, this often, and print their medians
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "3")]
+    timings: Option<usize>,
+
+    /// Run the statements that are timed
+    #[arg(long, hide = true)]
+    timings_of: Option<Whose>,
+
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write the notebook of a script, or the script of a notebook, without running it
+    Convert { from: PathBuf, to: PathBuf },
+    /// The Jupyter kernel
+    Kernel {
+        #[command(subcommand)]
+        task: kernel::Task,
+    },
 }
 
 const ENVIRONMENT: &str = "\
 Environment:
   VITREPL_CACHE_DIR  where compiled code and history are kept (default: vitrepl in the user's cache folder)
-  VITREPL_PRELUDE    folder of the crate vitrepl-prelude (default: the one vitrepl was built beside)
+  VITREPL_PRELUDE    folder of another crate vitrepl-prelude than the one that vitrepl carries with it
   VITREPL_CHARTS     folder for charts when the output is no terminal (default: charts)
 
 Exit code: 0 when everything was evaluated, 1 when something failed, 130 when interrupted.";
@@ -41,7 +65,22 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(options: Options) -> Result<(), Failure> {
-    if let Some(file) = options.file {
+    if options.timings_of == Some(Whose::Stock) {
+        return Ok(timings::run(Whose::Stock)?);
+    }
+    environment::enter()?;
+    if let Some(whose) = options.timings_of {
+        return Ok(timings::run(whose)?);
+    }
+    if let Some(runs) = options.timings {
+        return Ok(timings::compare(runs)?);
+    }
+    if let Some(task) = options.task {
+        match task {
+            Task::Convert { from, to } => save::convert(&from, &to),
+            Task::Kernel { task } => kernel::run(task),
+        }
+    } else if let Some(file) = options.file {
         // Before the (slow) start: a missing or broken script is known at once.
         let script = script::read(&file)?;
         let mut session = Session::start(Interrupts::listen()?)?;

@@ -1,9 +1,10 @@
 //! The `:commands`: one table, from which help and completion are made.
 
 use crate::failure::{Failure, Next};
-use crate::script;
+use crate::record::Entry;
 use crate::session::Session;
-use crate::show::print_text;
+use crate::source::Source;
+use crate::{front, save, script};
 
 /// One command.
 pub struct Command {
@@ -29,11 +30,57 @@ pub const COMMANDS: &[Command] = &[
         run: |session, _| {
             let variables = session.variables();
             if variables.is_empty() {
-                print_text("no variables yet");
+                front::out("no variables yet");
             }
             for (name, kind) in variables {
-                print_text(&format!("{name}: {kind}"));
+                front::out(&format!("{name}: {kind}"));
             }
+            Ok(Next::Continue)
+        },
+    },
+    Command {
+        name: ":models",
+        arguments: "",
+        help: "Models that are loaded: size, device, age",
+        run: |session, _| show_call(session, "models()"),
+    },
+    Command {
+        name: ":cache",
+        arguments: "[drop PATTERN | limit SIZE]",
+        help: "What is kept in memory and on disk; drop some of it; how much may be on disk",
+        run: cache,
+    },
+    Command {
+        name: ":mem",
+        arguments: "",
+        help: "Memory in use, of the host and the device",
+        run: |session, _| show_call(session, "memory()"),
+    },
+    Command {
+        name: ":device",
+        arguments: "[NAME]",
+        help: "Devices; choose the one for models loaded from now on",
+        run: |session, name| match name {
+            "" => show_call(session, "devices()"),
+            name => show_call(session, &format!("set_device({name:?}).map(|_| {name:?})?")),
+        },
+    },
+    Command {
+        name: ":time",
+        arguments: "[on | off]",
+        help: "Tell the time that each cell takes",
+        run: |session, arguments| {
+            session.timed = match arguments {
+                "on" => true,
+                "off" => false,
+                "" => !session.timed,
+                _ => return Err(":time on, or :time off".to_owned().into()),
+            };
+            front::out(if session.timed {
+                "times are told"
+            } else {
+                "times are not told"
+            });
             Ok(Next::Continue)
         },
     },
@@ -55,22 +102,41 @@ pub const COMMANDS: &[Command] = &[
         },
     },
     Command {
+        name: ":save",
+        arguments: "FILE",
+        help: "Write the session as a script (.rs) or notebook (.ipynb, with outputs)",
+        run: save_session,
+    },
+    Command {
         name: ":type",
         arguments: "VARIABLE",
         help: "The type of a variable",
-        run: |session, arguments| evcxr(session, ":type", arguments),
+        run: |session, name| {
+            let variables = session.variables();
+            let found = variables.iter().find(|(variable, _)| variable == name);
+            let (_, kind) =
+                found.ok_or_else(|| format!("no variable `{name}`; :vars lists them"))?;
+            front::out(kind);
+            Ok(Next::Continue)
+        },
     },
     Command {
         name: ":doc",
         arguments: "ITEM",
         help: "The documentation of a variable, type, function or keyword",
-        run: |session, arguments| evcxr(session, ":doc", arguments),
+        run: document,
     },
     Command {
         name: ":dep",
         arguments: "CRATE = VERSION",
         help: "Add a crate, as in a Cargo.toml",
-        run: |session, arguments| evcxr(session, ":dep", arguments),
+        run: |session, arguments| {
+            if session.has_crate(arguments) {
+                front::out("there already: the library uses it too");
+                return Ok(Next::Continue);
+            }
+            evcxr(session, ":dep", arguments)
+        },
     },
     Command {
         name: ":explain",
@@ -92,13 +158,26 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
+/// What `:save` leaves out: these are about the session itself, or stand for the statements they ran.
+const NOT_SAVED: &[&str] = &[
+    ":clear", ":doc", ":explain", ":help", ":load", ":quit", ":reload", ":save", ":type",
+];
+
 /// Carries out a line that starts with `:`.
 pub fn run(session: &mut Session, line: &str) -> Result<Next, Failure> {
     let (name, arguments) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let command = find(name).ok_or_else(|| {
         Failure::Message(format!("unknown command {name}; :help lists what there is"))
     })?;
-    (command.run)(session, arguments.trim())
+    front::heard();
+    let next = (command.run)(session, arguments.trim())?;
+    if !NOT_SAVED.contains(&name) {
+        let source = Source::new("command", line);
+        session
+            .record
+            .extend(Entry::new(&source, &source.pieces, front::heard()));
+    }
+    Ok(next)
 }
 
 fn find(name: &str) -> Option<&'static Command> {
@@ -113,23 +192,23 @@ fn help(name: &str) -> Result<Next, Failure> {
     };
     if name.is_empty() {
         for command in COMMANDS {
-            print_text(&line(command));
+            front::out(&line(command));
         }
-        print_text("Everything else is Rust; an expression without `;` is displayed.");
+        front::out("Everything else is Rust; an expression without `;` is displayed.");
     } else {
         let command = find(&wanted).ok_or_else(|| {
             Failure::Message(format!(
                 "unknown command {wanted}; :help lists what there is"
             ))
         })?;
-        print_text(&line(command));
+        front::out(&line(command));
     }
     Ok(Next::Continue)
 }
 
 fn line(command: &Command) -> String {
     let usage = format!("{} {}", command.name, command.arguments);
-    format!("{usage:<22} {}", command.help)
+    format!("{usage:<35} {}", command.help)
 }
 
 fn load(session: &mut Session, name: &str) -> Result<Next, Failure> {
@@ -140,6 +219,79 @@ fn load(session: &mut Session, name: &str) -> Result<Next, Failure> {
     let script = script::read(&path)?;
     session.last_loaded = Some(path);
     script::run(session, &script)
+}
+
+fn save_session(session: &mut Session, name: &str) -> Result<Next, Failure> {
+    if name.is_empty() {
+        return Err("which file? :save FILE.rs or :save FILE.ipynb"
+            .to_owned()
+            .into());
+    }
+    save::save(&session.record, name.as_ref())?;
+    front::out(&format!(
+        "saved {} statements to {name}",
+        session.record.len()
+    ));
+    Ok(Next::Continue)
+}
+
+/// The library's own documentation, and rust-analyzer's where it has none: variables, Rust's own items.
+fn document(session: &mut Session, name: &str) -> Result<Next, Failure> {
+    if name.is_empty() {
+        return Err("of what? :doc ITEM, for example :doc decompose"
+            .to_owned()
+            .into());
+    }
+    let is_variable = session
+        .variables()
+        .iter()
+        .any(|(variable, _)| variable == name);
+    let found = if is_variable {
+        Vec::new()
+    } else {
+        session.docs().find(name)
+    };
+    if found.is_empty() {
+        let text = session.explain(name).ok_or_else(|| {
+            Failure::Message(format!("no documentation of {name:?}; is its name right?"))
+        })?;
+        front::page(&text);
+    } else {
+        let texts: Vec<String> = found.iter().map(|item| item.text()).collect();
+        front::page(&texts.join("\n\n"));
+    }
+    Ok(Next::Continue)
+}
+
+/// Module of the library whose functions the commands call.
+const CALLS: &str = "vitrepl_prelude::session";
+
+/// Prints what a function of the library's session says.
+fn show_call(session: &mut Session, call: &str) -> Result<Next, Failure> {
+    let source = Source::new("command", format!("println!(\"{{}}\", ::{CALLS}::{call});"));
+    let recorded = session.record.len();
+    session.evaluate(&source, &source.pieces)?;
+    // The command itself is recorded, not what it comes to.
+    session.record.truncate(recorded);
+    Ok(Next::Continue)
+}
+
+fn cache(session: &mut Session, arguments: &str) -> Result<Next, Failure> {
+    let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    match (verb, rest.trim()) {
+        ("", _) => show_call(session, "cache()"),
+        ("drop", pattern) if !pattern.is_empty() => {
+            show_call(session, &format!("drop_cached({pattern:?})"))
+        }
+        ("limit", size) if !size.is_empty() => {
+            show_call(session, &format!("limit_cache({size:?})?"))
+        }
+        _ => Err(
+            ":cache, :cache drop PATTERN (* for all), or :cache limit SIZE (20 GB)"
+                .to_owned()
+                .into(),
+        ),
+    }
 }
 
 fn evcxr(session: &mut Session, name: &str, arguments: &str) -> Result<Next, Failure> {

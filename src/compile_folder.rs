@@ -3,27 +3,32 @@
 //! ```text
 //! <cache>/compile/<key>/        key: versions of vitrepl and rustc
 //!     .cargo/config.toml        profile of everything below
-//!     library/                  a crate with the library as its dependency, compiled first
-//!     session-0/ session-1/     evcxr's folders, one for each running session, filled from library/
+//!     source/                   the library's sources, where the program carries them
+//!     library/                  a crate with the library as its dependency, and cargo's target folder
+//!     ready-<fingerprint>/      the compiled library and runtime that cells are given: whole or not there
+//!     session-0/ session-1/     evcxr's folders, one for each running session
 //! ```
 //!
 //! evcxr builds in a folder that no other session may use at the same time: each is held by a lock on a
-//! file, which ends with the process however that ends.
+//! file, which ends with the process however that ends. All sessions share what is in `ready`.
 
+use crate::front;
+use crate::library::{Library, write_changed};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 /// Names the cache folder.
 const CACHE_VARIABLE: &str = "VITREPL_CACHE_DIR";
 
-/// Names the folder of the library's crate.
-const PRELUDE_VARIABLE: &str = "VITREPL_PRELUDE";
-
 /// More sessions than this at a time are taken for a mistake.
 const MOST_SESSIONS: usize = 64;
+
+/// What other versions have left, and nobody has used for this long, is removed.
+const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything is optimised, and what evcxr's own manifest switches on for debugging (it slows the
 /// library's inner loops) is switched off again, except for the cells themselves. The library is compiled
@@ -41,71 +46,22 @@ overflow-checks = true
 incremental = false
 "#;
 
-/// The dependencies' versions when there is no lock file beside the library's crate.
-const LOCK_FILE: &str = include_str!("../Cargo.lock");
-
-/// The library's crate.
-pub struct Library {
-    folder: PathBuf,
-}
-
-impl Library {
-    /// Finds the crate: the folder named by `VITREPL_PRELUDE`, or the one this program was built beside.
-    pub fn find() -> Result<Self> {
-        let named = std::env::var_os(PRELUDE_VARIABLE).map(PathBuf::from);
-        let folder = named
-            .clone()
-            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("prelude"));
-        if !folder.join("Cargo.toml").is_file() {
-            let origin = match named {
-                Some(_) => format!("which {PRELUDE_VARIABLE} names"),
-                None => "where it was when vitrepl was built".to_owned(),
-            };
-            bail!(
-                "the library's crate is not at {}, {origin}; set {PRELUDE_VARIABLE} to the folder \
-                 `prelude` of a checkout of vitrepl {}",
-                folder.display(),
-                env!("CARGO_PKG_VERSION"),
-            );
-        }
-        let folder = folder
-            .canonicalize()
-            .with_context(|| format!("cannot open {}", folder.display()))?;
-        Ok(Library { folder })
-    }
-
-    /// The line of a manifest that makes the crate a dependency, without its name.
-    pub fn dependency(&self) -> String {
-        let path = self
-            .folder
-            .to_string_lossy()
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"");
-        let features = if cfg!(feature = "cuda") {
-            "\"cuda\""
-        } else {
-            ""
-        };
-        format!("{{ path = \"{path}\", features = [{features}] }}")
-    }
-
-    fn lock_file(&self) -> String {
-        fs::read_to_string(self.folder.join("../Cargo.lock"))
-            .unwrap_or_else(|_| LOCK_FILE.to_owned())
-    }
-}
-
 /// The folder of one session, its own until it is dropped.
 pub struct CompileFolder {
     pub library: Library,
     /// evcxr's folder.
     pub session: PathBuf,
-    /// The folder in which the library is compiled first.
+    /// The compiled library, if `is_ready`.
+    pub ready: PathBuf,
+    /// The folder in which the library is compiled.
     pub shared: PathBuf,
     /// The compiler's target, for example `x86_64-unknown-linux-gnu`.
     pub target: String,
-    std_library: PathBuf,
-    _lock: File,
+    /// Where Rust's own shared library lies.
+    pub std_library: PathBuf,
+    root: PathBuf,
+    /// Held as long as the session runs: its own folder, and with others the library.
+    _locks: [File; 2],
 }
 
 impl CompileFolder {
@@ -114,41 +70,57 @@ impl CompileFolder {
         let library = Library::find()?;
         let cache = cache_folder()?;
         refuse_workspace(&cache)?;
-        let rustc = ask_rustc(&cache, &["-vV"])?;
-        let target = rustc
+        let rustc = ask_rustc(&cache)?;
+        let (std_library, version) = rustc.split_once('\n').unwrap_or((&rustc, ""));
+        let target = version
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .context("`rustc -vV` names no host")?
             .to_owned();
-        let std_library = ask_rustc(&cache, &["--print", "target-libdir"])?;
-        let root = cache.join("compile").join(key(&rustc));
-        write_changed(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
-        let shared = root.join("library");
+        let root = cache.join("compile").join(key(version));
+        let ready = root.join(format!("ready-{:016x}", library.fingerprint()?));
+        write(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
         let (session, lock) = free_session(&root)?;
+        let in_use = open_lock(&ready.with_extension("lock"))?;
+        in_use
+            .lock_shared()
+            .context("the cache folder's file system has no locks")?;
+        // By this time it is known which folders are stale.
+        let _ = in_use.set_modified(SystemTime::now());
         let folder = CompileFolder {
             library,
             session,
-            shared,
+            ready,
+            shared: root.join("library"),
             target,
-            std_library: PathBuf::from(std_library.trim()),
-            _lock: lock,
+            std_library: PathBuf::from(std_library),
+            root,
+            _locks: [lock, in_use],
         };
         folder.configure_evcxr()?;
         Ok(folder)
     }
 
-    /// Where the shared libraries lie that a cell needs: the library, and Rust's own (the path that
-    /// cells carry to it counts from `deps`, but evcxr loads them from the folder above).
-    pub fn shared_libraries(&self) -> [PathBuf; 2] {
-        let target = self.session.join("target").join(&self.target);
-        [target.join("debug/deps"), self.std_library.clone()]
+    /// Whether the library is compiled.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_dir()
+    }
+
+    /// Where the sources that the program carries are unpacked.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join("source")
+    }
+
+    /// Where the shared libraries lie that a cell needs: the library, and Rust's own.
+    pub fn shared_libraries(&self) -> [&Path; 2] {
+        [&self.ready, &self.std_library]
     }
 
     /// Waits for other sessions to leave `shared`, and takes it while the result is held.
     pub fn lock_shared(&self) -> Result<File> {
         let lock = open_lock(&self.shared.with_extension("lock"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            eprintln!("Another session is compiling the library; waiting for it.");
+            front::err("Another session is compiling the library; waiting for it.");
         }
         lock.lock().context("cannot lock the compile folder")?;
         Ok(lock)
@@ -162,36 +134,59 @@ impl CompileFolder {
         if fs::read_to_string(&chosen).is_ok_and(|present| present == versions) {
             return Ok(());
         }
-        write_changed(&self.shared.join("Cargo.lock"), &versions)?;
-        write_changed(&chosen, &versions)
+        write(&self.shared.join("Cargo.lock"), &versions)?;
+        write(&chosen, &versions)
     }
 
-    /// Brings what is compiled in `shared` into this session's folder, with the same versions.
-    pub fn fill(&self) -> Result<()> {
-        mirror(&self.shared.join("target"), &self.session.join("target"))
-            .and_then(|()| self.pin_versions())
-            .with_context(|| {
-                format!(
-                    "cannot copy compiled code to {} (is the disk full?)",
-                    self.session.display()
-                )
-            })
-    }
-
-    /// Sets the versions of all dependencies to those of `shared`.
-    pub fn pin_versions(&self) -> std::io::Result<()> {
-        fs::copy(
-            self.shared.join("Cargo.lock"),
-            self.session.join("Cargo.lock"),
-        )
-        .map(|_| ())
+    /// Removes what other versions of vitrepl, the library or rustc have left and nobody uses any more.
+    pub fn clean(&self) {
+        let roots = self.root.parent().map(entries).unwrap_or_default();
+        for root in roots.iter().filter(|root| root.is_dir()) {
+            for lock in entries(root) {
+                let name = lock.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with("ready-") && name.ends_with(".lock") {
+                    remove_stale(&lock, &lock.with_extension(""));
+                }
+            }
+            let is_used = entries(root)
+                .iter()
+                .any(|path| path.extension().is_some_and(|end| end == "lock") && is_fresh(path));
+            if *root != self.root && !is_used {
+                // What cannot be removed is tried again the next time.
+                let _ = fs::remove_dir_all(root);
+            }
+        }
     }
 
     /// evcxr reads this file when it starts in this folder.
     fn configure_evcxr(&self) -> Result<()> {
         let path = self.session.to_string_lossy();
         let config = format!("[evcxr]\ntmpdir = {path:?}\nopt_level = \"3\"\n");
-        write_changed(&self.session.join("evcxr.toml"), &config)
+        write(&self.session.join("evcxr.toml"), &config)
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+/// Whether a lock is held, or was taken not long ago.
+fn is_fresh(lock: &Path) -> bool {
+    let age = fs::metadata(lock)
+        .and_then(|about| about.modified())
+        .ok()
+        .and_then(|taken| taken.elapsed().ok());
+    age.is_none_or(|age| age < STALE)
+        || File::open(lock)
+            .is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn remove_stale(lock: &Path, folder: &Path) {
+    if !is_fresh(lock) {
+        // As above.
+        let _ = fs::remove_dir_all(folder);
+        let _ = fs::remove_file(lock);
     }
 }
 
@@ -228,23 +223,35 @@ fn refuse_workspace(cache: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs rustc in `folder`, where evcxr will run it (rustup may choose one by folder).
-fn ask_rustc(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new("rustc")
-        .args(arguments)
-        .current_dir(folder)
-        .output()
-        .context(
-            "cannot run rustc, which compiles the cells; install Rust from https://rustup.rs",
-        )?;
-    if !output.status.success() {
-        bail!(
-            "`rustc {}` failed: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Where rustc's own shared library lies, and what `rustc -vV` prints, in `folder`: where evcxr will run it (rustup
+/// may choose one by folder).
+fn ask_rustc(folder: &Path) -> Result<String> {
+    let ask = |arguments: &[&str]| {
+        let output = Command::new("rustc")
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+            .context(
+                "cannot run rustc, which compiles the cells; install Rust from https://rustup.rs",
+            )?;
+        if !output.status.success() {
+            bail!(
+                "`rustc {}` failed: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // Side by side: each takes as long as a cell's compilation should.
+    std::thread::scope(|scope| {
+        let libraries = scope.spawn(|| ask(&["--print", "target-libdir"]));
+        let version = ask(&["-vV"])?;
+        match libraries.join() {
+            Ok(libraries) => Ok(format!("{}\n{version}", libraries?.trim())),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 fn key(rustc: &str) -> String {
@@ -284,57 +291,8 @@ fn open_lock(path: &Path) -> Result<File> {
         .with_context(|| format!("cannot open {}", path.display()))
 }
 
-fn write_changed(path: &Path, text: &str) -> Result<()> {
-    if fs::read_to_string(path).is_ok_and(|present| present == text) {
-        return Ok(());
-    }
-    path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(path, text))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Copies what is missing or older in `to`, with its times, by which cargo knows what is fresh. What
-/// belongs to the cells' own crate is left alone.
-fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        let of_cells = ["ctx.", "ctx-", "libctx."]
-            .iter()
-            .any(|start| text.starts_with(start));
-        if of_cells || text == "incremental" || text == ".cargo-lock" {
-            continue;
-        }
-        let target = to.join(&name);
-        let metadata = entry.metadata()?;
-        if metadata.is_dir() {
-            mirror(&entry.path(), &target)?;
-        } else if !is_same(&metadata, &target) {
-            copy(&entry.path(), &metadata, &target)?;
-        }
-    }
-    Ok(())
-}
-
-fn is_same(metadata: &fs::Metadata, other: &Path) -> bool {
-    fs::metadata(other).is_ok_and(|other| {
-        other.len() == metadata.len() && other.modified().ok() == metadata.modified().ok()
-    })
-}
-
-fn copy(from: &Path, metadata: &fs::Metadata, to: &Path) -> std::io::Result<()> {
-    // Written anew rather than over the old: a running program may have that one mapped.
-    if let Err(error) = fs::remove_file(to)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    fs::copy(from, to)?;
-    let times = fs::FileTimes::new().set_modified(metadata.modified()?);
-    File::options().append(true).open(to)?.set_times(times)
+fn write(path: &Path, text: &str) -> Result<()> {
+    write_changed(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -342,19 +300,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mirror_keeps_times_and_leaves_cells_alone() {
+    fn what_nobody_has_used_for_long_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        fs::create_dir_all(from.join("deps")).unwrap();
-        fs::write(from.join("deps/libcandle.rlib"), "code").unwrap();
-        fs::write(from.join("deps/libctx.so"), "cell").unwrap();
-        mirror(&from, &to).unwrap();
-        let time = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
-        assert_eq!(
-            time(&from.join("deps/libcandle.rlib")),
-            time(&to.join("deps/libcandle.rlib"))
-        );
-        assert!(!to.join("deps/libctx.so").exists());
+        let old = SystemTime::now() - 2 * STALE;
+        let make = |name: &str, time: SystemTime| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            let lock = open_lock(&path.with_extension("lock")).unwrap();
+            lock.set_modified(time).unwrap();
+            (path, lock)
+        };
+        let (stale, _) = make("ready-1", old);
+        let (fresh, _) = make("ready-2", SystemTime::now());
+        let (held, lock) = make("ready-3", old);
+        lock.lock_shared().unwrap();
+        for path in [&stale, &fresh, &held] {
+            remove_stale(&path.with_extension("lock"), path);
+        }
+        assert!(!stale.exists() && fresh.exists() && held.exists());
     }
 
     #[test]

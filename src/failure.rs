@@ -1,5 +1,6 @@
 //! What a statement, command or script that failed hands to its caller.
 
+use crate::front;
 use console::style;
 
 /// Why evaluation stopped.
@@ -14,10 +15,11 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Writes the reason to standard error, unless that is done.
+    /// Says the reason, unless that is done.
     pub fn tell(&self) {
         if let Failure::Message(message) = self {
-            eprintln!("{} {message}", style("error:").red().bold().for_stderr());
+            let error = style("error:").red().bold().for_stderr();
+            front::err(&format!("{error} {message}"));
         }
     }
 }

@@ -3,10 +3,11 @@
 //! The child that runs the cells is in a process group of its own, so the terminal's Ctrl-C reaches this
 //! process only (and the compiler, if it is at work: then nothing was run yet). It is passed on to the
 //! child as `SIGINT`, which the library may catch to stop at its next step; a child whose library does
-//! not is not ended by it. Two more within two seconds end the child.
+//! not is not ended by it. A second one within two seconds offers to start the child anew, which a third does.
 
+use crate::{environment, front};
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
@@ -27,6 +28,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 
 /// Makes a command run as the child that runs the cells.
 pub fn prepare_child_command(command: &mut Command) {
+    environment::leave(command);
     command.env(CHILD, "1").process_group(0);
 }
 
@@ -88,6 +90,17 @@ impl Interrupts {
         self.0.ends_when_idle.store(ends, Ordering::SeqCst);
     }
 
+    /// Does what the terminal's Ctrl-C does: the compiler, if it is at work, is asked to stop as well.
+    pub fn press(&self) {
+        let own = nix::unistd::getpid();
+        // A group that somebody else leads is not ours to interrupt.
+        let _ = if nix::unistd::getpgrp() == own {
+            killpg(own, Signal::SIGINT)
+        } else {
+            kill(own, Signal::SIGINT)
+        };
+    }
+
     /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.
     pub fn during<R>(&self, evaluate: impl FnOnce() -> R) -> (R, bool) {
         self.0.pressed.store(false, Ordering::SeqCst);
@@ -115,8 +128,9 @@ impl Shared {
             return;
         }
         if times == 2 {
-            eprintln!(
-                "Not stopped yet. Ctrl-C once more ends the process that runs the cells: its variables are lost."
+            front::err(
+                "Not stopped yet. Ctrl-C once more starts the process that runs the cells anew: models are loaded \
+                 again, other variables are lost.",
             );
         }
         if let Ok(id) = i32::try_from(locked(&child).id()) {

@@ -1,72 +1,117 @@
-//! Compiles the library before evcxr does, so that it can be watched.
+//! Compiles the library before evcxr starts, with cargo's progress drawn.
 //!
-//! evcxr runs cargo silently. The same build (manifest, profile, flags, lock file) is therefore made in a
-//! folder of our own first, with cargo's progress drawn, and its result copied to where evcxr builds:
-//! cargo finds it fresh there.
+//! Cargo builds a crate whose dependency is the library, in a folder that all sessions and versions of the library
+//! share; what cells need of the result is copied to the folder `ready`, which is there whole or not at all. Later
+//! starts that find it run no cargo.
 
+use crate::cell_compiler::Setup;
 use crate::compile_folder::CompileFolder;
+use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
 use crate::progress::new_bar;
+use crate::{environment, front};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Without a terminal, progress is a line each time this share (in percent) is done.
 const STEP: u64 = 10;
 
-/// Compiles the library if it is not, and brings it into the session's folder. `linker` is the one that
-/// evcxr has chosen: `mold`, `lld` or `system`.
-pub fn compile(folder: &CompileFolder, linker: &str) -> Result<()> {
-    let _lock = folder.lock_shared()?;
+/// In the folder `ready`.
+const SETUP: &str = "setup.json";
+
+/// Name of the runtime in code.
+const RUNTIME_IN_CODE: &str = "vitrepl_runtime";
+
+/// Compiles the library if it is not; what cells are compiled with.
+pub fn compile(folder: &CompileFolder) -> Result<Setup> {
+    if !folder.is_ready() {
+        let _lock = folder.lock_shared()?;
+        // Another session may have compiled it meanwhile.
+        if !folder.is_ready() {
+            compile_now(folder)?;
+            folder.clean();
+        }
+    }
+    let path = folder.ready.join(SETUP);
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is broken; remove its folder", path.display()))
+}
+
+fn compile_now(folder: &CompileFolder) -> Result<()> {
+    let sources = folder.library.unpack(&folder.sources())?;
     folder.choose_versions()?;
-    write_crate(folder)?;
-    let mut cargo = Command::new("cargo")
-        .args(["build", "--target", &folder.target])
+    write_crate(folder, &sources)?;
+    let mut cargo = Command::new("cargo");
+    environment::leave(&mut cargo);
+    let mut cargo = cargo
+        .args(["build", "--message-format=json", "--target", &folder.target])
         .current_dir(&folder.shared)
         .env("CARGO_TARGET_DIR", "target")
         .env("CARGO_BUILD_BUILD_DIR", "target")
-        .env("RUSTFLAGS", rustflags(linker))
+        .env("RUSTFLAGS", "-Cprefer-dynamic")
         .env("CARGO_TERM_COLOR", "never")
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "200")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .context(
             "cannot run cargo, which compiles the library; install Rust from https://rustup.rs",
         )?;
+    let stdout = cargo.stdout.take();
+    let messages = std::thread::spawn(move || {
+        let lines = BufReader::new(stdout?).lines();
+        let json = |line: String| serde_json::from_str::<Value>(&line).ok();
+        Some(
+            lines
+                .map_while(Result::ok)
+                .filter_map(json)
+                .collect::<Vec<_>>(),
+        )
+    });
     let mut watcher = Watcher::default();
     if let Some(stderr) = cargo.stderr.take() {
         watcher.watch(BufReader::new(stderr))?;
     }
     let status = cargo.wait().context("cannot wait for cargo")?;
     let seconds = watcher.end();
+    let messages = messages.join().ok().flatten().unwrap_or_default();
     if !status.success() {
+        let rendered = messages
+            .iter()
+            .filter_map(|message| message["message"]["rendered"].as_str());
         bail!(
-            "the library in {} does not compile:\n{}",
-            folder.library.dependency(),
+            "the library in {} does not compile:\n{}{}",
+            sources.display(),
+            rendered.collect::<String>(),
             watcher.messages.join("\n")
         );
     }
+    make_ready(folder, crates(&messages))?;
     if let Some(seconds) = seconds {
-        eprintln!("Compiled the library in {seconds} s; later starts find it.");
+        front::err(&format!(
+            "Compiled the library in {seconds} s; later starts find it."
+        ));
     }
-    folder.fill()
+    Ok(())
 }
 
-/// The flags that evcxr compiles with: other ones would make cargo compile everything again.
-fn rustflags(linker: &str) -> String {
-    match linker {
-        "lld" => "-Cprefer-dynamic -Clink-arg=-fuse-ld=lld".to_owned(),
-        _ => "-Cprefer-dynamic".to_owned(),
-    }
-}
-
-/// The crate that evcxr makes of a cell, with nothing in it.
-fn write_crate(folder: &CompileFolder) -> Result<()> {
+/// The crate on which cells stand, with nothing in it.
+fn write_crate(folder: &CompileFolder, sources: &Path) -> Result<()> {
+    let path = sources.to_string_lossy();
+    let features = if cfg!(feature = "cuda") {
+        "\"cuda\""
+    } else {
+        ""
+    };
     let manifest = format!(
         r#"[package]
 name = "ctx"
@@ -86,9 +131,8 @@ panic = 'unwind'
 incremental = true
 
 [dependencies]
-vitrepl-prelude = {}
-"#,
-        folder.library.dependency()
+{CRATE} = {{ path = {path:?}, features = [{features}] }}
+"#
     );
     let write = || -> std::io::Result<()> {
         let path = folder.shared.join("Cargo.toml");
@@ -100,6 +144,96 @@ vitrepl-prelude = {}
         fs::write(path, &manifest)
     };
     write().with_context(|| format!("cannot write to {}", folder.shared.display()))
+}
+
+/// The crates that cargo says it has made, by their names in code; of several versions, the newest.
+fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
+    let mut found: BTreeMap<String, (Vec<u64>, PathBuf)> = BTreeMap::new();
+    let made = messages
+        .iter()
+        .filter(|message| message["reason"] == "compiler-artifact");
+    for artifact in made {
+        let Some(name) = artifact["target"]["name"].as_str() else {
+            continue;
+        };
+        let ending = if name == CRATE_IN_CODE {
+            ".so"
+        } else {
+            ".rlib"
+        };
+        let files = artifact["filenames"].as_array().into_iter().flatten();
+        let Some(file) = files
+            .filter_map(Value::as_str)
+            .find(|file| file.ends_with(ending))
+        else {
+            continue;
+        };
+        let id = artifact["package_id"].as_str().unwrap_or_default();
+        let version = id.rsplit(['@', '#']).next().unwrap_or_default();
+        let version = version
+            .split('.')
+            .map_while(|part| part.parse().ok())
+            .collect();
+        let name = name.replace('-', "_");
+        if found.get(&name).is_none_or(|(other, _)| *other < version) {
+            found.insert(name, (version, PathBuf::from(file)));
+        }
+    }
+    found
+        .into_iter()
+        .map(|(name, (_, file))| (name, file))
+        .collect()
+}
+
+/// Brings what cells need to its place, in one step.
+fn make_ready(folder: &CompileFolder, mut crates: BTreeMap<String, PathBuf>) -> Result<()> {
+    let part = folder.ready.with_extension("part");
+    let copied = |name: &str| format!("lib{name}.so");
+    let make = || -> Result<()> {
+        if part.exists() {
+            fs::remove_dir_all(&part)?;
+        }
+        fs::create_dir_all(&part)?;
+        let library = crates
+            .get(CRATE_IN_CODE)
+            .context("cargo does not say where the compiled library is")?;
+        fs::copy(library, part.join(copied(CRATE_IN_CODE)))?;
+        fs::write(part.join("runtime.rs"), RUNTIME)?;
+        compile_runtime(&part, &copied(RUNTIME_IN_CODE))?;
+        for name in [CRATE_IN_CODE, RUNTIME_IN_CODE] {
+            crates.insert(name.to_owned(), folder.ready.join(copied(name)));
+        }
+        let target = folder.shared.join("target");
+        let setup = Setup {
+            crates,
+            search: vec![
+                target.join(&folder.target).join("debug/deps"),
+                target.join("debug/deps"),
+            ],
+        };
+        fs::write(part.join(SETUP), serde_json::to_vec(&setup)?)?;
+        Ok(fs::rename(&part, &folder.ready)?)
+    };
+    make().with_context(|| {
+        format!(
+            "cannot bring the compiled library to {} (is the disk full?)",
+            folder.ready.display()
+        )
+    })
+}
+
+fn compile_runtime(folder: &Path, file: &str) -> Result<()> {
+    let output = Command::new("rustc")
+        .args(["--edition", "2024", "--crate-type", "dylib", "-O"])
+        .args(["-C", "prefer-dynamic", "--crate-name", RUNTIME_IN_CODE])
+        .args(["-o", file, "runtime.rs"])
+        .current_dir(folder)
+        .output()
+        .context("cannot run rustc")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
 }
 
 /// Reads cargo's standard error: progress, which cargo draws over itself, and everything else.
@@ -152,7 +286,7 @@ impl Watcher {
 
     fn start(&mut self) {
         self.started = Some(Instant::now());
-        eprintln!("Compiling the library (once; it is kept for later starts)");
+        front::err("Compiling the library (once; it is kept for later starts)");
         if std::io::stderr().is_terminal() {
             let bar = new_bar("", 1);
             let template = "{bar:30} {pos}/{len} {elapsed} {wide_msg}";
@@ -175,7 +309,7 @@ impl Watcher {
             && percent >= self.percent + STEP
         {
             self.percent = percent - percent % STEP;
-            eprintln!("  {done}/{total} {crates}");
+            front::err(&format!("  {done}/{total} {crates}"));
         }
     }
 

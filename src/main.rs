@@ -1,30 +1,48 @@
 //! `vitrepl`: a Rust prompt, and a runner of Rust scripts, with the library of this workspace
 //! (`prelude/`) already imported.
 //!
-//! One straight walk: [`cli`] reads the command line; [`session`] starts evcxr in a [`compile_folder`]
-//! and evaluates [`cell`]s; a [`script`] or the [`prompt`] cuts text into statements with [`source`];
-//! [`relay`] passes on what the running code prints, [`show`] displays values and charts, [`report`]
-//! compile errors, [`progress`] bars; [`commands`] holds the `:commands`.
+//! One straight walk: [`cli`] reads the command line; [`session`] compiles the [`library`], starts evcxr in a
+//! [`compile_folder`] and evaluates [`cell`]s, which [`cell_compiler`] compiles; a [`script`] or the [`prompt`] cuts
+//! text into statements with [`source`]; [`relay`] passes on what the running code prints, [`report`] draws compile
+//! errors, and [`front`] says all of it, with [`show`] for values and charts and [`progress`] for bars; [`commands`]
+//! holds the `:commands`, of which `:doc` looks into [`docs`] and `:save` writes what [`record`] has kept by
+//! [`save`], as a script or a [`notebook`].
+//! [`kernel`] is the same session behind Jupyter.
 
 mod cell;
+mod cell_compiler;
 mod cli;
 mod commands;
 mod compile_folder;
+mod completion;
+mod docs;
+mod environment;
 mod failure;
+mod front;
 mod interrupt;
+mod kernel;
+mod library;
 mod library_build;
+mod notebook;
+mod origins;
 mod progress;
 mod prompt;
+mod record;
 mod relay;
 mod report;
+mod save;
 mod script;
 mod session;
 mod show;
 mod source;
+mod timings;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = environment::compile_if_asked() {
+        return code;
+    }
     interrupt::survive_in_child();
     // evcxr starts this same program again to run the cells; in that process this does not return.
     evcxr::runtime_hook();

@@ -21,14 +21,29 @@ pub const VARIABLE: &str = "VITREPL_PROGRESS";
 
 const PREFIX: &str = "VITREPL_PROGRESS ";
 
+/// How far a call has got.
 #[derive(Deserialize)]
-struct Step {
-    label: String,
-    done: u64,
+pub struct Step {
+    pub label: String,
+    pub done: u64,
+    /// 0 where it is not known.
     #[serde(default)]
-    total: u64,
+    pub total: u64,
+    /// Shown behind the bar.
     #[serde(default)]
-    note: String,
+    pub note: String,
+}
+
+impl Step {
+    /// Reads a line of the child, if it is one of this protocol.
+    pub fn parse(line: &str) -> Option<Self> {
+        serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
+    }
+
+    /// Whether the call has come to its end.
+    pub fn is_last(&self) -> bool {
+        self.total > 0 && self.done >= self.total
+    }
 }
 
 /// The bars of the cell that is running.
@@ -39,16 +54,13 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Takes a line of the child if it is one of this protocol, and says whether it was.
-    pub fn take(&mut self, line: &str) -> bool {
-        let Some(step) = parse(line) else {
-            return false;
-        };
-        if step.total > 0 && step.done >= step.total {
+    /// Begins, moves or ends a bar.
+    pub fn step(&mut self, step: Step) {
+        if step.is_last() {
             if let Some(bar) = self.bars.remove(&step.label) {
                 bar.finish_and_clear();
             }
-            return true;
+            return;
         }
         let bar = self
             .bars
@@ -59,7 +71,6 @@ impl Bars {
         }
         bar.set_position(step.done);
         bar.set_message(step.note);
-        true
     }
 
     /// Writes something to the terminal without tearing a bar.
@@ -77,10 +88,6 @@ impl Bars {
             bar.finish_and_clear();
         }
     }
-}
-
-fn parse(line: &str) -> Option<Step> {
-    serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
 }
 
 /// A bar with rate and time left, or a spinner when the total is not known.
@@ -111,16 +118,21 @@ mod tests {
     #[test]
     fn only_lines_of_the_protocol_are_taken() {
         let mut bars = Bars::default();
-        assert!(bars.take(r#"VITREPL_PROGRESS {"label":"fit","done":1,"total":4}"#));
+        let step = |line: &str| Step::parse(line).unwrap();
+        bars.step(step(
+            r#"VITREPL_PROGRESS {"label":"fit","done":1,"total":4}"#,
+        ));
         assert!(bars.bars.contains_key("fit"));
-        assert!(bars.take(r#"VITREPL_PROGRESS {"label":"fit","done":4,"total":4}"#));
+        bars.step(step(
+            r#"VITREPL_PROGRESS {"label":"fit","done":4,"total":4}"#,
+        ));
         assert!(bars.bars.is_empty());
         for line in [
             "fit 1/4",
             "VITREPL_PROGRESS soon",
             r#"{"label":"fit","done":1}"#,
         ] {
-            assert!(!bars.take(line), "{line}");
+            assert!(Step::parse(line).is_none(), "{line}");
         }
     }
 }

@@ -2,20 +2,24 @@
 
 use crate::commands::{self, COMMANDS};
 use crate::compile_folder::cache_folder;
+use crate::completion::Known;
+use crate::docs::Docs;
 use crate::failure::{Failure, Next};
 use crate::interrupt::Interrupts;
+use crate::library::Library;
 use crate::script::PROMPT;
-use crate::session::{Session, groups};
+use crate::session::{Prepared, Session, groups};
 use crate::source::{Kind, Source, is_incomplete};
 use anyhow::Context as _;
-use rustyline::completion::{Completer, FilenameCompleter};
+use crossbeam_channel::{Receiver, bounded};
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper, Hinter};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io::BufRead;
 use std::rc::Rc;
 
@@ -23,6 +27,8 @@ use std::rc::Rc;
 const INPUT: &str = "input";
 
 /// Reads statements from a terminal until Ctrl-D or `:quit`.
+///
+/// The session starts while the first of them is typed.
 pub fn interactive() -> Result<(), Failure> {
     println!(
         "vitrepl {}: Rust, with the library imported. :help lists commands, Ctrl-D leaves.",
@@ -31,11 +37,13 @@ pub fn interactive() -> Result<(), Failure> {
     let mut editor = editor().context("cannot set up the terminal")?;
     // Only now: the editor takes Ctrl-C for itself when it is made, and does not pass it on.
     let interrupts = Interrupts::listen()?;
-    let session = Rc::new(RefCell::new(Session::start(interrupts.clone())?));
+    let prepared = Prepared::new()?;
     interrupts.set_ends_when_idle(false);
+    let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
     editor.set_helper(Some(LineHelper {
         session: session.clone(),
         files: FilenameCompleter::new(),
+        docs: OnceCell::new(),
     }));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
@@ -46,7 +54,7 @@ pub fn interactive() -> Result<(), Failure> {
                 let _ = editor.add_history_entry(&text);
                 // Kept at once: a session may be killed.
                 let _ = editor.append_history(&history);
-                match run(&mut session.borrow_mut(), &text) {
+                match run(session.borrow_mut().wait()?, &text) {
                     Ok(Next::Continue) => {}
                     Ok(Next::Quit) => return Ok(()),
                     Err(failure) => failure.tell(),
@@ -56,6 +64,50 @@ pub fn interactive() -> Result<(), Failure> {
             Err(ReadlineError::Eof) => return Ok(()),
             Err(error) => return Err(format!("the terminal cannot be read: {error}").into()),
         }
+    }
+}
+
+/// A session that another thread starts.
+enum Starting {
+    Thread(Receiver<anyhow::Result<Session>>),
+    Ready(Box<Session>),
+}
+
+impl Starting {
+    fn new(prepared: Prepared, interrupts: Interrupts) -> Self {
+        let (sender, receiver) = bounded(1);
+        std::thread::spawn(move || {
+            let started = prepared.start(interrupts);
+            // Nobody waits any more where the program is at its end.
+            let _ = sender.send(started);
+            // The child ends with the thread that has started it.
+            loop {
+                std::thread::park();
+            }
+        });
+        Starting::Thread(receiver)
+    }
+
+    /// The session, when it has started.
+    fn wait(&mut self) -> Result<&mut Session, Failure> {
+        if let Starting::Thread(started) = self {
+            let session = started
+                .recv()
+                .map_err(|_| "the session could not start".to_owned())??;
+            *self = Starting::Ready(Box::new(session));
+        }
+        match self {
+            Starting::Ready(session) => Ok(session),
+            Starting::Thread(_) => Err("the session could not start".to_owned().into()),
+        }
+    }
+
+    /// The session, if it has started.
+    fn if_ready(&mut self) -> Option<&mut Session> {
+        if matches!(self, Starting::Thread(started) if started.is_empty()) {
+            return None;
+        }
+        self.wait().ok()
     }
 }
 
@@ -115,32 +167,60 @@ fn editor() -> rustyline::Result<Editor<LineHelper, FileHistory>> {
 /// Completion, colour and the end of multi-line input.
 #[derive(Helper, Hinter)]
 struct LineHelper {
-    session: Rc<RefCell<Session>>,
+    session: Rc<RefCell<Starting>>,
     files: FilenameCompleter,
+    /// Of the library, until the session has started.
+    docs: OnceCell<Docs>,
+}
+
+fn read_docs() -> Docs {
+    Docs::read(Library::find().unwrap_or(Library::Carried).code())
 }
 
 impl Completer for LineHelper {
-    type Candidate = String;
+    type Candidate = Pair;
 
     fn complete(
         &self,
         line: &str,
         position: usize,
         _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let plain = |text: String| Pair {
+            display: text.clone(),
+            replacement: text,
+        };
         if line.starts_with(":load ") {
             let (start, files) = self.files.complete_path(line, position)?;
             return Ok((
                 start,
-                files.into_iter().map(|file| file.replacement).collect(),
+                files
+                    .into_iter()
+                    .map(|file| plain(file.replacement))
+                    .collect(),
             ));
         }
         if line.starts_with(':') && !line[..position].contains(' ') {
             let names = COMMANDS.iter().map(|command| command.name);
             let fitting = names.filter(|name| name.starts_with(&line[..position]));
-            return Ok((0, fitting.map(str::to_owned).collect()));
+            return Ok((0, fitting.map(|name| plain(name.to_owned())).collect()));
         }
-        Ok(self.session.borrow_mut().completions(line, position))
+        let (start, candidates) = match self.session.borrow_mut().if_ready() {
+            Some(session) => session.completions(line, position),
+            None => {
+                let known = Known {
+                    docs: self.docs.get_or_init(read_docs),
+                    variables: Vec::new(),
+                    items: Vec::new(),
+                };
+                known.complete(line, position)
+            }
+        };
+        let pairs = candidates.into_iter().map(|candidate| Pair {
+            display: candidate.label,
+            replacement: candidate.text,
+        });
+        Ok((start, pairs.collect()))
     }
 }
 

@@ -1,20 +1,25 @@
 //! Passes on what the child writes while a cell runs.
 
 use crate::cell::{END_OF_CELL, LINE_ENDED};
-use crate::progress::Bars;
-use console::style;
+use crate::front;
+use crate::progress::Step;
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use evcxr::EvalContextOutputs;
-use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long to wait for the rest of a cell's standard error.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The thread that writes the child's lines to our own standard output and error.
+/// A line of the child that is no output: the statement that runs is worth running again in a new child.
+const REPEAT: &str = "VITREPL_REPEAT";
+
+/// The thread that passes the child's lines to the front.
 pub struct Relay {
     ends: Receiver<()>,
     finish: Sender<Sender<()>>,
+    repeat: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -22,8 +27,19 @@ impl Relay {
     pub fn start(outputs: EvalContextOutputs) -> Self {
         let (end, ends) = unbounded();
         let (finish, finishes) = unbounded();
-        std::thread::spawn(move || pass_on(&outputs, &end, &finishes));
-        Relay { ends, finish }
+        let repeat = Arc::new(AtomicBool::new(false));
+        let noted = repeat.clone();
+        std::thread::spawn(move || pass_on(&outputs, &end, &finishes, &noted));
+        Relay {
+            ends,
+            finish,
+            repeat,
+        }
+    }
+
+    /// Whether the cell that has just ended is worth running again in a new child.
+    pub fn take_repeat(&self) -> bool {
+        self.repeat.swap(false, Ordering::Relaxed)
     }
 
     /// Waits until everything of the cell that has just ended is written; `marked` says that it came to
@@ -41,15 +57,24 @@ impl Relay {
     }
 }
 
-fn pass_on(outputs: &EvalContextOutputs, end: &Sender<()>, finishes: &Receiver<Sender<()>>) {
-    let mut bars = Bars::default();
+fn pass_on(
+    outputs: &EvalContextOutputs,
+    end: &Sender<()>,
+    finishes: &Receiver<Sender<()>>,
+    repeat: &AtomicBool,
+) {
     // An empty line is held back until it is known that it was written on purpose.
     let mut held_back = false;
     loop {
         select! {
             recv(outputs.stdout) -> line => {
                 let Ok(line) = line else { return };
-                if bars.take(&line) {
+                if let Some(step) = Step::parse(&line) {
+                    front::step(step);
+                    continue;
+                }
+                if line == REPEAT {
+                    repeat.store(true, Ordering::Relaxed);
                     continue;
                 }
                 if line == LINE_ENDED {
@@ -57,10 +82,10 @@ fn pass_on(outputs: &EvalContextOutputs, end: &Sender<()>, finishes: &Receiver<S
                     continue;
                 }
                 if std::mem::replace(&mut held_back, line.is_empty()) {
-                    write_line(&bars, "");
+                    front::out("");
                 }
                 if !line.is_empty() {
-                    write_line(&bars, &line);
+                    front::out(&line);
                 }
             }
             recv(outputs.stderr) -> line => {
@@ -68,26 +93,17 @@ fn pass_on(outputs: &EvalContextOutputs, end: &Sender<()>, finishes: &Receiver<S
                 if line == END_OF_CELL {
                     let _ = end.send(());
                 } else {
-                    bars.print(|| {
-                        let _ = writeln!(std::io::stderr(), "{}", style(line).red().for_stderr());
-                    });
+                    front::child_err(&line);
                 }
             }
             recv(finishes) -> done => {
                 let Ok(done) = done else { return };
                 if std::mem::take(&mut held_back) {
-                    write_line(&bars, "");
+                    front::out("");
                 }
-                bars.clear();
+                front::cell_ended();
                 let _ = done.send(());
             }
         }
     }
-}
-
-/// A reader that has gone away is no reason to stop the evaluation.
-fn write_line(bars: &Bars, line: &str) {
-    bars.print(|| {
-        let _ = writeln!(std::io::stdout(), "{line}");
-    });
 }

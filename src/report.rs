@@ -1,6 +1,7 @@
 //! Compile errors, drawn over the text the user wrote.
 
 use crate::cell::Cell;
+use crate::front;
 use crate::source::{Piece, Source};
 use ariadne::{Color, Config, Label, Report, ReportKind};
 use evcxr::CompilationError;
@@ -12,7 +13,7 @@ struct Mark {
     message: String,
 }
 
-/// Draws `errors` of the cell made of `pieces` on standard error; gives the line of the first.
+/// Draws `errors` of the cell made of `pieces` ; gives the line of the first.
 pub fn compile_errors(
     errors: &[CompilationError],
     source: &Source,
@@ -20,9 +21,14 @@ pub fn compile_errors(
     cell: &Cell,
 ) -> Option<usize> {
     let mut first_line = None;
-    for error in errors {
+    // Of a cell that does not compile it does not matter what it would have moved away.
+    let (moves, wrong): (Vec<_>, Vec<_>) = errors
+        .iter()
+        .partition(|error| error.code() == Some("E0382") && variable(error, cell).is_some());
+    let mut borrowing: Vec<&str> = Vec::new();
+    for error in if wrong.is_empty() { moves } else { wrong } {
         if !error.is_from_user_code() {
-            eprintln!("{}", error.rendered());
+            front::err(&error.rendered());
             continue;
         }
         let mut marks = Vec::new();
@@ -53,10 +59,32 @@ pub fn compile_errors(
             notes = vec!["End the statement with `;`, or bind the value with `let`.".to_owned()];
             marks.clear();
         }
-        notes.extend(error.evcxr_extra_hint().map(str::to_owned));
-        if matches!(error.code(), Some("E0384" | "E0596")) {
-            notes.push("An existing variable becomes mutable by: let mut x = x;".to_owned());
+        if let Some(name) = variable(error, cell) {
+            if matches!(
+                error.code(),
+                Some("E0373" | "E0505" | "E0506" | "E0521" | "E0597" | "E0716")
+            ) {
+                // The compiler says it from several sides.
+                if borrowing.contains(&name) {
+                    continue;
+                }
+                borrowing.push(name);
+                message =
+                    format!("`{name}` borrows from something that does not outlive this cell");
+                notes = vec![
+                    "Keep a copy (`.clone()`, `.to_owned()`, `.to_vec()`), or use it within braces { ... }."
+                        .to_owned(),
+                ];
+            }
+            if let Some(made) = cell.made.iter().find(|made| made.name == name) {
+                let at = char_offset(source, made.at.start)..char_offset(source, made.at.end);
+                marks.push(Mark {
+                    at,
+                    message: own_label(error, cell),
+                });
+            }
         }
+        notes.extend(hint(error));
         if marks.is_empty()
             && let Some(last) = pieces.last()
         {
@@ -72,6 +100,69 @@ pub fn compile_errors(
         draw(source, start, error.code(), &message, &marks, &notes);
     }
     first_line
+}
+
+/// The variable for which the line was generated that an error is about.
+fn variable<'a>(error: &CompilationError, cell: &'a Cell) -> Option<&'a str> {
+    let spans = error.spanned_messages().iter();
+    let lines = spans.filter_map(|spanned| Some(spanned.span?.start_line));
+    let names: Vec<&str> = lines.filter_map(|line| cell.variable(line)).collect();
+    let is_made = |name: &&&str| cell.made.iter().any(|made| made.name == **name);
+    let borrower = cell.made.first().filter(|_| error.code() == Some("E0505"));
+    let made = names.iter().find(is_made).copied();
+    made.or(borrower.map(|made| made.name.as_str()))
+        .filter(|_| !names.is_empty())
+        .or(names.first().copied())
+}
+
+/// What an error says at a line generated for a variable.
+fn own_label(error: &CompilationError, cell: &Cell) -> String {
+    let spans = error.spanned_messages().iter();
+    spans
+        .filter(|spanned| {
+            let line = spanned.span.map(|span| span.start_line);
+            line.is_some_and(|line| cell.variable(line).is_some())
+        })
+        .map(|spanned| spanned.label.clone())
+        .find(|label| label.starts_with("of type"))
+        .unwrap_or_default()
+}
+
+/// What usually helps.
+fn hint(error: &CompilationError) -> Option<String> {
+    let message = error.message();
+    let hint = match error.code()? {
+        "E0384" | "E0594" | "E0596" => "An existing variable becomes mutable by: let mut x = x;",
+        "E0277" if message.contains('?') && message.contains("Option") => {
+            "`?` takes a `Result`; of an `Option` make one: `.ok_or(\"what is missing\")?`"
+        }
+        "E0277" if message.contains("couldn't convert the error") => {
+            "`?` takes any error that can be displayed; of another make one: `.map_err(|e| format!(\"{e:?}\"))?`"
+        }
+        "E0308" if message.contains("mismatched types") && wants_value(error) => {
+            "The call gives a `Result`; `?` behind it takes the value out, or shows the error."
+        }
+        "E0382" => {
+            "A value is used up when it is passed by itself; pass `&x`, or `x.clone()`, to keep it."
+        }
+        "E0599"
+            if message.contains("enum `Result<")
+                || message.contains("enum `std::result::Result<") =>
+        {
+            "The call gives a `Result`; `?` behind it takes the value out, or shows the error."
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Whether a `Result` was given where its value is wanted.
+fn wants_value(error: &CompilationError) -> bool {
+    let mut spans = error.spanned_messages().iter();
+    spans.any(|spanned| {
+        let found = spanned.label.split_once("found ").map(|(_, found)| found);
+        found.is_some_and(|found| found.trim_start_matches('`').starts_with("Result<"))
+    })
 }
 
 /// Draws what the parser found wrong in `source`.
@@ -114,11 +205,14 @@ fn draw(
     if !notes.is_empty() {
         report = report.with_note(notes.join("\n"));
     }
-    let drawn = report
-        .finish()
-        .eprint((name, ariadne::Source::from(source.text.as_str())));
-    if drawn.is_err() {
-        eprintln!("{message}");
+    let mut drawn = Vec::new();
+    let written = report.finish().write(
+        (name, ariadne::Source::from(source.text.as_str())),
+        &mut drawn,
+    );
+    match written {
+        Ok(()) => front::err(&String::from_utf8_lossy(&drawn)),
+        Err(_) => front::err(message),
     }
 }
 

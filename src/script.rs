@@ -1,11 +1,11 @@
 //! Runs a script: statement by statement, each echoed before it is evaluated, up to the first error.
 
-use crate::commands;
 use crate::failure::{Failure, Next};
+use crate::front;
 use crate::report;
 use crate::session::Session;
-use crate::show::print_text;
 use crate::source::{Kind, Piece, Source};
+use crate::{commands, notebook};
 use console::style;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,12 @@ pub fn read(path: &Path) -> Result<Script, Failure> {
         };
         format!("cannot read the script {}: {error}{remedy}", path.display())
     })?;
+    let text = if path.extension().is_some_and(|ending| ending == "ipynb") {
+        notebook::to_script(&text)
+            .map_err(|error| format!("{} is no notebook: {error:#}", path.display()))?
+    } else {
+        text
+    };
     let source = Source::new(path.display().to_string(), text);
     if let Some(error) = source.syntax_errors.first() {
         report::syntax_errors(&source);
@@ -82,18 +88,15 @@ fn stopped(failure: &Failure, source: &Source, line: usize) -> Failure {
         Failure::ShownAt(line) => *line,
         _ => line,
     };
-    eprintln!(
-        "{} {}:{line}",
-        style("stopped at").red().bold().for_stderr(),
-        source.name
-    );
+    let stopped = style("stopped at").red().bold().for_stderr();
+    front::err(&format!("{stopped} {}:{line}", source.name));
     Failure::Shown
 }
 
 fn echo(source: &Source, piece: &Piece) {
     for (number, line) in source.text[piece.whole.clone()].lines().enumerate() {
         let prompt = if number == 0 { PROMPT } else { CONTINUED };
-        print_text(&format!("{}{line}", style(prompt).cyan()));
+        front::out(&format!("{}{line}", style(prompt).cyan()));
     }
 }
 

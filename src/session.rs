@@ -1,25 +1,72 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
-use crate::cell::{self, Cell};
+use crate::cell::{self, Cell, Variable, Variables};
+use crate::cell_compiler::{Report, Setup};
 use crate::compile_folder::CompileFolder;
+use crate::completion::{Candidate, Known};
+use crate::docs::Docs;
 use crate::failure::Failure;
+use crate::front;
 use crate::interrupt::{Interrupts, prepare_child_command};
+use crate::origins::Origins;
+use crate::record::Entry;
 use crate::relay::Relay;
-use crate::source::{Kind, Piece, Source};
-use crate::{library_build, progress, report, show};
+use crate::source::{Kind, Piece, Source, mentions};
+use crate::{library, library_build, progress, report};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs, EvalOutputs};
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::Command;
-
-/// Crate and module that are imported.
-const LIBRARY: &str = "vitrepl-prelude";
-const IMPORT: &str = "use vitrepl_prelude::prelude::*;";
+use std::time::{Duration, Instant};
 
 /// Said instead of a compile error that the user has caused by Ctrl-C.
 const INTERRUPTED: &str = "interrupted before anything was run";
+
+/// A compile folder with the library compiled, in which a session can start.
+pub struct Prepared {
+    folder: CompileFolder,
+    setup: Setup,
+}
+
+impl Prepared {
+    /// Takes a compile folder and compiles the library if need be, which the user sees.
+    pub fn new() -> Result<Self> {
+        let folder = CompileFolder::open()?;
+        let setup = library_build::compile(&folder)?;
+        Ok(Prepared { folder, setup })
+    }
+
+    pub fn folder(&self) -> &CompileFolder {
+        &self.folder
+    }
+
+    /// Starts evcxr and imports the library.
+    pub fn start(self, interrupts: Interrupts) -> Result<Session> {
+        let Prepared { folder, setup } = self;
+        setup.write(&folder.session)?;
+        let (context, outputs) = start_evcxr(&folder)?;
+        interrupts.watch(context.process_handle());
+        let mut session = Session {
+            context: CommandContext::with_eval_context(context),
+            relay: Relay::start(outputs),
+            interrupts,
+            folder,
+            crates: setup.crates.into_keys().collect(),
+            variables: Variables::new(),
+            origins: Origins::default(),
+            timed: false,
+            loading: Vec::new(),
+            last_loaded: None,
+            record: Vec::new(),
+            docs: OnceCell::new(),
+        };
+        session.import()?;
+        Ok(session)
+    }
+}
 
 /// One session; everything defined in it lives as long as it does.
 pub struct Session {
@@ -27,43 +74,56 @@ pub struct Session {
     relay: Relay,
     pub interrupts: Interrupts,
     folder: CompileFolder,
+    /// Crates that cells can name without adding them.
+    crates: Vec<String>,
+    variables: Variables,
+    origins: Origins,
+    /// Whether the time that each cell takes is told.
+    pub timed: bool,
     /// Scripts that are being loaded, the innermost last.
     pub loading: Vec<PathBuf>,
     /// The script that `:reload` loads again.
     pub last_loaded: Option<PathBuf>,
+    /// What `:save` writes.
+    pub record: Vec<Entry>,
+    docs: OnceCell<Docs>,
 }
 
 impl Session {
-    /// Starts evcxr, compiles the library if need be and imports it.
+    /// Compiles the library if need be, starts evcxr and imports the library.
     pub fn start(interrupts: Interrupts) -> Result<Self> {
-        let folder = CompileFolder::open()?;
-        let (context, outputs) = start_evcxr(&folder)?;
-        library_build::compile(&folder, context.state().linker())?;
-        interrupts.watch(context.process_handle());
-        let mut session = Session {
-            context: CommandContext::with_eval_context(context),
-            relay: Relay::start(outputs),
-            interrupts,
-            folder,
-            loading: Vec::new(),
-            last_loaded: None,
-        };
-        session.import()?;
-        Ok(session)
+        Prepared::new()?.start(interrupts)
     }
 
     /// Evaluates neighbouring statements of a source, shows what they print and display, and the error
     /// if there is one.
     pub fn evaluate(&mut self, source: &Source, pieces: &[Piece]) -> Result<(), Failure> {
-        let cell = Cell::new(source, pieces);
-        let variables = self.variables();
+        self.forget_what_is_defined_anew(source, pieces);
+        let cell = Cell::new(source, pieces, &self.variables);
+        front::heard();
+        let start = Instant::now();
         match self.execute(&cell.code) {
             Ok(outputs) => {
+                let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
+                self.note_variables(&cell, finished)?;
+                self.note_origins(source, pieces, finished);
+                if self.timed {
+                    let compiling = compile_time(&outputs);
+                    let running = start.elapsed().saturating_sub(compiling);
+                    front::err(&format!(
+                        "{:.2} s, and {:.2} s to compile it",
+                        running.as_secs_f64(),
+                        compiling.as_secs_f64()
+                    ));
+                }
                 let name = chart_name(source, pieces);
-                show::show(&outputs, &name)?;
-                match outputs.get(cell::STATUS) {
-                    Some(cell::FINISHED) => Ok(()),
-                    _ => Err(Failure::Shown),
+                front::show(&outputs, &name)?;
+                if finished {
+                    self.record
+                        .extend(Entry::new(source, pieces, front::heard()));
+                    Ok(())
+                } else {
+                    Err(Failure::Shown)
                 }
             }
             Err(Trouble::Interrupted) => Err(Failure::Message(INTERRUPTED.to_owned())),
@@ -71,74 +131,142 @@ impl Session {
                 let line = report::compile_errors(&errors, source, pieces, &cell);
                 Err(line.map_or(Failure::Shown, Failure::ShownAt))
             }
-            Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => {
-                Err(self.lost(&how, &variables))
-            }
+            Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => Err(self.lost(&how)),
             Err(Trouble::Evcxr(error)) => Err(Failure::Message(error.to_string())),
         }
     }
 
+    /// Remembers the statements that made variables.
+    fn note_origins(&mut self, source: &Source, pieces: &[Piece], finished: bool) {
+        let repeat = self.relay.take_repeat();
+        if !finished {
+            return;
+        }
+        for piece in pieces {
+            let names: Vec<String> = piece
+                .bindings
+                .iter()
+                .map(|made| made.name.clone())
+                .collect();
+            self.origins
+                .note(&names, &source.text[piece.code.clone()], repeat);
+        }
+    }
+
+    /// A variable of a type that is defined anew is of the old type, which has no name any more.
+    fn forget_what_is_defined_anew(&mut self, source: &Source, pieces: &[Piece]) {
+        let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
+        let defined: Vec<&str> = items.filter_map(|item| source.defined_type(item)).collect();
+        self.variables.retain(|name, variable| {
+            let is_old = defined.iter().any(|kind| mentions(&variable.kind, kind));
+            if is_old {
+                front::err(&format!(
+                    "`{name}` is forgotten: its type {} is defined anew",
+                    variable.kind
+                ));
+            }
+            !is_old
+        });
+    }
+
+    /// Learns from the compiler which variables the cell has made and which it has moved away.
+    fn note_variables(&mut self, cell: &Cell, finished: bool) -> Result<()> {
+        let report = Report::read(&self.folder.session)?;
+        for name in &report.moved {
+            let made_again = cell.made.iter().any(|made| made.name == *name);
+            if !(made_again && finished && report.types.contains_key(name)) {
+                self.variables.remove(name);
+                self.origins.forget(name);
+            }
+        }
+        if finished {
+            for made in &cell.made {
+                if let Some(kind) = report.types.get(&made.name) {
+                    let variable = Variable {
+                        kind: kind.clone(),
+                        mutable: made.mutable,
+                    };
+                    self.variables.insert(made.name.clone(), variable);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Has evcxr carry out one of its own `:commands`.
     pub fn evcxr_command(&mut self, line: &str) -> Result<(), Failure> {
+        if let Some(text) = self.ask_evcxr(line)? {
+            front::out(&text);
+        }
+        Ok(())
+    }
+
+    /// What one of evcxr's own `:commands` answers.
+    pub fn ask_evcxr(&mut self, line: &str) -> Result<Option<String>, Failure> {
         match self.execute(line) {
-            Ok(outputs) => {
-                if let Some(text) = outputs.get("text/plain") {
-                    show::print_text(text);
-                }
-                Ok(())
-            }
+            Ok(outputs) => Ok(outputs.get("text/plain").map(str::to_owned)),
             Err(trouble) => Err(Failure::Message(trouble.to_string())),
         }
     }
 
+    /// Whether cells can name the crate of a `:dep` line already, in the version that the library uses.
+    pub fn has_crate(&self, line: &str) -> bool {
+        let name = line.split(['=', ' ']).next().unwrap_or_default();
+        self.crates.contains(&name.replace('-', "_"))
+    }
+
+    /// A variable with its type, and what the library says of that.
+    pub fn explain(&self, name: &str) -> Option<String> {
+        let variables = self.variables();
+        let (name, kind) = variables.iter().find(|(variable, _)| variable == name)?;
+        let head = kind.trim_start_matches('&').trim_start_matches("Arc<");
+        let head = head.split(['<', '>']).next().unwrap_or_default();
+        let about = self.docs().find(head);
+        let about = about.iter().map(|item| format!("\n\n{}", item.text()));
+        Some(format!("let {name}: {kind}{}", about.collect::<String>()))
+    }
+
+    /// Documentation of the library's items.
+    pub fn docs(&self) -> &Docs {
+        self.docs
+            .get_or_init(|| Docs::read(self.folder.library.code()))
+    }
+
     /// Names and types of the variables, by name.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let mut variables: Vec<_> = self
-            .context
-            .variables_and_types()
-            .filter(|(name, _)| !cell::is_internal(name))
-            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
-            .collect();
-        variables.sort();
+        let variables = self.variables.iter();
         variables
+            .map(|(name, variable)| (name.clone(), shorten(&variable.kind)))
+            .collect()
     }
 
     /// Forgets every variable and item, and starts a fresh child.
     pub fn clear(&mut self) -> Result<(), Failure> {
         self.evcxr_command(":clear")?;
+        self.variables.clear();
+        self.record.clear();
+        self.origins = Origins::default();
         self.import()?;
         Ok(())
     }
 
     /// What could stand at byte `position` of `text`: from which byte on, and what.
-    pub fn completions(&mut self, text: &str, position: usize) -> (usize, Vec<String>) {
-        let context = &mut self.context;
-        let found = catch_unwind(AssertUnwindSafe(|| context.completions(text, position)));
-        match found {
-            Ok(Ok(found)) => {
-                let names = found
-                    .completions
-                    .into_iter()
-                    .map(|completion| completion.code);
-                (
-                    found.start_offset,
-                    names.filter(|name| !cell::is_internal(name)).collect(),
-                )
-            }
-            _ => (position, Vec::new()),
-        }
+    pub fn completions(&self, text: &str, position: usize) -> (usize, Vec<Candidate>) {
+        let items = self.context.defined_item_names();
+        let known = Known {
+            docs: self.docs(),
+            variables: self.variables(),
+            items: items
+                .filter(|name| !cell::is_internal(name))
+                .map(str::to_owned)
+                .collect(),
+        };
+        known.complete(text, position)
     }
 
     fn import(&mut self) -> Result<()> {
-        self.folder
-            .pin_versions()
-            .context("cannot pin the versions of the library's dependencies")?;
-        let code = format!(
-            ":dep {LIBRARY} = {}\n{IMPORT}\n{}\nvitrepl_cell!();\n{}",
-            self.folder.library.dependency(),
-            cell::RUNTIME,
-            cell::PREPARE_CHILD
-        );
+        let source = Source::new("import", library::IMPORT);
+        let code = Cell::new(&source, &source.pieces, &Variables::new()).code;
         match self.execute(&code) {
             Ok(_) => Ok(()),
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
@@ -177,19 +305,78 @@ impl Session {
         })
     }
 
-    /// The child has died: evcxr has started another, which needs preparing.
-    fn lost(&mut self, how: &str, variables: &[(String, String)]) -> Failure {
-        let mut message = format!("the process that ran the cells has ended ({})", how.trim());
-        if !variables.is_empty() {
-            let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
-            message.push_str(&format!("; lost with it: {}", names.join(", ")));
+    /// The child has died: evcxr has started another, which is given what costs little.
+    fn lost(&mut self, how: &str) -> Failure {
+        let before = std::mem::take(&mut self.variables);
+        let statements = std::mem::take(&mut self.origins).to_repeat();
+        self.relay.take_repeat();
+        let how = how
+            .trim()
+            .replace("Subprocess terminated with status: ", "");
+        front::err(&format!(
+            "the process that ran the cells has ended ({how}); a new one takes over"
+        ));
+        for statement in statements {
+            let source = Source::new("repeated", statement);
+            let cell = Cell::new(&source, &source.pieces, &self.variables);
+            match self.execute(&cell.code) {
+                Ok(outputs) => {
+                    let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
+                    if self.note_variables(&cell, finished).is_ok() {
+                        self.note_origins(&source, &source.pieces, finished);
+                    }
+                }
+                // It may be what ended the other.
+                Err(Trouble::Evcxr(Error::SubprocessTerminated(_))) => {
+                    self.variables.clear();
+                    self.origins = Origins::default();
+                    break;
+                }
+                Err(Trouble::Interrupted) => break,
+                // What it needs is gone.
+                Err(Trouble::Evcxr(_)) => {}
+            }
         }
-        message.push_str(". A new one is ready; functions, types and imports are kept");
-        if let Err(trouble) = self.execute(&format!("vitrepl_cell!();\n{}", cell::PREPARE_CHILD)) {
-            message.push_str(&format!(", but it cannot be prepared: {trouble}"));
+        let (back, gone): (Vec<String>, Vec<String>) = before
+            .into_keys()
+            .partition(|name| self.variables.contains_key(name));
+        let mut message = "functions, types and imports are kept".to_owned();
+        if !back.is_empty() {
+            message.push_str(&format!("; brought back: {}", back.join(", ")));
+        }
+        if !gone.is_empty() {
+            message.push_str(&format!("; lost with it: {}", gone.join(", ")));
         }
         Failure::Message(message)
     }
+}
+
+/// The time evcxr took before the code ran.
+fn compile_time(outputs: &EvalOutputs) -> Duration {
+    let phases = outputs.phases.iter();
+    phases
+        .filter(|phase| phase.name != "Execution")
+        .map(|phase| phase.duration)
+        .sum()
+}
+
+/// A type without the paths in it, as one would say it.
+fn shorten(kind: &str) -> String {
+    let mut short = String::new();
+    let mut word = String::new();
+    let mut rest = kind.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else if c == ':' && rest.peek() == Some(&':') {
+            rest.next();
+            word.clear();
+        } else {
+            short.push_str(&std::mem::take(&mut word));
+            short.push(c);
+        }
+    }
+    short + &word
 }
 
 /// Why evcxr did not evaluate something.
@@ -230,6 +417,7 @@ fn library_path(folder: &CompileFolder) -> Result<OsString> {
     let paths = folder
         .shared_libraries()
         .into_iter()
+        .map(PathBuf::from)
         .chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
     std::env::join_paths(paths).context("the compile folder has a name with a colon in it")
 }

@@ -1,4 +1,4 @@
-//! Displays the value of a cell: text, and pictures as well as the terminal can.
+//! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -35,7 +35,7 @@ pub fn show(outputs: &EvalOutputs, name: &str) -> Result<()> {
 }
 
 /// Writes a line; that its reader has gone away is not the cell's fault.
-pub fn print_text(text: &str) {
+fn print_text(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
 }
 
@@ -53,6 +53,8 @@ fn show_inline(png: &[u8]) -> Result<()> {
         absolute_offset: false,
         width: Some(u32::from(columns)),
         use_kitty: speaks_kitty(),
+        // Of these the terminal is asked; each of them answers.
+        use_sixel: may_speak_sixel(),
         ..viuer::Config::default()
     };
     viuer::print(&picture, &config).context("cannot draw the picture")?;
@@ -62,15 +64,29 @@ fn show_inline(png: &[u8]) -> Result<()> {
 /// Whether the terminal is one with kitty's graphics protocol. It is not asked: one that does not
 /// answer would keep us waiting.
 fn speaks_kitty() -> bool {
-    let is = |variable: &str, names: &[&str]| {
-        std::env::var(variable).is_ok_and(|value| {
-            let value = value.to_lowercase();
-            names.iter().any(|name| value.contains(name))
-        })
-    };
     std::env::var_os("KITTY_WINDOW_ID").is_some()
-        || is("TERM", &["kitty", "ghostty"])
-        || is("TERM_PROGRAM", &["ghostty", "wezterm"])
+        || names("TERM", &["kitty", "ghostty"])
+        || names("TERM_PROGRAM", &["ghostty", "wezterm"])
+}
+
+/// Whether the terminal is of a kind that draws sixels in some versions or settings.
+fn may_speak_sixel() -> bool {
+    !speaks_kitty()
+        && (names(
+            "TERM",
+            &["sixel", "foot", "mlterm", "contour", "yaft", "vt340"],
+        ) || names("TERM_PROGRAM", &["mintty", "contour", "rio", "blackbox"])
+            || ["XTERM_VERSION", "KONSOLE_VERSION", "WT_SESSION"]
+                .iter()
+                .any(|variable| std::env::var_os(variable).is_some()))
+}
+
+/// Whether a variable of the environment contains one of the names.
+fn names(variable: &str, names: &[&str]) -> bool {
+    std::env::var(variable).is_ok_and(|value| {
+        let value = value.to_lowercase();
+        names.iter().any(|name| value.contains(name))
+    })
 }
 
 fn save(png: &[u8], name: &str) -> Result<PathBuf> {

@@ -29,13 +29,26 @@ pub struct Piece {
     pub whole: Range<usize>,
     /// Line (from 1) on which the code starts.
     pub line: usize,
+    /// The variables that a `let` makes.
+    pub bindings: Vec<Binding>,
+}
+
+/// A variable that a `let` makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub name: String,
+    pub mutable: bool,
+    /// Bytes of the name.
+    pub at: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A line that starts with `:`.
     Command,
-    /// A statement or item, complete as it is.
+    /// A function, type, import or the like, which stays defined.
+    Item,
+    /// A statement, complete as it is.
     Statement,
     /// A `let` whose semicolon is missing.
     OpenLet,
@@ -68,6 +81,7 @@ impl Source {
                 line: line_of(&text, command.start),
                 code: command.clone(),
                 whole: command.clone(),
+                bindings: Vec::new(),
             });
             start = command.end;
         }
@@ -82,6 +96,14 @@ impl Source {
             line_of(&self.text, byte),
             self.text[line_start..byte].chars().count(),
         )
+    }
+
+    /// The name of the type or trait that an item defines.
+    pub fn defined_type(&self, item: &Piece) -> Option<&str> {
+        let code = &self.text[item.code.clone()];
+        let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        words.find(|word| matches!(*word, "struct" | "enum" | "union" | "type" | "trait"))?;
+        words.find(|word| !word.is_empty())
     }
 
     fn add_code(&mut self, range: Range<usize>) {
@@ -128,6 +150,7 @@ impl Source {
                 line: line_of(&self.text, code.start),
                 whole: start..end,
                 code,
+                bindings: bindings(&node, in_source),
             });
         }
         for error in parsed.errors() {
@@ -174,8 +197,47 @@ fn kind_of(node: &SyntaxNode) -> Kind {
             Kind::Statement
         }
         kind if ast::Expr::can_cast(kind) => Kind::Expression,
+        // `#![...]` belongs to all of a cell.
+        kind if ast::Item::can_cast(kind) || kind == SyntaxKind::ATTR => Kind::Item,
         _ => Kind::Statement,
     }
+}
+
+/// The variables of a `let`. A name in capitals inside a pattern is taken for a constant or a variant, as by
+/// convention it is one.
+fn bindings(node: &SyntaxNode, in_source: impl Fn(usize) -> usize) -> Vec<Binding> {
+    let Some(pattern) = ast::LetStmt::cast(node.clone()).and_then(|statement| statement.pat())
+    else {
+        return Vec::new();
+    };
+    let is_plain = matches!(pattern, ast::Pat::IdentPat(_));
+    let names = pattern
+        .syntax()
+        .descendants()
+        .filter_map(ast::IdentPat::cast);
+    names
+        .filter_map(|variable| {
+            let name = ast::HasName::name(&variable)?;
+            let text = name.text().to_string();
+            if !is_plain && text.starts_with(char::is_uppercase) {
+                return None;
+            }
+            let range = name.syntax().text_range();
+            Some(Binding {
+                name: text,
+                mutable: variable.mut_token().is_some(),
+                at: in_source(range.start().into())..in_source(range.end().into()),
+            })
+        })
+        .collect()
+}
+
+/// Whether `name` occurs in `text` as a whole word: in code, or in a string such as `"{name}"`.
+pub fn mentions(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part)
+    })
 }
 
 fn first_code_token(node: &SyntaxNode) -> Option<SyntaxToken> {
@@ -235,7 +297,7 @@ mod tests {
                 (Kind::Statement, 2, "let a = 1;".to_owned()),
                 (Kind::Command, 4, ":vars".to_owned()),
                 (
-                    Kind::Statement,
+                    Kind::Item,
                     5,
                     "fn twice(x: i32) -> i32 {\n    x * 2\n}".to_owned()
                 ),
@@ -259,6 +321,33 @@ mod tests {
                 Kind::OpenLet
             ]
         );
+    }
+
+    #[test]
+    fn a_let_says_which_variables_it_makes() {
+        let text = "let (a, mut b) = f(); let Some(c) = g() else { return }; let Point { x, y: Z::None } = p;";
+        let source = Source::new("test", text);
+        let made: Vec<_> = source
+            .pieces
+            .iter()
+            .flat_map(|piece| &piece.bindings)
+            .map(|made| (made.name.as_str(), made.mutable, &text[made.at.clone()]))
+            .collect();
+        assert_eq!(
+            made,
+            [
+                ("a", false, "a"),
+                ("b", true, "b"),
+                ("c", false, "c"),
+                ("x", false, "x")
+            ]
+        );
+    }
+
+    #[test]
+    fn whole_words_are_mentioned() {
+        assert!(mentions("print!(\"{vit}\")", "vit"));
+        assert!(!mentions("vitae(x_vit)", "vit"));
     }
 
     #[test]

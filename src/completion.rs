@@ -1,0 +1,508 @@
+//! What could stand at the cursor: variables, what is defined and imported, what is in a module or type, methods.
+//!
+//! It is found in what the session knows anyway (the types of variables) and in the library's own sources
+//! ([`crate::docs`]); rust-analyzer would first read the sources of some 250 crates. Of the standard library only what
+//! is used most is known here.
+
+use crate::docs::{Docs, Item};
+
+/// In scope in every cell.
+const COMMON: &[&str] = &[
+    "Box",
+    "Err",
+    "None",
+    "Ok",
+    "Option",
+    "Result",
+    "Some",
+    "String",
+    "Vec",
+    "assert!",
+    "assert_eq!",
+    "break",
+    "const",
+    "continue",
+    "dbg!",
+    "else",
+    "enum",
+    "eprintln!",
+    "false",
+    "fn",
+    "for",
+    "format!",
+    "if",
+    "impl",
+    "let",
+    "loop",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "panic!",
+    "print!",
+    "println!",
+    "return",
+    "std",
+    "struct",
+    "trait",
+    "true",
+    "use",
+    "vec!",
+    "while",
+];
+
+/// Methods of the types of the standard library that results are made of.
+const METHODS: &[(&str, &[&str])] = &[
+    ("Vec", SLICE),
+    ("[", SLICE),
+    (
+        "String",
+        &[
+            "as_str()",
+            "chars()",
+            "contains()",
+            "is_empty()",
+            "len()",
+            "lines()",
+            "parse()",
+            "push_str()",
+            "replace()",
+            "split()",
+            "starts_with()",
+            "to_lowercase()",
+            "to_owned()",
+            "trim()",
+        ],
+    ),
+    (
+        "str",
+        &[
+            "chars()",
+            "contains()",
+            "is_empty()",
+            "len()",
+            "lines()",
+            "parse()",
+            "repeat()",
+            "replace()",
+            "split()",
+            "starts_with()",
+            "to_lowercase()",
+            "to_owned()",
+            "to_string()",
+            "trim()",
+        ],
+    ),
+    (
+        "Option",
+        &[
+            "as_ref()",
+            "is_none()",
+            "is_some()",
+            "map()",
+            "ok_or()",
+            "ok_or_else()",
+            "unwrap_or()",
+            "unwrap_or_default()",
+        ],
+    ),
+    (
+        "Result",
+        &[
+            "as_ref()",
+            "is_err()",
+            "is_ok()",
+            "map()",
+            "map_err()",
+            "ok()",
+            "unwrap_or()",
+            "unwrap_or_default()",
+        ],
+    ),
+    (
+        "HashMap",
+        &[
+            "contains_key()",
+            "get()",
+            "insert()",
+            "is_empty()",
+            "iter()",
+            "keys()",
+            "len()",
+            "remove()",
+            "values()",
+        ],
+    ),
+    (
+        "BTreeMap",
+        &[
+            "contains_key()",
+            "first_key_value()",
+            "get()",
+            "insert()",
+            "is_empty()",
+            "iter()",
+            "keys()",
+            "len()",
+            "remove()",
+            "values()",
+        ],
+    ),
+    (
+        "Tensor",
+        &[
+            "abs()",
+            "broadcast_add()",
+            "broadcast_mul()",
+            "broadcast_sub()",
+            "cat()",
+            "clone()",
+            "device()",
+            "dim()",
+            "dims()",
+            "dtype()",
+            "exp()",
+            "flatten_all()",
+            "get()",
+            "i()",
+            "index_select()",
+            "log()",
+            "matmul()",
+            "max()",
+            "mean()",
+            "mean_all()",
+            "mean_keepdim()",
+            "min()",
+            "narrow()",
+            "neg()",
+            "powf()",
+            "rank()",
+            "reshape()",
+            "shape()",
+            "sqr()",
+            "sqrt()",
+            "squeeze()",
+            "stack()",
+            "sum()",
+            "sum_all()",
+            "sum_keepdim()",
+            "t()",
+            "to_device()",
+            "to_dtype()",
+            "to_scalar()",
+            "to_vec1()",
+            "to_vec2()",
+            "to_vec3()",
+            "transpose()",
+            "unsqueeze()",
+        ],
+    ),
+];
+
+const SLICE: &[&str] = &[
+    "binary_search()",
+    "chunks()",
+    "concat()",
+    "contains()",
+    "first()",
+    "get()",
+    "into_iter()",
+    "is_empty()",
+    "iter()",
+    "iter_mut()",
+    "join()",
+    "last()",
+    "len()",
+    "push()",
+    "sort()",
+    "sort_by()",
+    "split_at()",
+    "to_vec()",
+    "windows()",
+];
+
+/// One thing that could stand at the cursor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// What is written.
+    pub text: String,
+    /// What is shown: with the signature, or the type.
+    pub label: String,
+}
+
+/// What a session knows.
+pub struct Known<'a> {
+    pub docs: &'a Docs,
+    /// Names and types of variables.
+    pub variables: Vec<(String, String)>,
+    /// Names of what was defined in the session.
+    pub items: Vec<String>,
+}
+
+impl Known<'_> {
+    /// What could stand at byte `position` of `text`: from which byte on, and what.
+    pub fn complete(&self, text: &str, position: usize) -> (usize, Vec<Candidate>) {
+        let before = &text[..position];
+        let start = before
+            .rfind(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .map_or(0, |at| {
+                at + before[at..].chars().next().map_or(1, char::len_utf8)
+            });
+        let (left, word) = before.split_at(start);
+        let mut candidates = if let Some(path) = left.strip_suffix("::") {
+            self.in_path(last_path(path))
+        } else if let Some(receiver) = left.strip_suffix('.') {
+            self.methods(receiver)
+        } else {
+            self.names()
+        };
+        candidates.retain(|candidate| candidate.text.starts_with(word));
+        candidates.sort();
+        candidates.dedup_by(|one, other| one.text == other.text);
+        (start, candidates)
+    }
+
+    fn names(&self) -> Vec<Candidate> {
+        let variables = self.variables.iter().map(|(name, kind)| Candidate {
+            text: name.clone(),
+            label: format!("{name}: {kind}"),
+        });
+        let items = self.items.iter().map(|name| plain(name));
+        let common = COMMON.iter().map(|name| plain(name));
+        let imported = self
+            .docs
+            .imported()
+            .map(|item| self.docs.find(item).into_iter().next().map(candidate));
+        variables
+            .chain(items)
+            .chain(common)
+            .chain(imported.flatten())
+            .collect()
+    }
+
+    /// What is behind `path::`: in a module, or of a type.
+    fn in_path(&self, path: &str) -> Vec<Candidate> {
+        let last = path.rsplit("::").next().unwrap_or_default();
+        if last == "vitrepl_prelude" || last == "prelude" {
+            return self.names();
+        }
+        let mut candidates: Vec<Candidate> = self
+            .docs
+            .items()
+            .iter()
+            .filter(|item| match item.path.split_last() {
+                Some((_, outer)) if last.starts_with(char::is_uppercase) => {
+                    outer.last().is_some_and(|outer| outer == last)
+                }
+                Some((_, outer)) => {
+                    outer.iter().any(|module| module == last)
+                        && !outer
+                            .last()
+                            .is_some_and(|outer| outer.starts_with(char::is_uppercase))
+                }
+                None => false,
+            })
+            .map(candidate)
+            .collect();
+        for item in self.docs.find(last) {
+            candidates.extend(variants(&item.signature).map(plain));
+        }
+        candidates
+    }
+
+    /// The methods of what stands before a dot.
+    fn methods(&self, receiver: &str) -> Vec<Candidate> {
+        let Some(kind) = self.type_of(receiver.trim_end()) else {
+            return Vec::new();
+        };
+        let kind = bare(&kind);
+        let own = self.docs.items().iter().filter(|item| {
+            let of = item.path.iter().rev().nth(1);
+            of.is_some_and(|of| *of == kind) && item.signature.contains("self")
+        });
+        let of_std = METHODS
+            .iter()
+            .filter(|(name, _)| *name == kind)
+            .flat_map(|(_, methods)| methods.iter());
+        let fields = self
+            .docs
+            .find(&kind)
+            .into_iter()
+            .flat_map(|item| fields(&item.signature).map(plain).collect::<Vec<_>>());
+        own.map(candidate)
+            .chain(of_std.map(|name| plain(name)))
+            .chain(fields)
+            .collect()
+    }
+
+    /// The type of a variable, or of what a call of the library gives.
+    fn type_of(&self, expression: &str) -> Option<String> {
+        let expression = expression.trim_end_matches('?');
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        if let Some(called) = expression.strip_suffix(')') {
+            let mut depth = 1;
+            let open = called.char_indices().rev().find(|(_, c)| {
+                depth += i32::from(*c == ')') - i32::from(*c == '(');
+                depth == 0
+            })?;
+            let before = &called[..open.0];
+            let name = before.rsplit(|c| !is_part(c)).next()?;
+            let outer = &before[..before.len() - name.len()];
+            let of = match outer.strip_suffix('.') {
+                Some(receiver) => format!("{}::{name}", bare(&self.type_of(receiver)?)),
+                None => match outer.strip_suffix("::") {
+                    Some(path) => format!("{}::{name}", last_path(path)),
+                    None => name.to_owned(),
+                },
+            };
+            let item = self.docs.find(&of).into_iter().next()?;
+            let given = item.signature.rsplit_once("->")?.1.trim();
+            let given = given.split(" where").next().unwrap_or(given).trim();
+            let owner = item.path.iter().rev().nth(1)?;
+            return Some(given.replace("Self", owner));
+        }
+        let name = expression.rsplit(|c| !is_part(c)).next()?;
+        let (_, kind) = self
+            .variables
+            .iter()
+            .find(|(variable, _)| variable == name)?;
+        Some(kind.clone())
+    }
+}
+
+/// The path at the end of a text.
+fn last_path(text: &str) -> &str {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    text.rsplit(|c| !is_part(c)).next().unwrap_or_default()
+}
+
+/// The type whose methods a value has: without references, and inside of what only holds it.
+fn bare(kind: &str) -> String {
+    let mut kind = kind.trim();
+    loop {
+        kind = kind.trim_start_matches(['&', ' ']);
+        kind = kind.strip_prefix("mut ").unwrap_or(kind);
+        let held = ["Arc<", "Box<", "Rc<", "Result<"]
+            .iter()
+            .find_map(|holder| kind.strip_prefix(holder)?.strip_suffix('>'));
+        match held {
+            // Of `Result<T, E>`, what `?` takes out.
+            Some(inner) => kind = inner.split(", ").next().unwrap_or(inner),
+            None => break,
+        }
+    }
+    let end = kind
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+        .filter(|_| !kind.starts_with('['))
+        .unwrap_or(kind.len());
+    let head = if kind.starts_with('[') {
+        "["
+    } else {
+        &kind[..end]
+    };
+    head.rsplit("::").next().unwrap_or(head).to_owned()
+}
+
+fn plain(name: &str) -> Candidate {
+    Candidate {
+        text: name.trim_end_matches("()").to_owned(),
+        label: name.to_owned(),
+    }
+}
+
+fn candidate(item: &Item) -> Candidate {
+    let signature = item
+        .signature
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let signature = signature.trim_start_matches("pub ");
+    let label = match signature.split_once(" {") {
+        Some((head, _)) => head,
+        None => signature,
+    };
+    Candidate {
+        text: item.path.last().cloned().unwrap_or_default(),
+        label: label.to_owned(),
+    }
+}
+
+/// The variants in the definition of an enum.
+fn variants(definition: &str) -> impl Iterator<Item = &str> {
+    let is_enum = definition.contains("enum ");
+    names_in(definition).filter(move |name| is_enum && name.starts_with(char::is_uppercase))
+}
+
+/// The public fields in the definition of a struct.
+fn fields(definition: &str) -> impl Iterator<Item = &str> {
+    let lines = definition.lines().skip(1);
+    lines.filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0))
+}
+
+fn names_in(definition: &str) -> impl Iterator<Item = &str> {
+    let lines = definition.lines().skip(1).map(str::trim);
+    lines.filter_map(|line| {
+        let end = line
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .unwrap_or(line.len());
+        (end > 0).then(|| &line[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::Library;
+
+    fn complete(text: &str) -> Vec<String> {
+        let docs = Docs::read(Library::Carried.code());
+        let known = Known {
+            docs: &docs,
+            variables: vec![
+                ("vit".to_owned(), "Arc<Model>".to_owned()),
+                ("numbers".to_owned(), "Vec<i32>".to_owned()),
+            ],
+            items: vec!["twice".to_owned()],
+        };
+        let (start, candidates) = known.complete(text, text.len());
+        assert!(text.is_char_boundary(start));
+        candidates
+            .into_iter()
+            .map(|candidate| candidate.label)
+            .collect()
+    }
+
+    #[test]
+    fn names_in_scope_come_with_their_signatures() {
+        assert_eq!(
+            complete("let m = load_c")[0],
+            "fn load_clip(name_or_path: &str) -> Result<Arc<Model>>"
+        );
+        assert_eq!(complete("vi"), ["vit: Arc<Model>"]);
+        assert_eq!(complete("é + twi"), ["twice"]);
+        assert!(
+            complete("FitOpt").contains(&"struct FitOptions<'a>".to_owned()),
+            "{:?}",
+            complete("FitOpt")
+        );
+    }
+
+    #[test]
+    fn members_of_modules_and_types_are_known() {
+        assert!(
+            complete("score::to")[0].starts_with("fn top("),
+            "{:?}",
+            complete("score::to")
+        );
+        assert!(complete("GeneratedSpec::unb")[0].starts_with("fn unbiased("));
+        assert_eq!(complete("Granularity::To"), ["Tokens"]);
+    }
+
+    #[test]
+    fn methods_are_those_of_the_type() {
+        assert!(complete("vit.nam")[0].starts_with("fn name(&self)"));
+        assert_eq!(complete("numbers.le"), ["len()"]);
+        assert!(complete("load(\"tiny_vit\")?.nam")[0].starts_with("fn name(&self)"));
+        assert!(complete("nothing.le").is_empty());
+    }
+}

@@ -1,0 +1,365 @@
+//! Documentation of the library's public items, read from its sources: their doc comments and
+//! signatures. It needs neither rust-analyzer nor rustdoc, so it is there at once.
+
+use ra_ap_syntax::ast::{self, HasDocComments, HasModuleItem, HasName, HasVisibility};
+use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxNode};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// More than this many items of one name are not shown.
+const MOST_SHOWN: usize = 5;
+
+/// Longer definitions are shown without their bodies.
+const LONGEST: usize = 60;
+
+/// One documented item.
+#[derive(Debug)]
+pub struct Item {
+    /// Path in the library: `score::top`, `align::FitOptions`, `session::Model::name`.
+    pub path: Vec<String>,
+    pub signature: String,
+    pub docs: String,
+}
+
+impl Item {
+    /// The item as text: path, signature, documentation.
+    pub fn text(&self) -> String {
+        let Item {
+            signature, docs, ..
+        } = self;
+        format!("{}\n\n{signature}\n\n{docs}", self.path.join("::"))
+            .trim_end()
+            .to_owned()
+    }
+
+    /// The same as Markdown.
+    pub fn markdown(&self) -> String {
+        let Item {
+            signature, docs, ..
+        } = self;
+        let path = self.path.join("::");
+        format!("`{path}`\n\n```rust\n{signature}\n```\n\n{docs}")
+            .trim_end()
+            .to_owned()
+    }
+}
+
+/// The public items of the library.
+pub struct Docs {
+    items: Vec<Item>,
+    /// What is in scope at the prompt: the module it comes from, and its name.
+    imported: HashSet<(String, String)>,
+}
+
+impl Docs {
+    /// Reads the library's sources: paths below the crate's `src`, and texts.
+    pub fn read(sources: Vec<(PathBuf, String)>) -> Self {
+        let mut docs = Docs {
+            items: Vec::new(),
+            imported: HashSet::new(),
+        };
+        for (path, text) in sources {
+            // Programs are no part of the library.
+            if path.starts_with("bin") || path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
+            let file = SourceFile::parse(&text, Edition::Edition2024).tree();
+            if path == Path::new("prelude.rs") {
+                docs.imported = imports(&file);
+            }
+            let module = module(&path);
+            docs.module_docs(&file, &module);
+            for item in file.items() {
+                docs.item(&item, &module);
+            }
+        }
+        docs
+    }
+
+    /// Every public item.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The names that are in scope at the prompt.
+    pub fn imported(&self) -> impl Iterator<Item = &str> {
+        self.imported.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// The items that `name` (a name, or a path) most likely means: those in scope if there
+    /// are any, and no methods if something else has the name.
+    pub fn find(&self, name: &str) -> Vec<&Item> {
+        let wanted: Vec<&str> = name
+            .trim_start_matches("crate::")
+            .trim_start_matches("vitrepl_prelude::")
+            .split("::")
+            .filter(|part| !part.is_empty())
+            .collect();
+        let mut found: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|item| names(&wanted, &item.path))
+            .collect();
+        let likeliness = |item: &Item| {
+            let module = item.path.first().cloned().unwrap_or_default();
+            let in_scope = item
+                .path
+                .iter()
+                .rev()
+                .take(2)
+                .any(|part| self.imported.contains(&(module.clone(), part.clone())));
+            (!in_scope, item.is_method(), item.is_module())
+        };
+        found.sort_by_key(|item| (likeliness(item), item.path.len()));
+        if let Some(best) = found.first().map(|item| likeliness(item)) {
+            found.retain(|item| likeliness(item) == best);
+        }
+        found.truncate(MOST_SHOWN);
+        found
+    }
+
+    fn module_docs(&mut self, file: &SourceFile, path: &[String]) {
+        let docs = documentation(file.syntax());
+        if let Some(name) = path.last().filter(|_| !docs.is_empty()) {
+            self.items.push(Item {
+                path: path.to_vec(),
+                signature: format!("mod {name}"),
+                docs,
+            });
+        }
+    }
+
+    fn item(&mut self, item: &ast::Item, module: &[String]) {
+        match item {
+            ast::Item::Fn(item) => self.named(item, module),
+            ast::Item::Struct(item) => self.named(item, module),
+            ast::Item::Enum(item) => self.named(item, module),
+            ast::Item::Const(item) => self.named(item, module),
+            ast::Item::Static(item) => self.named(item, module),
+            ast::Item::TypeAlias(item) => self.named(item, module),
+            ast::Item::MacroRules(item) => self.add(item, module),
+            ast::Item::Trait(item) => {
+                self.named(item, module);
+                if is_public(item)
+                    && let (Some(name), Some(list)) = (item.name(), item.assoc_item_list())
+                {
+                    let inner = with(module, name.text());
+                    for method in list.assoc_items() {
+                        if let ast::AssocItem::Fn(method) = method {
+                            self.add(&method, &inner);
+                        }
+                    }
+                }
+            }
+            ast::Item::Impl(item) if item.trait_().is_none() => {
+                let (Some(kind), Some(list)) = (item.self_ty(), item.assoc_item_list()) else {
+                    return;
+                };
+                let kind = kind.syntax().text().to_string();
+                let inner = with(module, kind.split('<').next().unwrap_or_default());
+                for member in list.assoc_items() {
+                    match member {
+                        ast::AssocItem::Fn(member) => self.named(&member, &inner),
+                        ast::AssocItem::Const(member) => self.named(&member, &inner),
+                        _ => {}
+                    }
+                }
+            }
+            ast::Item::Module(item) if is_public(item) => {
+                if let (Some(name), Some(list)) = (item.name(), item.item_list()) {
+                    let inner = with(module, name.text());
+                    for item in list.items() {
+                        self.item(&item, &inner);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn named(&mut self, item: &(impl HasName + HasDocComments + HasVisibility), module: &[String]) {
+        if is_public(item) {
+            self.add(item, module);
+        }
+    }
+
+    fn add(&mut self, item: &(impl HasName + HasDocComments), module: &[String]) {
+        if let Some(name) = item.name() {
+            self.items.push(Item {
+                path: with(module, name.text()),
+                signature: signature(item.syntax()),
+                docs: documentation(item.syntax()),
+            });
+        }
+    }
+}
+
+impl Item {
+    fn is_module(&self) -> bool {
+        self.signature.starts_with("mod ")
+    }
+
+    fn is_method(&self) -> bool {
+        let mut parts = self.path.iter().rev().skip(1);
+        parts
+            .next()
+            .is_some_and(|part| part.starts_with(char::is_uppercase))
+    }
+}
+
+/// Whether `wanted` names `path`: its last part, and before that parts of it in order (`score::top` is
+/// `score::ranking::top`, which `score` exports).
+fn names(wanted: &[&str], path: &[String]) -> bool {
+    let (Some((last, before)), Some((name, modules))) = (wanted.split_last(), path.split_last())
+    else {
+        return false;
+    };
+    let mut modules = modules.iter();
+    last == name
+        && before
+            .iter()
+            .all(|part| modules.any(|module| module == part))
+}
+
+/// The module that a file is.
+fn module(path: &Path) -> Vec<String> {
+    let path = path.with_extension("");
+    let parts = path.iter().map(|part| part.to_string_lossy().into_owned());
+    parts
+        .filter(|part| !["lib", "mod"].contains(&part.as_str()))
+        .collect()
+}
+
+/// What a file brings into scope by `use crate::...`: the first part of the path, and the last.
+fn imports(file: &SourceFile) -> HashSet<(String, String)> {
+    let trees = file.syntax().descendants().filter_map(ast::UseTree::cast);
+    trees
+        .filter(|tree| tree.use_tree_list().is_none())
+        .filter_map(|tree| {
+            let paths = tree.syntax().ancestors().filter_map(ast::UseTree::cast);
+            let mut paths: Vec<String> = paths
+                .filter_map(|tree| Some(tree.path()?.syntax().text().to_string()))
+                .collect();
+            paths.reverse();
+            let path = paths.join("::");
+            let mut parts = path.strip_prefix("crate::")?.split("::");
+            let first = parts.next()?.to_owned();
+            let last = parts.last().map_or_else(|| first.clone(), str::to_owned);
+            Some((first, last))
+        })
+        .collect()
+}
+
+fn with(module: &[String], name: &str) -> Vec<String> {
+    let mut path = module.to_vec();
+    path.push(name.to_owned());
+    path
+}
+
+fn is_public(item: &impl HasVisibility) -> bool {
+    item.visibility()
+        .is_some_and(|visibility| visibility.syntax().text() == "pub")
+}
+
+/// The text of an item's doc comments.
+fn documentation(node: &SyntaxNode) -> String {
+    let lines: Vec<String> = ast::DocCommentIter::from_syntax_node(node)
+        .filter_map(|comment| comment.doc_comment().map(|(text, _)| text.to_owned()))
+        .map(|line| {
+            line.strip_prefix(' ')
+                .unwrap_or(&line)
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// What declares an item: a function without its body, a type or trait with what it consists of.
+fn signature(node: &SyntaxNode) -> String {
+    let start = node
+        .children_with_tokens()
+        .find(|child| match child.as_token() {
+            Some(token) => !token.kind().is_trivia(),
+            None => child
+                .as_node()
+                .is_some_and(|node| !ast::Attr::can_cast(node.kind())),
+        })
+        .map_or(node.text_range().start(), |child| {
+            child.text_range().start()
+        });
+    let whole = &node.text().to_string()[usize::from(start - node.text_range().start())..];
+    let body = ast::Fn::cast(node.clone())
+        .and_then(|function| function.body())
+        .map(|body| body.syntax().text_range().start())
+        .or_else(|| {
+            let long = whole.lines().count() > LONGEST;
+            let list = node.children().find(|child| {
+                ast::AssocItemList::can_cast(child.kind())
+                    || ast::VariantList::can_cast(child.kind())
+            });
+            list.filter(|_| long).map(|list| list.text_range().start())
+        });
+    let text = match body {
+        Some(body) => &whole[..usize::from(body - start)],
+        None => whole,
+    };
+    unindented(text.trim_end())
+}
+
+/// Takes from the further lines the indentation that the last of them has.
+fn unindented(text: &str) -> String {
+    let last = text.lines().last().unwrap_or_default();
+    let margin = &last[..last.len() - last.trim_start().len()];
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.strip_prefix(margin).unwrap_or(line))
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::Library;
+
+    fn library() -> Docs {
+        Docs::read(Library::Carried.code())
+    }
+
+    #[test]
+    fn functions_types_methods_and_modules_are_found_by_name_and_path() {
+        let docs = library();
+        let first = |name: &str| docs.find(name)[0];
+        let decompose = first("decompose");
+        assert_eq!(decompose.path, ["session", "contributions", "decompose"]);
+        assert!(decompose.signature.starts_with("pub fn decompose("));
+        assert!(
+            decompose
+                .signature
+                .ends_with("-> Result<Arc<Contributions>>")
+        );
+        assert!(decompose.docs.contains("# Errors"), "{}", decompose.docs);
+        assert!(first("FitOptions").signature.contains("epochs"));
+        assert!(first("score::top").signature.starts_with("pub fn top("));
+        assert!(
+            first("GeneratedSpec::unbiased")
+                .signature
+                .contains("unbiased(")
+        );
+        assert!(first("Granularity").signature.contains("Tokens"));
+        assert_eq!(first("score").signature, "mod score");
+        assert!(docs.find("no_such_thing").is_empty());
+        assert!(docs.find("").is_empty());
+    }
+
+    #[test]
+    fn only_the_likeliest_meaning_is_given() {
+        let paths: Vec<_> = library()
+            .find("load")
+            .iter()
+            .map(|item| item.path.join("::"))
+            .collect();
+        assert_eq!(paths, ["session::models::load"]);
+    }
+}

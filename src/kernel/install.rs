@@ -1,0 +1,146 @@
+//! Registering the kernel with Jupyter: a folder with `kernel.json` and logos.
+
+use super::logo;
+use crate::failure::Failure;
+use crate::front;
+use crate::interrupt::Interrupts;
+use crate::notebook::{KERNEL, KERNEL_TITLE};
+use crate::session::Session;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the user or Jupyter may look for what a session needs; kept if set.
+const ENVIRONMENT: &[&str] = &["VITREPL_CACHE_DIR", "VITREPL_PRELUDE"];
+
+/// For whom the kernel is registered.
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct Place {
+    /// For this user (the default)
+    #[arg(long)]
+    user: bool,
+    /// Below PREFIX/share/jupyter
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<PathBuf>,
+    /// For the active Python environment
+    #[arg(long)]
+    sys_prefix: bool,
+}
+
+impl Place {
+    fn folder(&self) -> Result<PathBuf> {
+        let below = |prefix: PathBuf| prefix.join("share/jupyter");
+        let data = match &self.prefix {
+            Some(prefix) => below(std::path::absolute(prefix).context("no such folder")?),
+            None if self.sys_prefix => below(python_prefix()?),
+            None => user_data()?,
+        };
+        Ok(data.join("kernels").join(KERNEL))
+    }
+}
+
+/// Registers this program, after the library has been compiled for it.
+pub fn install(place: &Place) -> Result<(), Failure> {
+    let folder = place.folder()?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    // The first start compiles the library: better here, where one sees it, than in a notebook.
+    Session::start(Interrupts::listen()?)?;
+    write(&folder, &program)
+        .with_context(|| format!("cannot register the kernel in {}", folder.display()))?;
+    front::out(&format!(
+        "registered {KERNEL_TITLE:?} in {}",
+        folder.display()
+    ));
+    Ok(())
+}
+
+/// Removes the registration.
+pub fn uninstall(place: &Place) -> Result<(), Failure> {
+    let folder = place.folder()?;
+    if !folder.join("kernel.json").is_file() {
+        let name = folder.display();
+        return Err(format!(
+            "no kernel is registered in {name}; name the place it was installed to (--user, --prefix or --sys-prefix)"
+        )
+        .into());
+    }
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))?;
+    front::out(&format!("removed {}", folder.display()));
+    Ok(())
+}
+
+/// Writes the folder whole or not at all; one that is there already is replaced.
+fn write(folder: &Path, program: &Path) -> Result<()> {
+    let parent = folder.parent().context("no folder to write to")?;
+    std::fs::create_dir_all(parent)?;
+    let new = tempfile::Builder::new()
+        .prefix(".vitrepl-")
+        .tempdir_in(parent)?;
+    let specification = serde_json::to_string_pretty(&specification(program))?;
+    std::fs::write(new.path().join("kernel.json"), specification)?;
+    std::fs::write(new.path().join("logo-32x32.png"), logo::png(32)?)?;
+    std::fs::write(new.path().join("logo-64x64.png"), logo::png(64)?)?;
+    std::fs::write(new.path().join("logo-svg.svg"), logo::svg())?;
+    open_to_all(new.path())?;
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::rename(new.keep(), folder)?;
+    Ok(())
+}
+
+fn specification(program: &Path) -> Value {
+    let environment: Map<String, Value> = ENVIRONMENT
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?.into())))
+        .collect();
+    json!({
+        "argv": [program, "kernel", "run", "{connection_file}"],
+        "display_name": KERNEL_TITLE,
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": environment,
+        "metadata": {"debugger": false},
+    })
+}
+
+/// Temporary folders are for their owner only; a kernel may be for every user.
+fn open_to_all(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))
+}
+
+/// Jupyter's data folder of the user, as `jupyter --data-dir` says it.
+fn user_data() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("JUPYTER_DATA_DIR") {
+        return Ok(PathBuf::from(named));
+    }
+    if cfg!(target_os = "macos") {
+        let home = dirs::home_dir().context("the user has no home folder; use --prefix")?;
+        return Ok(home.join("Library/Jupyter"));
+    }
+    let data = dirs::data_dir().context("the user has no data folder; use --prefix")?;
+    Ok(data.join("jupyter"))
+}
+
+/// The folder of the Python environment that is active.
+fn python_prefix() -> Result<PathBuf> {
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"];
+    if let Some(prefix) = active.iter().find_map(std::env::var_os) {
+        return Ok(PathBuf::from(prefix));
+    }
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.prefix)"])
+        .output()
+        .context("no Python environment is active and python3 cannot be run; use --prefix")?;
+    if !output.status.success() {
+        bail!("python3 does not say where it is installed; use --prefix");
+    }
+    Ok(PathBuf::from(
+        String::from_utf8_lossy(&output.stdout).trim(),
+    ))
+}

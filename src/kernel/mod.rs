@@ -1,0 +1,61 @@
+//! A Jupyter kernel over the same [`Session`] as the prompt: statements, `:commands`, interrupts and charts
+//! are those of the terminal.
+//!
+//! ```text
+//! sockets (a thread) --shell--> requests::serve (the session's thread) --+
+//!        |                                                               | notebook: front of the session
+//!        +----control--> control (a thread): interrupt, shutdown         |
+//!        <------------------------ messages -----------------------------+
+//! ```
+
+mod control;
+mod cursor;
+mod execute;
+mod history;
+mod install;
+mod logo;
+mod message;
+mod notebook;
+mod requests;
+mod sockets;
+
+use crate::failure::Failure;
+use crate::front;
+use crate::interrupt::Interrupts;
+use clap::Subcommand;
+use notebook::Notebook;
+use std::path::PathBuf;
+
+/// What can be done about the kernel.
+#[derive(Subcommand)]
+pub enum Task {
+    /// Register the kernel with Jupyter, and compile the library so that it starts warm
+    Install(install::Place),
+    /// Take the registration back
+    Uninstall(install::Place),
+    /// Serve one notebook; Jupyter calls this
+    Run {
+        /// Tells where to listen
+        connection_file: PathBuf,
+    },
+}
+
+/// Does it.
+pub fn run(task: Task) -> Result<(), Failure> {
+    match task {
+        Task::Install(place) => install::install(&place),
+        Task::Uninstall(place) => install::uninstall(&place),
+        Task::Run { connection_file } => {
+            let interrupts = Interrupts::listen()?;
+            interrupts.set_ends_when_idle(false);
+            let (wire, requests) = sockets::open(&connection_file)?;
+            let notebook = Notebook::new(wire.clone());
+            front::choose(Box::new(notebook.clone()));
+            // Tracebacks have colours in a notebook.
+            console::set_colors_enabled_stderr(true);
+            control::serve(wire.clone(), requests.control, interrupts.clone());
+            requests::serve(wire, requests.shell, notebook, interrupts);
+            Ok(())
+        }
+    }
+}
