@@ -1,6 +1,6 @@
 // From a model to a mitigated spurious correlation, step by step.
 //
-//   cargo run --release --locked -- notebooks/spurious.rs
+//     cargo run --release --locked -- notebooks/spurious.rs
 //
 // The images are generated: an object of a known shape, colour and pattern in a known location. The backbones
 // learned all of these from images without bias, and are frozen.
@@ -10,7 +10,7 @@ let vit = load("tiny_vit")?;
 let images = Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(77_000, 4000))?);
 
 // Some of them, with one of the captions CLIP learned from.
-let pixels = images.pixels(&(0..10).collect::<Vec<_>>(), 96)?;
+let pixels = images.pixels(&(0..10).collect::<Vec<_>>(), 96.into())?;
 let tiles = (0..10).map(|i| Tile::of_pixels(&pixels.get(i)?, images.caption(i, 0))).collect::<Result<Vec<_>>>()?;
 tiles.into_iter().fold(HeatmapGrid::new("Generated images and captions", ""), HeatmapGrid::tile)
 
@@ -37,10 +37,12 @@ text_labels(&clip, &aligned, &top, &texts, 4)?
 // in open places and angular ones in covered places, in 95 % of them. It is tested where the two are independent.
 // Then the components that say more of the location than of the shape are replaced by their means.
 let study = Arc::new(Study::new(&clip, Setting::default())?);
-let dinov2 = load("tiny_dinov2")?;
+let [dinov2, swin, maxvit] = [load("tiny_dinov2")?, load("tiny_swin")?, load("tiny_maxvit")?];
 let results = vec![
     study.run(&vit, Head::Probe)?,
     study.run(&dinov2, Head::Probe)?,
+    study.run(&swin, Head::Probe)?,
+    study.run(&maxvit, Head::Probe)?,
     study.run(&clip, Head::Probe)?,
     study.run(&clip, Head::ZeroShot)?,
 ];
