@@ -40,8 +40,8 @@ let none = load("missing.safetensors")?;
 let none = load("cut.safetensors")?;
 let none = load_clip("tiny_vit")?;
 let none = set_device("cuda:99")?;
-let none = FolderSet::open("empty", Preprocess::default(), OnUnreadable::Fail)?;
-let none = FolderSet::open("photos", Preprocess::default(), OnUnreadable::Fail)?.pixels(&[0], 48)?;
+let none = FolderSet::open("empty", OnUnreadable::Fail)?;
+let none = FolderSet::open("photos", OnUnreadable::Fail)?.pixels(&[0], 48.into())?;
 let none = GeneratedSet::new(GeneratedSpec::unbiased(1, 0))?;
 let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 16))?;
 let none = decompose(&vit, &images, &Options { first_block: Some(Block::at(40)), ..Options::default() })?;
@@ -125,7 +125,7 @@ fn the_main_script_mitigates_and_random_components_do_not() {
     let random = row(&ran.out, "random, worst group, mean of 20");
     assert_eq!(
         (worst.len(), average.len(), random.len()),
-        (8, 8, 4),
+        (12, 12, 6),
         "{}",
         ran.out
     );

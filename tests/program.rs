@@ -253,3 +253,60 @@ fn ctrl_c_during_a_call_loses_nothing() {
     terminal.types(":quit");
     terminal.ends();
 }
+
+#[test]
+fn an_installed_program_needs_no_checkout() {
+    let desk = Desk::new(&[("script.rs", "let vit = load(\"tiny_vit\")?;\nvit.name()\n")]);
+    let installed = desk.path("bin/vitrepl");
+    std::fs::create_dir(desk.path("bin")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_vitrepl"), &installed).unwrap();
+    let _alone = alone();
+    let output = std::process::Command::new(&installed)
+        .arg("script.rs")
+        .current_dir(desk.path(""))
+        .env_remove("VITREPL_PRELUDE")
+        .output()
+        .unwrap();
+    Ran::from(output).ends_with(0).says("\"tiny_vit\"\n");
+    // What it was compiled from is its own copy.
+    let cache = std::env::var_os("VITREPL_CACHE_DIR")
+        .map(std::path::PathBuf::from)
+        .unwrap_or_else(|| dirs::cache_dir().unwrap().join("vitrepl"));
+    let manifests: Vec<String> = std::fs::read_dir(cache.join("compile"))
+        .unwrap()
+        .filter_map(|folder| {
+            std::fs::read_to_string(folder.unwrap().path().join("library/Cargo.toml")).ok()
+        })
+        .collect();
+    assert!(!manifests.is_empty());
+    for manifest in manifests {
+        assert!(!manifest.contains(env!("CARGO_MANIFEST_DIR")), "{manifest}");
+    }
+}
+
+#[test]
+fn after_a_kill_models_and_contributions_come_back() {
+    let desk = Desk::new(&[]);
+    let ran = desk.pipe(
+        r#"let vit = load("tiny_vit")?;
+let images = GeneratedSet::new(GeneratedSpec::unbiased(31, 96))?;
+let c = decompose(&vit, &images, &Options::default())?;
+let sum = c.sum_error()?;
+let mut count = 6;
+fn twice(x: i32) -> i32 { 2 * x }
+std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status()?; std::thread::sleep(std::time::Duration::from_secs(60));
+println!("{} has {} images, {}", vit.name(), c.values().dims()[1], twice(21));
+:cache
+:models
+sum
+count
+"#,
+    );
+    ran.ends_with(1)
+        .complains("brought back: c, images, vit; lost with it: count, sum")
+        .says("tiny_vit has 96 images, 42\n")
+        .says("disk")
+        .complains("cannot find value `sum`")
+        .complains("cannot find value `count`");
+    assert_eq!(ran.out.matches("│ tiny_vit ").count(), 1, "{ran:#?}");
+}

@@ -119,6 +119,15 @@ impl Ran {
     }
 }
 
+/// What terminals say of themselves: the one the tests run in is not the one they speak of.
+const TERMINAL_VARIABLES: &[&str] = &[
+    "TERM_PROGRAM",
+    "KITTY_WINDOW_ID",
+    "XTERM_VERSION",
+    "KONSOLE_VERSION",
+    "WT_SESSION",
+];
+
 /// A session at a terminal.
 pub struct Terminal {
     session: OsSession,
@@ -128,8 +137,18 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn open() -> Self {
-        let mut command = vitrepl();
-        command.env("TERM", "xterm").env("NO_COLOR", "1");
+        Terminal::start(vitrepl().env("TERM", "xterm"))
+    }
+
+    /// A session at a terminal of the kind that the command's environment tells.
+    pub fn start(command: &mut Command) -> Self {
+        command.env("NO_COLOR", "1");
+        for variable in TERMINAL_VARIABLES {
+            if command.get_envs().all(|(name, _)| name != *variable) {
+                command.env_remove(variable);
+            }
+        }
+        let command = std::mem::replace(command, vitrepl());
         let mut session = Session::spawn(command).unwrap();
         session.set_expect_timeout(Some(Duration::from_secs(900)));
         let mut terminal = Terminal {
@@ -176,6 +195,11 @@ impl Terminal {
         if !self.ready {
             self.prompts();
         }
+        self.session.send(text).unwrap();
+    }
+
+    /// Says what a terminal does when it is asked.
+    pub fn answers(&mut self, text: &str) {
         self.session.send(text).unwrap();
     }
 

@@ -1,0 +1,217 @@
+"""The installed kernel against Jupyter's own tests, and what those do not look at.
+
+One kernel serves all of it. The environment variable JUPYTER_PATH names where it is installed.
+"""
+
+import time
+import unittest
+
+import jupyter_kernel_test
+from jupyter_client.session import Session
+from jupyter_kernel_test.msgspec_v5 import validate_message
+
+CHART = 'BarChart::new("Bars", "unit").bar("one", 1.0).bar("two", 2.0)'
+
+# The session may have to start on a busy machine.
+STARTED = 300
+
+
+class KernelTests(jupyter_kernel_test.KernelTests):
+    kernel_name = "vitrepl"
+    language_name = "rust"
+    file_extension = ".rs"
+
+    code_hello_world = 'println!("hello, world");'
+    code_stderr = 'eprintln!("to standard error");'
+    completion_samples = [
+        {"text": ":relo", "matches": [":reload"]},
+        {"text": "let a = 1;\n:sav", "matches": [":save"]},
+        {"text": "let options = FitOpt", "matches": ["FitOptions"]},
+    ]
+    complete_code_samples = ["1 + 1", "let a = 1;", "fn f() {}", ":help", "let a = 1"]
+    incomplete_code_samples = ["fn f() {", "vec![1,", 'let s = "abc', "/* open"]
+    invalid_code_samples = ["let = 3;", "fn f() }"]
+    code_page_something = ":doc decompose"
+    code_generate_error = "no_such_variable"
+    code_execute_result = [
+        {"code": "40 + 2", "result": "42"},
+        {"code": '"ab".repeat(2)', "result": '"abab"'},
+        {"code": CHART, "mime": "image/png"},
+        {"code": CHART, "mime": "image/svg+xml"},
+    ]
+    # Not the last of its cell.
+    code_display_data = [{"code": f"{CHART}\nlet after = 1;", "mime": "image/png"}]
+    code_history_pattern = "40*"
+    supported_history_operations = ("tail", "range", "search")
+    code_inspect_sample = "decompose"
+    code_clear_output = 'print!("\\x1b[2J\\x1b[H");'
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.kc.execute_interactive("1", timeout=STARTED, output_hook=lambda _: None)
+
+    @classmethod
+    def tearDownClass(cls):
+        # It goes when it is asked to, and need not be killed.
+        cls.kc.shutdown()
+        ended = cls.km.provisioner.process.wait(timeout=10)
+        super().tearDownClass()
+        assert ended == 0, ended
+
+    def run_cell(self, code, **options):
+        """The content of the reply, and the messages that belong to the cell, without `status`."""
+        messages = []
+        reply = self.kc.execute_interactive(code, timeout=60, output_hook=messages.append, **options)
+        for message in messages:
+            validate_message(message)
+        published = [(m["msg_type"], m["content"]) for m in messages if m["msg_type"] != "status"]
+        return reply["content"], published
+
+    def evaluates(self, code, text):
+        """The text of a cell's result."""
+        reply, published = self.run_cell(code)
+        self.assertEqual(reply["status"], "ok", reply)
+        results = [c["data"]["text/plain"] for kind, c in published if kind == "execute_result"]
+        self.assertEqual(results, [text])
+
+    def test_every_optional_sample_is_given(self):
+        for name in dir(jupyter_kernel_test.KernelTests):
+            if name.startswith("code_") or name.endswith("_samples"):
+                self.assertTrue(getattr(self, name), name)
+
+    def test_outputs_keep_their_order(self):
+        _, published = self.run_cell(
+            'println!("one"); eprintln!("two");\n"three"\nprintln!("four");\n"five"'
+        )
+        kinds = [kind for kind, _ in published]
+        self.assertEqual(kinds[0], "execute_input")
+        self.assertEqual(kinds[-1], "execute_result")
+        self.assertLess(kinds.index("display_data"), kinds.index("execute_result"))
+        text = "".join(c.get("text", "") for kind, c in published if kind == "stream")
+        self.assertLess(text.index("one"), text.index("four"))
+        self.assertIn("two", text)
+
+    def test_a_panic_and_an_error_lose_nothing(self):
+        self.run_cell("let kept = vec![1, 2, 3];")
+        reply, published = self.run_cell("kept[7]")
+        self.assertEqual((reply["status"], reply["ename"]), ("error", "Panic"))
+        self.assertIn("index out of bounds", reply["evalue"])
+        self.assertEqual([kind for kind, _ in published], ["execute_input", "error"])
+        reply, _ = self.run_cell('let never: i32 = "x".parse()?;')
+        self.assertEqual(reply["evalue"], "invalid digit found in string")
+        reply, _ = self.run_cell('let a = 1;\nlet wrong: i32 = "text";')
+        self.assertEqual(reply["ename"], "CompileError")
+        self.assertIn(":2:", "".join(reply["traceback"]))
+        reply, _ = self.run_cell(":no-such-command")
+        self.assertIn("unknown command :no-such-command", reply["evalue"])
+        self.evaluates("kept.len()", "3")
+
+    def test_silent_cells_say_nothing_and_are_not_counted(self):
+        before, _ = self.run_cell("1")
+        _, published = self.run_cell('println!("quiet");\n2', silent=True, store_history=False)
+        self.assertEqual(published, [])
+        _, published = self.run_cell("3", store_history=False)
+        self.assertEqual(published[0][1]["execution_count"], before["execution_count"])
+        after, _ = self.run_cell("4")
+        self.assertEqual(after["execution_count"], before["execution_count"] + 1)
+
+    def test_user_expressions_are_evaluated(self):
+        reply, published = self.run_cell(
+            "let seven = 7;", user_expressions={"good": "seven * 6", "bad": "nothing"}
+        )
+        good, bad = (reply["user_expressions"][name] for name in ("good", "bad"))
+        self.assertEqual((good["status"], good["data"]["text/plain"]), ("ok", "42"))
+        self.assertEqual((bad["status"], bad["ename"]), ("error", "CompileError"))
+        self.assertEqual([kind for kind, _ in published], ["execute_input"])
+
+    def test_cells_behind_a_failed_one_are_not_run(self):
+        self.flush_channels()
+        slow = "std::thread::sleep(std::time::Duration::from_secs(1));"
+        sent = [self.kc.execute(code) for code in (f"{slow} None::<i32>.unwrap()", "1", "2")]
+        kept = self.kc.is_complete("1")
+        replies = [self.kc.get_shell_msg(timeout=30) for _ in range(4)]
+        by_id = {r["parent_header"]["msg_id"]: r["content"]["status"] for r in replies}
+        self.assertEqual([by_id[i] for i in sent], ["error", "aborted", "aborted"])
+        self.assertEqual(by_id[kept], "complete")
+        self.flush_channels()
+
+    def test_a_message_that_is_not_signed_is_not_answered(self):
+        self.flush_channels()
+        own = self.kc.session
+        self.kc.shell_channel.session = Session(key=b"another key")
+        try:
+            self.kc.kernel_info()
+        finally:
+            self.kc.shell_channel.session = own
+        forged = self.kc.session.msg("kernel_info_request")
+        frames = self.kc.session.serialize(forged)
+        frames[1] = b"0" * 64
+        self.kc.shell_channel.socket.send_multipart(frames)
+        asked = self.kc.kernel_info()
+        reply = self.kc.get_shell_msg(timeout=15)
+        self.assertEqual(reply["parent_header"]["msg_id"], asked)
+
+    def test_documentation_of_a_variable_and_inside_a_call(self):
+        def inspect(code, at=None):
+            self.flush_channels()
+            self.kc.inspect(code, at)
+            return self.kc.get_shell_msg(timeout=60)["content"]
+
+        found = inspect("let c = score::top(&names, 8);", 27)
+        self.assertIn("pub fn top(", found["data"]["text/plain"])
+        self.assertIn("```rust", found["data"]["text/markdown"])
+        self.run_cell("let numbers = vec![1u8];")
+        self.assertIn("Vec<u8>", inspect("numbers")["data"]["text/plain"])
+        self.assertFalse(inspect("no_such_name")["found"])
+
+    def test_a_fit_is_interrupted_and_goes_on(self):
+        self.run_cell(
+            'let vit = load("tiny_vit")?; let clip = load_clip("tiny_clip")?;\n'
+            "let few = GeneratedSet::new(GeneratedSpec::unbiased(5, 600))?;\n"
+            'let path = std::env::temp_dir().join(format!("vitrepl-fit-{}", std::process::id()));\n'
+            "fn fit(epochs: usize, path: &std::path::Path) -> FitOptions<'static> { FitOptions {\n"
+            "    epochs, patience: 100_000, checkpoint: Some(path.into()), ..FitOptions::default()\n"
+            "} }"
+        )
+        self.flush_channels()
+        fit = "let a = align(&vit, &clip, &few, &Options::default(), &fit({}, &path))?;"
+        asked = self.kc.execute(fit.format(5000))
+        updates, shown = 0, None
+        while updates < 2:
+            message = self.kc.get_iopub_msg(timeout=60)
+            validate_message(message)
+            content = message["content"]
+            if message["msg_type"] == "display_data":
+                shown = content["transient"]["display_id"]
+            elif message["msg_type"] == "update_display_data":
+                if content["transient"]["display_id"] != shown:
+                    continue
+                # A bar of the call that has just begun, live.
+                self.assertIn("<progress", content["data"]["text/html"])
+                updates += "align tiny_vit" in content["data"]["text/plain"]
+            elif message["msg_type"] in ("stream", "error"):
+                self.fail(content)
+        pressed = time.monotonic()
+        self.km.interrupt_kernel()
+        reply = self.get_non_kernel_info_reply(timeout=30)
+        took = time.monotonic() - pressed
+        self.assertEqual(reply["parent_header"]["msg_id"], asked)
+        self.assertEqual(reply["content"]["status"], "error")
+        self.assertIn("interrupted", reply["content"]["evalue"])
+        print(f"the fit stopped {took:.2f} s after the interrupt")
+        self.assertLess(took, 5)
+        self.flush_channels()
+        reply, _ = self.run_cell(fit.format(1))
+        self.assertEqual(reply["status"], "ok", reply)
+        self.evaluates("a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())", "true")
+        self.evaluates("std::fs::remove_file(&path)?; vit.name()", '"tiny_vit"')
+
+
+class WelcomeTests(jupyter_kernel_test.IopubWelcomeTests):
+    kernel_name = "vitrepl"
+    support_iopub_welcome = True
+
+
+if __name__ == "__main__":
+    unittest.main()

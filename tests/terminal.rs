@@ -1,0 +1,131 @@
+//! What a terminal shows, and what a session leaves: charts, documentation, saved sessions.
+
+mod desk;
+
+use desk::{Desk, Terminal, alone, vitrepl};
+
+const CHART: &str = r#"BarChart::new("Bars", "unit").bar("one", 1.0).bar("two", 2.0)"#;
+
+#[test]
+fn charts_are_drawn_as_well_as_the_terminal_can() {
+    let _alone = alone();
+    let mut blocks = Terminal::open();
+    blocks.types(CHART);
+    blocks.shows("\u{2584}");
+    blocks.types(":quit");
+    blocks.ends();
+
+    let mut iterm = Terminal::start(
+        vitrepl()
+            .env("TERM", "xterm")
+            .env("TERM_PROGRAM", "iTerm.app"),
+    );
+    iterm.types(CHART);
+    iterm.shows("\u{1b}]1337;File=inline=1");
+    iterm.types(":quit");
+    iterm.ends();
+
+    // It is asked what it can, and answers that sixels are part of it (4); or that they are not.
+    for (answer, chart) in [("\u{1b}[?62;4c", "\u{1b}P"), ("\u{1b}[?62;22c", "\u{2584}")] {
+        let mut foot = Terminal::start(vitrepl().env("TERM", "foot"));
+        foot.types(CHART);
+        foot.shows("\u{1b}[c");
+        foot.answers(answer);
+        foot.shows(chart);
+        foot.types("40 + 2");
+        foot.shows("42");
+        foot.types(":quit");
+        foot.ends();
+    }
+}
+
+#[test]
+fn a_saved_session_is_loaded_again_from_a_script_and_from_a_notebook() {
+    let _alone = alone();
+    let desk = Desk::new(&[("more.rs", "// Doubled.\nlet twice = kept * 2;\n")]);
+    let mut terminal = Terminal::start(vitrepl().env("TERM", "xterm").current_dir(desk.path("")));
+    for line in [
+        "let kept = 20 + 1; // half",
+        "let lost: i32 = \"x\".parse()?;",
+        ":load more.rs",
+        "twice",
+        CHART,
+        ":save session.rs",
+        ":save session.ipynb",
+        ":save none/session.rs",
+    ] {
+        terminal.types(line);
+    }
+    terminal.shows("cannot write none/session.rs");
+    for file in ["session.rs", "session.ipynb"] {
+        terminal.types(":clear");
+        terminal.types("twice");
+        terminal.shows("cannot find value");
+        terminal.types(&format!(":load {file}"));
+        terminal.types("twice + 100");
+        terminal.shows("142");
+    }
+    terminal.types(":quit");
+    terminal.ends();
+
+    let script = std::fs::read_to_string(desk.path("session.rs")).unwrap();
+    assert_eq!(
+        script,
+        format!(
+            "let kept = 20 + 1; // half\n\n// Doubled.\nlet twice = kept * 2;\n\ntwice\n\n{CHART}\n"
+        )
+    );
+    let notebook = std::fs::read_to_string(desk.path("session.ipynb")).unwrap();
+    let notebook: serde_json::Value = serde_json::from_str(&notebook).unwrap();
+    let cells = notebook["cells"].as_array().unwrap();
+    let kinds: Vec<_> = cells
+        .iter()
+        .map(|cell| cell["cell_type"].as_str())
+        .collect();
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert_eq!(kinds[1], Some("markdown"));
+    assert_eq!(cells[3]["outputs"][0]["data"]["text/plain"], "42");
+    let chart = &cells[4]["outputs"][0]["data"];
+    assert!(
+        chart["image/png"]
+            .as_str()
+            .is_some_and(|png| png.starts_with("iVBOR"))
+    );
+}
+
+#[test]
+fn documentation_comes_from_the_library_and_from_rust() {
+    let desk = Desk::new(&[]);
+    let ran = desk.pipe(
+        "let numbers = vec![1u8];\n:doc decompose\n:doc FitOptions\n:doc score::top\n:doc numbers\n:doc nothing_of_the_kind\n:doc\n",
+    );
+    ran.ends_with(1)
+        .says("pub fn decompose(")
+        .says("A call that is stopped keeps its finished batches")
+        .says("pub epochs: usize")
+        .says("pub fn top(")
+        .says("Vec<u8>")
+        .complains("no documentation of \"nothing_of_the_kind\"")
+        .complains(":doc decompose");
+}
+
+#[test]
+fn scripts_and_notebooks_are_converted_and_nothing_else_is() {
+    let desk = Desk::new(&[
+        ("a.rs", "// About.\nlet a = 1;\n\na + 1\n"),
+        ("text.ipynb", "none"),
+    ]);
+    desk.run(&["convert", "a.rs", "a.ipynb"]).ends_with(0);
+    desk.run(&["convert", "a.ipynb", "b.rs"]).ends_with(0);
+    let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
+    assert_eq!(read("b.rs"), read("a.rs"));
+    let refused = |from: &str, to: &str, complaint: &str| {
+        desk.run(&["convert", from, to])
+            .ends_with(1)
+            .complains(complaint);
+    };
+    refused("a.rs", "b.txt", "b.txt must end in .rs");
+    refused("a.rs", "b.rs", "one of the two");
+    refused("none.rs", "b.ipynb", "cannot read none.rs");
+    refused("text.ipynb", "b.rs", "text.ipynb is no notebook");
+}
