@@ -1,5 +1,6 @@
 //! The `:commands`: one table, from which help and completion are made.
 
+use crate::completion::Candidate;
 use crate::failure::{Failure, Next};
 use crate::record::Entry;
 use crate::session::Session;
@@ -19,9 +20,9 @@ pub struct Command {
 pub const COMMANDS: &[Command] = &[
     Command {
         name: ":help",
-        arguments: "[COMMAND]",
-        help: "What the commands do",
-        run: |_, arguments| help(arguments),
+        arguments: "[TOPIC]",
+        help: "What the commands do; of one, or of anything in the library",
+        run: help,
     },
     Command {
         name: ":vars",
@@ -180,11 +181,28 @@ pub fn run(session: &mut Session, line: &str) -> Result<Next, Failure> {
     Ok(next)
 }
 
+/// The commands that begin as typed, with what they take and do.
+pub fn candidates(typed: &str) -> Vec<Candidate> {
+    let fitting = COMMANDS
+        .iter()
+        .filter(|command| command.name.starts_with(typed));
+    fitting
+        .map(|command| Candidate {
+            text: command.name.to_owned(),
+            label: format!("{} {}", command.name, command.arguments)
+                .trim_end()
+                .to_owned(),
+            kind: "keyword",
+            about: command.help.to_owned(),
+        })
+        .collect()
+}
+
 fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-fn help(name: &str) -> Result<Next, Failure> {
+fn help(session: &mut Session, name: &str) -> Result<Next, Failure> {
     let wanted = if name.starts_with(':') {
         name.to_owned()
     } else {
@@ -195,13 +213,12 @@ fn help(name: &str) -> Result<Next, Failure> {
             front::out(&line(command));
         }
         front::out("Everything else is Rust; an expression without `;` is displayed.");
-    } else {
-        let command = find(&wanted).ok_or_else(|| {
-            Failure::Message(format!(
-                "unknown command {wanted}; :help lists what there is"
-            ))
-        })?;
+        let modules = session.docs().modules();
+        front::out(&format!("Topics, too, for `:help TOPIC`: {}.", modules.join(", ")));
+    } else if let Some(command) = find(&wanted) {
         front::out(&line(command));
+    } else {
+        return document(session, name);
     }
     Ok(Next::Continue)
 }

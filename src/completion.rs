@@ -5,6 +5,8 @@
 //! is used most is known here.
 
 use crate::docs::{Docs, Item};
+use crate::tokens::tokens;
+use ra_ap_syntax::{AstNode, Edition, SourceFile, T, ast};
 
 /// In scope in every cell.
 const COMMON: &[&str] = &[
@@ -228,6 +230,18 @@ pub struct Candidate {
     pub text: String,
     /// What is shown: with the signature, or the type.
     pub label: String,
+    /// What it is, in Jupyter's words.
+    pub kind: &'static str,
+    /// The first sentence of its documentation.
+    pub about: String,
+}
+
+impl Candidate {
+    /// What is behind the name: parameters and result, or the type.
+    pub fn signature(&self) -> &str {
+        let at = self.label.find(&self.text);
+        at.map_or("", |at| self.label[at + self.text.len()..].trim())
+    }
 }
 
 /// What a session knows.
@@ -264,11 +278,11 @@ impl Known<'_> {
 
     fn names(&self) -> Vec<Candidate> {
         let variables = self.variables.iter().map(|(name, kind)| Candidate {
-            text: name.clone(),
             label: format!("{name}: {kind}"),
+            ..plain(name, "instance")
         });
-        let items = self.items.iter().map(|name| plain(name));
-        let common = COMMON.iter().map(|name| plain(name));
+        let items = self.items.iter().map(|name| plain(name, "statement"));
+        let common = COMMON.iter().map(|word| common(word));
         let imported = self
             .docs
             .imported()
@@ -305,7 +319,7 @@ impl Known<'_> {
             .map(candidate)
             .collect();
         for item in self.docs.find(last) {
-            candidates.extend(variants(&item.signature).map(plain));
+            candidates.extend(variants(&item.signature).map(|name| plain(name, "class")));
         }
         candidates
     }
@@ -328,11 +342,53 @@ impl Known<'_> {
             .docs
             .find(&kind)
             .into_iter()
-            .flat_map(|item| fields(&item.signature).map(plain).collect::<Vec<_>>());
+            .flat_map(|item| {
+                let names = fields(&item.signature);
+                names.map(|name| plain(name, "property")).collect::<Vec<_>>()
+            });
         own.map(candidate)
-            .chain(of_std.map(|name| plain(name)))
+            .chain(of_std.map(|name| plain(name, "function")))
             .chain(fields)
             .collect()
+    }
+
+    /// What the call that is open at the end of `text` still takes, and what it gives:
+    /// `set: &dyn DataSet) -> Result<...>`.
+    pub fn open_call(&self, text: &str) -> Option<String> {
+        let (open, commas, in_argument) = open_call(text)?;
+        let item = self.called(&text[..open])?;
+        let function = SourceFile::parse(&format!("{} {{}}", item.signature), Edition::Edition2024);
+        let function = function.syntax_node().descendants().find_map(ast::Fn::cast)?;
+        let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let left: Vec<String> = function
+            .param_list()?
+            .params()
+            .skip(commas + usize::from(in_argument))
+            .map(|parameter| words(parameter.to_string()))
+            .collect();
+        let comma = if in_argument && !left.is_empty() {
+            ", "
+        } else {
+            ""
+        };
+        let gives = function.ret_type().map(|gives| words(gives.to_string()));
+        let gives = gives.map(|gives| format!(" {gives}")).unwrap_or_default();
+        Some(format!("{comma}{}){gives}", left.join(", ")))
+    }
+
+    /// The item of the library that the text before an open bracket names.
+    fn called(&self, before: &str) -> Option<&Item> {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let name = before.rsplit(|c| !is_part(c)).next()?;
+        let outer = &before[..before.len() - name.len()];
+        let of = match outer.strip_suffix('.') {
+            Some(receiver) => format!("{}::{name}", bare(&self.type_of(receiver)?)),
+            None => match outer.strip_suffix("::") {
+                Some(path) => format!("{}::{name}", last_path(path)),
+                None => name.to_owned(),
+            },
+        };
+        self.docs.find(&of).into_iter().next()
     }
 
     /// The type of a variable, or of what a call of the library gives.
@@ -345,17 +401,7 @@ impl Known<'_> {
                 depth += i32::from(*c == ')') - i32::from(*c == '(');
                 depth == 0
             })?;
-            let before = &called[..open.0];
-            let name = before.rsplit(|c| !is_part(c)).next()?;
-            let outer = &before[..before.len() - name.len()];
-            let of = match outer.strip_suffix('.') {
-                Some(receiver) => format!("{}::{name}", bare(&self.type_of(receiver)?)),
-                None => match outer.strip_suffix("::") {
-                    Some(path) => format!("{}::{name}", last_path(path)),
-                    None => name.to_owned(),
-                },
-            };
-            let item = self.docs.find(&of).into_iter().next()?;
+            let item = self.called(&called[..open.0])?;
             let given = item.signature.rsplit_once("->")?.1.trim();
             let given = given.split(" where").next().unwrap_or(given).trim();
             let owner = item.path.iter().rev().nth(1)?;
@@ -368,6 +414,30 @@ impl Known<'_> {
             .find(|(variable, _)| variable == name)?;
         Some(kind.clone())
     }
+}
+
+/// Of the innermost bracket that is open at the end of `text`, if it is round: where it stands, how many commas are
+/// behind it, and whether something is behind the last of them.
+fn open_call(text: &str) -> Option<(usize, usize, bool)> {
+    let mut open: Vec<(&str, usize, usize, bool)> = Vec::new();
+    for token in tokens(text) {
+        if token.closes() {
+            open.pop();
+            continue;
+        }
+        if let Some((_, _, commas, in_argument)) = open.last_mut() {
+            match token.kind {
+                T![,] => (*commas, *in_argument) = (*commas + 1, false),
+                kind if kind.is_trivia() => {}
+                _ => *in_argument = true,
+            }
+        }
+        if token.opens() {
+            open.push((token.text, token.start, 0, false));
+        }
+    }
+    let (bracket, at, commas, in_argument) = open.pop()?;
+    (bracket == "(").then_some((at, commas, in_argument))
 }
 
 /// The path at the end of a text.
@@ -403,11 +473,25 @@ fn bare(kind: &str) -> String {
     head.rsplit("::").next().unwrap_or(head).to_owned()
 }
 
-fn plain(name: &str) -> Candidate {
+fn plain(name: &str, kind: &'static str) -> Candidate {
     Candidate {
         text: name.trim_end_matches("()").to_owned(),
         label: name.to_owned(),
+        kind,
+        about: String::new(),
     }
+}
+
+/// A word of the language or of the standard library.
+fn common(word: &str) -> Candidate {
+    let kind = if word.ends_with('!') {
+        "function"
+    } else if word.starts_with(char::is_uppercase) {
+        "class"
+    } else {
+        "keyword"
+    };
+    plain(word, kind)
 }
 
 fn candidate(item: &Item) -> Candidate {
@@ -424,6 +508,13 @@ fn candidate(item: &Item) -> Candidate {
     Candidate {
         text: item.path.last().cloned().unwrap_or_default(),
         label: label.to_owned(),
+        kind: match label.split(' ').find(|word| *word != "const") {
+            Some("fn") => "function",
+            Some("mod") => "module",
+            Some("struct" | "enum" | "trait" | "type") => "class",
+            _ => "statement",
+        },
+        about: item.summary(),
     }
 }
 
@@ -496,6 +587,36 @@ mod tests {
         );
         assert!(complete("GeneratedSpec::unb")[0].starts_with("fn unbiased("));
         assert_eq!(complete("Granularity::To"), ["Tokens"]);
+    }
+
+    #[test]
+    fn an_open_call_tells_what_it_still_takes() {
+        let docs = Docs::read(Library::Carried.code());
+        let known = Known {
+            docs: &docs,
+            variables: vec![("vit".to_owned(), "Arc<Model>".to_owned())],
+            items: Vec::new(),
+        };
+        let open = |text: &str| known.open_call(text);
+        let gives = ") -> Result<Arc<Contributions>>";
+        let takes = |left: &str| Some(format!("{left}{gives}"));
+        assert_eq!(
+            open("let c = decompose("),
+            takes("model: &Model, set: &dyn DataSet, options: &Options")
+        );
+        assert_eq!(
+            open("decompose(&vit"),
+            takes(", set: &dyn DataSet, options: &Options")
+        );
+        assert_eq!(
+            open("decompose(&vit, &[1, f(2)][0], "),
+            takes("options: &Options")
+        );
+        assert_eq!(open("decompose(&vit, &set, &o"), takes(""));
+        assert_eq!(open("vit.name(").as_deref(), Some(") -> &str"));
+        for text in ["decompose(&vit)", "decompose(&Options { ", "nothing_known("] {
+            assert_eq!(open(text), None, "{text}");
+        }
     }
 
     #[test]

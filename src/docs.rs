@@ -32,7 +32,18 @@ impl Item {
             .to_owned()
     }
 
-    /// The same as Markdown.
+    /// The first sentence of the documentation, on one line.
+    pub fn summary(&self) -> String {
+        let paragraph = self.docs.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = paragraph.split_whitespace().collect();
+        let text = words.join(" ");
+        match text.split_once(". ") {
+            Some((sentence, _)) => format!("{sentence}."),
+            None => text,
+        }
+    }
+
+    /// The item as Markdown.
     pub fn markdown(&self) -> String {
         let Item {
             signature, docs, ..
@@ -79,6 +90,17 @@ impl Docs {
     /// Every public item.
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The library's outermost modules that say what they are about.
+    pub fn modules(&self) -> Vec<&str> {
+        let outermost = self.items.iter().filter(|item| item.is_module());
+        let mut names: Vec<&str> = outermost
+            .filter(|item| item.path.len() == 1)
+            .map(|item| item.path[0].as_str())
+            .collect();
+        names.sort_unstable();
+        names
     }
 
     /// The names that are in scope at the prompt.

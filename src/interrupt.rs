@@ -104,6 +104,8 @@ impl Interrupts {
     /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.
     pub fn during<R>(&self, evaluate: impl FnOnce() -> R) -> (R, bool) {
         self.0.pressed.store(false, Ordering::SeqCst);
+        // The library forgets an older Ctrl-C, which was not meant for this cell.
+        self.0.signal(Signal::SIGURG);
         self.0.busy.store(true, Ordering::SeqCst);
         let result = evaluate();
         self.0.busy.store(false, Ordering::SeqCst);
@@ -133,8 +135,16 @@ impl Shared {
                  again, other variables are lost.",
             );
         }
-        if let Ok(id) = i32::try_from(locked(&child).id()) {
-            let _ = kill(Pid::from_raw(id), Signal::SIGINT);
+        self.signal(Signal::SIGINT);
+    }
+
+    /// Sends a signal to the child, if there is one.
+    fn signal(&self, signal: Signal) {
+        let child = locked(&self.child).clone();
+        let id = child.and_then(|child| i32::try_from(locked(&child).id()).ok());
+        if let Some(id) = id {
+            // One that has just ended is noticed elsewhere.
+            let _ = kill(Pid::from_raw(id), signal);
         }
     }
 }

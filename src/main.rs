@@ -36,6 +36,7 @@ mod session;
 mod show;
 mod source;
 mod timings;
+mod tokens;
 
 use std::process::ExitCode;
 

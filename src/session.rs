@@ -252,16 +252,20 @@ impl Session {
 
     /// What could stand at byte `position` of `text`: from which byte on, and what.
     pub fn completions(&self, text: &str, position: usize) -> (usize, Vec<Candidate>) {
+        self.known().complete(text, position)
+    }
+
+    /// What is known to whoever types.
+    pub fn known(&self) -> Known<'_> {
         let items = self.context.defined_item_names();
-        let known = Known {
+        Known {
             docs: self.docs(),
             variables: self.variables(),
             items: items
                 .filter(|name| !cell::is_internal(name))
                 .map(str::to_owned)
                 .collect(),
-        };
-        known.complete(text, position)
+        }
     }
 
     fn import(&mut self) -> Result<()> {

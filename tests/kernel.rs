@@ -9,6 +9,7 @@ use desk::{Desk, Ran, alone, vitrepl};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 const REQUIREMENTS: &str = include_str!("jupyter/requirements.txt");
 
@@ -23,8 +24,13 @@ fn must(command: &mut Command, remedy: &str) -> Ran {
     ran
 }
 
-/// A Python with Jupyter's test packages, made once.
-fn python() -> PathBuf {
+/// A Python with Jupyter's test packages, made once; tests that need it at the same time wait for the first.
+fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(make_python)
+}
+
+fn make_python() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     REQUIREMENTS.hash(&mut hasher);
     let folder =

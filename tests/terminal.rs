@@ -3,6 +3,7 @@
 mod desk;
 
 use desk::{Desk, Terminal, alone, vitrepl};
+use expectrl::ControlCode;
 
 const CHART: &str = r#"BarChart::new("Bars", "unit").bar("one", 1.0).bar("two", 2.0)"#;
 
@@ -128,4 +129,85 @@ fn scripts_and_notebooks_are_converted_and_nothing_else_is() {
     refused("a.rs", "b.rs", "one of the two");
     refused("none.rs", "b.ipynb", "cannot read none.rs");
     refused("text.ipynb", "b.rs", "text.ipynb is no notebook");
+}
+
+#[test]
+fn what_is_typed_has_colours_hints_and_candidates_with_documentation() {
+    let _alone = alone();
+    let mut terminal = Terminal::start(
+        vitrepl()
+            .env("TERM", "xterm-256color")
+            .env("CLICOLOR", "1")
+            .env_remove("NO_COLOR"),
+    );
+    terminal.answers("let a = load(");
+    terminal.shows("\u{1b}[35mlet\u{1b}[0m");
+    terminal.shows("\u{1b}[34mload\u{1b}[0m");
+    // What the open call takes and gives.
+    terminal.shows("name_or_path: &str) -> Result<Arc<Model>>");
+    terminal.answers("\"tiny_vit\")");
+    terminal.shows("\u{1b}[32m\"tiny_vit\"\u{1b}[0m");
+    // Both brackets of the pair at the cursor.
+    terminal.shows("\u{1b}[1m\u{1b}[4m(\u{1b}[0m");
+    terminal.shows("\u{1b}[1m\u{1b}[4m)\u{1b}[0m");
+    terminal.presses(ControlCode::EndOfText);
+    terminal.answers("load_\t\t");
+    terminal.shows("fn load_clip(name_or_path: &str) -> Result<Arc<Model>>");
+    terminal.shows("for a model with a text tower");
+    terminal.presses(ControlCode::EndOfText);
+    // An entered line keeps its colours and loses its hint.
+    terminal.answers("21 * 2\r");
+    terminal.shows("42");
+    // A search in the history finds it.
+    terminal.presses(ControlCode::DeviceControl2);
+    terminal.answers("1 *");
+    terminal.shows("21 * 2");
+    terminal.answers("\r");
+    terminal.shows("42");
+    terminal.presses(ControlCode::EndOfTransmission);
+    terminal.ends();
+}
+
+#[test]
+fn what_is_typed_while_a_cell_runs_is_evaluated_after_it() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    terminal.types(r#"println!("go{}", "ing"); std::thread::sleep(std::time::Duration::from_secs(2)); 1"#);
+    terminal.shows("going");
+    terminal.answers("let queued = 20;\rqueued * 2 + 3\r");
+    terminal.shows("43");
+    terminal.types(":quit");
+    terminal.ends();
+}
+
+#[test]
+fn a_panic_and_a_kill_leave_the_session_and_the_one_beside_it() {
+    let _alone = alone();
+    let mut one = Terminal::open();
+    one.types(r#"let vit = load("tiny_vit")?;"#);
+    one.types("let kept = vec![1, 2, 3];");
+    let mut other = Terminal::open();
+    other.types("let beside = 5;");
+    one.types("kept[7]");
+    one.shows("index out of bounds: the len is 3 but the index is 7");
+    one.types("kept.len() + 60");
+    one.shows("63");
+    one.types("std::process::id()");
+    let child = one.number();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &child])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    // The next cell finds it gone.
+    one.types("kept.len()");
+    one.shows("brought back: vit; lost with it: kept");
+    one.types("vit.name().len() + 100");
+    one.shows("108");
+    other.types("beside + 800");
+    other.shows("805");
+    for mut terminal in [one, other] {
+        terminal.types(":quit");
+        terminal.ends();
+    }
 }

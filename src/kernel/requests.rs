@@ -6,7 +6,7 @@ use super::execute::Executor;
 use super::message::{Message, PROTOCOL};
 use super::notebook::Notebook;
 use super::sockets::{Channel, Wire};
-use crate::commands::COMMANDS;
+use crate::commands;
 use crate::interrupt::Interrupts;
 use crate::session::Session;
 use crate::source::{Source, is_incomplete};
@@ -199,26 +199,29 @@ impl Kernel {
         let (code, at) = code_and_cursor(request);
         let line_start = code[..at].rfind('\n').map_or(0, |end| end + 1);
         let line = &code[line_start..at];
-        let (start, matches) = if line.starts_with(':') && !line.contains(' ') {
-            let names = COMMANDS.iter().map(|command| command.name);
-            let fitting = names.filter(|name| name.starts_with(line));
-            (line_start, fitting.map(str::to_owned).collect())
+        let (start, candidates) = if line.starts_with(':') && !line.contains(' ') {
+            (line_start, commands::candidates(line))
         } else {
             match &mut self.executor.session {
-                Ok(session) => {
-                    let (start, candidates) = session.completions(code, at);
-                    let texts = candidates.into_iter().map(|candidate| candidate.text);
-                    (start, texts.collect())
-                }
+                Ok(session) => session.completions(code, at),
                 Err(_) => (at, Vec::new()),
             }
         };
+        let (start, end) = (cursor::position(code, start), cursor::position(code, at));
+        let matches: Vec<&str> = candidates.iter().map(|one| one.text.as_str()).collect();
+        let described = candidates.iter().map(|one| {
+            json!({
+                "text": one.text, "type": one.kind, "signature": one.signature(),
+                "start": start, "end": end,
+            })
+        });
         json!({
             "status": "ok",
             "matches": matches,
-            "cursor_start": cursor::position(code, start),
-            "cursor_end": cursor::position(code, at),
-            "metadata": {},
+            "cursor_start": start,
+            "cursor_end": end,
+            // JupyterLab shows these beside the matches.
+            "metadata": {"_jupyter_types_experimental": described.collect::<Vec<_>>()},
         })
     }
 

@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use expectrl::session::OsSession;
-use expectrl::{ControlCode, Eof, Expect, Session};
+use expectrl::{ControlCode, Eof, Expect, Regex, Session};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -142,7 +142,9 @@ impl Terminal {
 
     /// A session at a terminal of the kind that the command's environment tells.
     pub fn start(command: &mut Command) -> Self {
-        command.env("NO_COLOR", "1");
+        if command.get_envs().all(|(name, _)| name != "NO_COLOR") {
+            command.env("NO_COLOR", "1");
+        }
         for variable in TERMINAL_VARIABLES {
             if command.get_envs().all(|(name, _)| name != *variable) {
                 command.env_remove(variable);
@@ -166,6 +168,14 @@ impl Terminal {
         if let Err(error) = self.session.expect(text) {
             panic!("waiting for {text:?}: {error}");
         }
+    }
+
+    /// The next number on a line of its own.
+    #[track_caller]
+    pub fn number(&mut self) -> String {
+        let found = self.session.expect(Regex("\r\n([0-9]+)\r\n")).unwrap();
+        let number = found.get(1).unwrap_or_default();
+        String::from_utf8_lossy(number).into_owned()
     }
 
     /// Waits for the next prompt.

@@ -85,6 +85,7 @@ pub struct Decomposer<'m> {
     model: &'m dyn ImageEncoder,
     options: Options,
     plan: Plan,
+    stop: Option<fn() -> bool>,
 }
 
 impl<'m> Decomposer<'m> {
@@ -131,7 +132,14 @@ impl<'m> Decomposer<'m> {
             model,
             options,
             plan,
+            stop: None,
         })
+    }
+
+    /// The same, whose runs end with an error in the middle of a batch once `stop` is true.
+    pub fn until(mut self, stop: fn() -> bool) -> Self {
+        self.stop = Some(stop);
+        self
     }
 
     /// The components, in the order of the contributions.
@@ -147,9 +155,13 @@ impl<'m> Decomposer<'m> {
     /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d.
     ///
     /// # Errors
-    /// When the pixels do not have the model's shape.
+    /// When the pixels do not have the model's shape, or the run was stopped ([`Self::until`]).
     pub fn run(&self, pixels: &Tensor) -> Result<Contributions> {
         let tape = Tape::keeping(self.plan.keep());
+        let tape = match self.stop {
+            Some(stop) => tape.until(stop),
+            None => tape,
+        };
         let features = self.model.forward(pixels, &tape)?;
         let nodes = tape.take_nodes();
         let representation = match self.options.target {

@@ -9,6 +9,7 @@ use super::stop;
 use crate::data::{DataSet, ahead};
 use crate::decompose::{Contributions, Decomposer, Options};
 use crate::models::Model;
+use crate::trace::Tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::ops::ControlFlow;
@@ -31,7 +32,7 @@ pub fn decompose(
     let parts = [model.hash(), &key, &how];
     let label = format!("{}, {}", model.name(), set.name());
     let contributions = resident_or(Kind::Contributions, &parts, &label, || {
-        let decomposer = Decomposer::new(model.encoder(), *options)?;
+        let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         let pieces = Pieces::of(&file_name(Kind::Contributions, &parts), &label);
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
             let device = model.encoder().device();
@@ -115,7 +116,8 @@ pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<Tensor>> {
     resident_or(Kind::Images, &parts, &label, || {
         let mut batches = Vec::new();
         each_batch("embed", model, set, 0, |pixels| {
-            let features = model.encoder().forward(pixels, &Default::default())?;
+            let tape = Tape::off().until(stop::requested);
+            let features = model.encoder().forward(pixels, &tape)?;
             batches.push(features.representation.value().clone());
             Ok(())
         })?;
@@ -160,7 +162,11 @@ fn each_batch(
         &go_on,
         |batch, pixels| {
             let pixels = pixels.to_device(encoder.device())?;
-            f(&encoder.normalisation().apply(&pixels)?)?;
+            match f(&encoder.normalisation().apply(&pixels)?) {
+                // It ended in the middle of the batch, of which nothing is kept.
+                Err(_) if stop::requested() => return Ok(ControlFlow::Break(())),
+                ended => ended?,
+            }
             done = batch.end;
             progress.at(done, "");
             Ok(ControlFlow::Continue(()))

@@ -51,6 +51,7 @@ pub struct BatchStatistics {
 pub struct Tape {
     pub(super) record: Option<Rc<RefCell<Record>>>,
     statistics: Option<Rc<RefCell<Vec<BatchStatistics>>>>,
+    stop: Option<fn() -> bool>,
 }
 
 impl Tape {
@@ -62,8 +63,8 @@ impl Tape {
     /// Record nothing, but let batch norms take their statistics from the batch and note them, as training does.
     pub fn training() -> Self {
         Self {
-            record: None,
             statistics: Some(Rc::default()),
+            ..Self::default()
         }
     }
 
@@ -79,7 +80,22 @@ impl Tape {
                 nodes: Vec::new(),
                 keep,
             }))),
-            statistics: None,
+            ..Self::default()
+        }
+    }
+
+    /// The same tape, on which the forward pass ends with an error at the first operation for which `stop` is true: a
+    /// large model takes seconds for a batch.
+    pub fn until(mut self, stop: fn() -> bool) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// Fails where the forward pass is to stop.
+    pub(super) fn check(&self) -> candle_core::Result<()> {
+        match self.stop {
+            Some(stop) if stop() => candle_core::bail!("the forward pass was stopped"),
+            _ => Ok(()),
         }
     }
 

@@ -28,6 +28,7 @@ impl Traced {
         from: &[&Self],
         special: impl FnOnce(Keep, &Tensor) -> Result<Kept>,
     ) -> Result<Self> {
+        tape.check()?;
         let mut node = 0;
         if let Some(record) = &tape.record {
             let mut record = record.borrow_mut();

@@ -1,25 +1,22 @@
 //! The prompt, and statements from a pipe.
 
-use crate::commands::{self, COMMANDS};
+mod helper;
+mod highlight;
+
+use self::helper::LineHelper;
+use crate::commands;
 use crate::compile_folder::cache_folder;
-use crate::completion::Known;
-use crate::docs::Docs;
 use crate::failure::{Failure, Next};
 use crate::interrupt::Interrupts;
-use crate::library::Library;
 use crate::script::PROMPT;
 use crate::session::{Prepared, Session, groups};
 use crate::source::{Kind, Source, is_incomplete};
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
-use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
 use rustyline::history::FileHistory;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{CompletionType, Config, Context, Editor, Helper, Hinter};
-use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use rustyline::{CompletionType, Config, Editor};
+use std::cell::RefCell;
 use std::io::BufRead;
 use std::rc::Rc;
 
@@ -40,11 +37,7 @@ pub fn interactive() -> Result<(), Failure> {
     let prepared = Prepared::new()?;
     interrupts.set_ends_when_idle(false);
     let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
-    editor.set_helper(Some(LineHelper {
-        session: session.clone(),
-        files: FilenameCompleter::new(),
-        docs: OnceCell::new(),
-    }));
+    editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
     let _ = editor.load_history(&history);
@@ -162,82 +155,4 @@ fn editor() -> rustyline::Result<Editor<LineHelper, FileHistory>> {
         .auto_add_history(false)
         .build();
     Editor::with_config(config)
-}
-
-/// Completion, colour and the end of multi-line input.
-#[derive(Helper, Hinter)]
-struct LineHelper {
-    session: Rc<RefCell<Starting>>,
-    files: FilenameCompleter,
-    /// Of the library, until the session has started.
-    docs: OnceCell<Docs>,
-}
-
-fn read_docs() -> Docs {
-    Docs::read(Library::find().unwrap_or(Library::Carried).code())
-}
-
-impl Completer for LineHelper {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let plain = |text: String| Pair {
-            display: text.clone(),
-            replacement: text,
-        };
-        if line.starts_with(":load ") {
-            let (start, files) = self.files.complete_path(line, position)?;
-            return Ok((
-                start,
-                files
-                    .into_iter()
-                    .map(|file| plain(file.replacement))
-                    .collect(),
-            ));
-        }
-        if line.starts_with(':') && !line[..position].contains(' ') {
-            let names = COMMANDS.iter().map(|command| command.name);
-            let fitting = names.filter(|name| name.starts_with(&line[..position]));
-            return Ok((0, fitting.map(|name| plain(name.to_owned())).collect()));
-        }
-        let (start, candidates) = match self.session.borrow_mut().if_ready() {
-            Some(session) => session.completions(line, position),
-            None => {
-                let known = Known {
-                    docs: self.docs.get_or_init(read_docs),
-                    variables: Vec::new(),
-                    items: Vec::new(),
-                };
-                known.complete(line, position)
-            }
-        };
-        let pairs = candidates.into_iter().map(|candidate| Pair {
-            display: candidate.label,
-            replacement: candidate.text,
-        });
-        Ok((start, pairs.collect()))
-    }
-}
-
-impl Highlighter for LineHelper {
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        Cow::Owned(console::style(prompt).cyan().to_string())
-    }
-}
-
-impl Validator for LineHelper {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        let input = context.input();
-        // Two empty lines end the input whatever is open: the compiler will say what is.
-        if is_incomplete(input) && !input.ends_with("\n\n") {
-            Ok(ValidationResult::Incomplete)
-        } else {
-            Ok(ValidationResult::Valid(None))
-        }
-    }
 }
