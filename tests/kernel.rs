@@ -94,19 +94,49 @@ fn jupyters_own_tests_pass() {
     assert!(!ran.err.contains("skipped"), "{}", ran.err);
 }
 
+/// Texts in the outputs of each notebook, and whether there are pictures.
+const NOTEBOOKS: &[(&str, &[&str], bool)] = &[
+    ("models", &["residual", "tiny_maxvit"], false),
+    (
+        "spurious",
+        &[
+            "sum error",
+            "worst group",
+            "random, worst group, mean of 20",
+        ],
+        true,
+    ),
+];
+
 #[test]
-fn the_main_notebook_runs_to_its_end_with_its_pictures() {
-    let desk = Desk::new(&[]);
-    let notebook = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/spurious.ipynb");
-    let executed = concat!(env!("CARGO_TARGET_TMPDIR"), "/spurious.ipynb");
-    jupyter(&desk, "run_notebook.py", &[notebook, executed]);
-    let text = std::fs::read_to_string(executed).unwrap();
-    for shown in [
-        "sum error",
-        "worst group",
-        "random, worst group, mean of 20",
-    ] {
-        assert!(text.contains(shown), "no {shown:?} in {executed}");
+fn every_notebook_runs_to_its_end_with_what_it_shows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("notebooks");
+    let files = std::fs::read_dir(&folder).unwrap();
+    let names = files.map(|file| file.unwrap().path());
+    let mut names: Vec<String> = names
+        .filter(|path| path.extension().is_some_and(|ending| ending == "ipynb"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let known: Vec<&str> = NOTEBOOKS.iter().map(|(name, _, _)| *name).collect();
+    assert_eq!(names, known, "what does each notebook show?");
+    for (name, texts, pictures) in NOTEBOOKS {
+        let desk = Desk::new(&[]);
+        let notebook = folder.join(format!("{name}.ipynb"));
+        let executed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.ipynb"));
+        let arguments = [&notebook, &executed].map(|path| path.to_str().unwrap());
+        let ran = jupyter(&desk, "run_notebook.py", &arguments);
+        assert!(!ran.out.contains(" 0 progress bars"), "{}", ran.out);
+        assert_eq!(
+            !ran.out.contains(" 0 pictures"),
+            *pictures,
+            "{name}: {}",
+            ran.out
+        );
+        let outputs = std::fs::read_to_string(&executed).unwrap();
+        for text in *texts {
+            assert!(outputs.contains(text), "no {text:?} in {executed:?}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use vitrepl_prelude::decompose::{
     Component, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
@@ -428,4 +429,23 @@ fn source_tokens_are_those_of_the_heads_stage() {
     let swin = Swin::random(&swin, 0).unwrap();
     assert_eq!(sources(&swin, Block::in_stage(0, 1)), 12 * 12);
     assert_eq!(sources(&swin, Block::in_stage(1, 0)), 6 * 6);
+}
+
+#[test]
+fn a_run_can_be_ended_in_the_middle_of_a_batch() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    fn stop() -> bool {
+        ASKED.fetch_add(1, Ordering::Relaxed) >= 5
+    }
+    let model = two_blocks_of_two_heads();
+    let pixels = random_pixels(&model, 2, 3);
+    let decomposer = Decomposer::new(&model, Options::default()).unwrap();
+    decomposer.run(&pixels).unwrap();
+    let error = decomposer.until(stop).run(&pixels).unwrap_err().to_string();
+    assert!(error.contains("stopped"), "{error}");
+    assert_eq!(
+        ASKED.load(Ordering::Relaxed),
+        6,
+        "nothing is computed after it"
+    );
 }

