@@ -5,7 +5,8 @@
 //!     .cargo/config.toml        profile of everything below
 //!     source/                   the library's sources, where the program carries them
 //!     library/                  a crate with the library as its dependency, and cargo's target folder
-//!     ready-<fingerprint>/      the compiled library and runtime that cells are given: whole or not there
+//!     ready-<fingerprint>/      the compiled library and runtime that cells are given, and in `deps` what the
+//!                               compiler reads of the crates below: whole or not there
 //!     session-0/ session-1/     evcxr's folders, one for each running session
 //! ```
 //!
@@ -32,7 +33,8 @@ const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Everything is optimised, and what evcxr's own manifest switches on for debugging (it slows the
 /// library's inner loops) is switched off again, except for the cells themselves. The library is compiled
-/// once and run long, so not incrementally.
+/// once and run long, so not incrementally. Neither are cells: each is small and another crate, of which nothing is
+/// found again.
 const CARGO_CONFIG: &str = r#"[profile.dev]
 opt-level = 3
 debug-assertions = false
@@ -41,6 +43,8 @@ overflow-checks = false
 [profile.dev.package.ctx]
 debug-assertions = true
 overflow-checks = true
+incremental = false
+codegen-units = 1
 
 [profile.dev.package.vitrepl-prelude]
 incremental = false

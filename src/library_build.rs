@@ -25,6 +25,9 @@ const STEP: u64 = 10;
 /// In the folder `ready`.
 const SETUP: &str = "setup.json";
 
+/// In the folder `ready`.
+const DEPS: &str = "deps";
+
 /// Name of the runtime in code.
 const RUNTIME_IN_CODE: &str = "vitrepl_runtime";
 
@@ -95,7 +98,7 @@ fn compile_now(folder: &CompileFolder) -> Result<()> {
             watcher.messages.join("\n")
         );
     }
-    make_ready(folder, crates(&messages))?;
+    make_ready(folder, crates(&messages), &interfaces(&messages))?;
     if let Some(seconds) = seconds {
         front::err(&format!(
             "Compiled the library in {seconds} s; later starts find it."
@@ -185,8 +188,25 @@ fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
+/// The files by which the compiler knows the crates that the library is made of. They are smaller than the crates, and
+/// it reads some 250 with each cell.
+fn interfaces(messages: &[Value]) -> Vec<PathBuf> {
+    let files = messages
+        .iter()
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .flat_map(|artifact| artifact["filenames"].as_array().into_iter().flatten());
+    let files = files.filter_map(Value::as_str).map(PathBuf::from);
+    files
+        .filter(|file| file.extension().is_some_and(|ending| ending == "rmeta"))
+        .collect()
+}
+
 /// Brings what cells need to its place, in one step.
-fn make_ready(folder: &CompileFolder, mut crates: BTreeMap<String, PathBuf>) -> Result<()> {
+fn make_ready(
+    folder: &CompileFolder,
+    mut crates: BTreeMap<String, PathBuf>,
+    interfaces: &[PathBuf],
+) -> Result<()> {
     let part = folder.ready.with_extension("part");
     let copied = |name: &str| format!("lib{name}.so");
     let make = || -> Result<()> {
@@ -203,12 +223,20 @@ fn make_ready(folder: &CompileFolder, mut crates: BTreeMap<String, PathBuf>) -> 
         for name in [CRATE_IN_CODE, RUNTIME_IN_CODE] {
             crates.insert(name.to_owned(), folder.ready.join(copied(name)));
         }
-        let target = folder.shared.join("target");
+        let of_library = folder.shared.join("target").join(&folder.target);
+        let deps = part.join(DEPS);
+        fs::create_dir(&deps)?;
+        for file in interfaces.iter().filter(|file| file.starts_with(&of_library)) {
+            let place = deps.join(file.file_name().unwrap_or_default());
+            // Some file systems have no links.
+            fs::hard_link(file, &place).or_else(|_| fs::copy(file, &place).map(drop))?;
+        }
         let setup = Setup {
             crates,
             search: vec![
-                target.join(&folder.target).join("debug/deps"),
-                target.join("debug/deps"),
+                folder.ready.join(DEPS),
+                // Of the procedural macros.
+                folder.shared.join("target/debug/deps"),
             ],
         };
         fs::write(part.join(SETUP), serde_json::to_vec(&setup)?)?;

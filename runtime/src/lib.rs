@@ -1,7 +1,8 @@
 //! What the cells of a session call: they keep their variables here, and say here how they ended.
 //!
 //! Every cell is a shared object of its own. This crate is compiled once, with the standard library alone, as a
-//! shared library that all of them use; a variable is found by its name and the type the compiler gave it.
+//! shared library that all of them use; a variable is found by its name and the type the compiler gave it. What is
+//! generic only passes on to what is not: the rest would be compiled again with each cell.
 //!
 //! ```
 //! let outcome = vitrepl_runtime::run(|| {
@@ -26,7 +27,12 @@ thread_local! {
 
 /// Keeps a variable for later cells.
 pub fn keep<T: 'static>(name: &str, value: T) {
-    let previous = store(name, Box::new(value));
+    keep_any(name, Box::new(value))
+}
+
+#[inline(never)]
+fn keep_any(name: &str, value: Box<dyn Any>) {
+    let previous = store(name, value);
     // Dropped when the store is free again: it may be user code that uses the store.
     drop(previous);
 }
@@ -36,18 +42,26 @@ pub fn keep<T: 'static>(name: &str, value: T) {
 /// # Panics
 /// When there is none of that type, which the front end has made sure of.
 pub fn take<T: 'static>(name: &str) -> T {
-    let kept = VARIABLES.with_borrow_mut(|variables| variables.remove(name));
-    match kept.map(Box::<dyn Any>::downcast) {
-        Some(Ok(value)) => *value,
-        Some(Err(other)) => {
-            store(name, other);
-            panic!("the type of `{name}` has been defined anew; define `{name}` again");
-        }
-        None => panic!("`{name}` is gone; define it again"),
+    match take_any(name).downcast() {
+        Ok(value) => *value,
+        Err(other) => give_back(name, other),
     }
 }
 
+#[inline(never)]
+fn take_any(name: &str) -> Box<dyn Any> {
+    let kept = VARIABLES.with_borrow_mut(|variables| variables.remove(name));
+    kept.unwrap_or_else(|| panic!("`{name}` is gone; define it again"))
+}
+
+#[inline(never)]
+fn give_back(name: &str, value: Box<dyn Any>) -> ! {
+    store(name, value);
+    panic!("the type of `{name}` has been defined anew; define `{name}` again")
+}
+
 /// Drops a variable, if it is there.
+#[inline(never)]
 pub fn forget(name: &str) {
     drop(VARIABLES.with_borrow_mut(|variables| variables.remove(name)));
 }
@@ -61,9 +75,14 @@ pub struct Failed(());
 
 impl<E: Display> From<E> for Failed {
     fn from(error: E) -> Self {
-        eprintln!("{error}");
+        complain(&error);
         Failed(())
     }
+}
+
+#[inline(never)]
+fn complain(error: &dyn Display) {
+    eprintln!("{error}");
 }
 
 /// How the statements of a cell ended; says so to the front end when it is dropped.
@@ -72,6 +91,7 @@ pub struct Outcome(&'static str);
 
 impl Outcome {
     /// Whether the last statement was reached.
+    #[inline(never)]
     pub fn finished(&self) -> bool {
         self.0 == "finished"
     }
@@ -79,6 +99,15 @@ impl Outcome {
 
 /// Runs the statements of a cell; neither an early return nor a panic goes further than this.
 pub fn run(statements: impl FnOnce() -> Result<(), Failed>) -> Outcome {
+    let mut statements = Some(statements);
+    run_any(&mut || match statements.take() {
+        Some(statements) => statements(),
+        None => Ok(()),
+    })
+}
+
+#[inline(never)]
+fn run_any(statements: &mut dyn FnMut() -> Result<(), Failed>) -> Outcome {
     catch_panics();
     match catch_unwind(AssertUnwindSafe(statements)) {
         Ok(Ok(())) => Outcome("finished"),
@@ -90,6 +119,7 @@ pub fn run(statements: impl FnOnce() -> Result<(), Failed>) -> Outcome {
 impl Drop for Outcome {
     /// First ends a line that the cell may have left unfinished, which would otherwise be taken for a part of these
     /// messages.
+    #[inline(never)]
     fn drop(&mut self) {
         println!(
             "\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT application/x-vitrepl-status\n{}\nEVCXR_END_CONTENT",
@@ -121,11 +151,16 @@ pub trait Show {
 
 impl<T: Debug + ?Sized> Show for T {
     fn evcxr_display(&self) {
-        if std::any::type_name::<T>() != "()" {
-            println!(
-                "\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT text/plain\n{self:?}\nEVCXR_END_CONTENT"
-            );
-        }
+        display(std::any::type_name::<T>(), &self)
+    }
+}
+
+#[inline(never)]
+fn display(kind: &str, value: &dyn Debug) {
+    if kind != "()" {
+        println!(
+            "\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT text/plain\n{value:?}\nEVCXR_END_CONTENT"
+        );
     }
 }
 
