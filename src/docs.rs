@@ -36,7 +36,8 @@ impl Item {
     pub fn summary(&self) -> String {
         let paragraph = self.docs.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = paragraph.split_whitespace().collect();
-        let text = words.join(" ");
+        // Without the brackets of links.
+        let text = words.join(" ").replace("[`", "`").replace("`]", "`");
         match text.split_once(". ") {
             Some((sentence, _)) => format!("{sentence}."),
             None => text,

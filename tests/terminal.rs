@@ -150,21 +150,22 @@ fn what_is_typed_has_colours_hints_and_candidates_with_documentation() {
     // Both brackets of the pair at the cursor.
     terminal.shows("\u{1b}[1m\u{1b}[4m(\u{1b}[0m");
     terminal.shows("\u{1b}[1m\u{1b}[4m)\u{1b}[0m");
-    terminal.presses(ControlCode::EndOfText);
+    terminal.presses(ControlCode::NegativeAcknowledge);
     terminal.answers("load_\t\t");
     terminal.shows("fn load_clip(name_or_path: &str) -> Result<Arc<Model>>");
-    terminal.shows("for a model with a text tower");
-    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("`load` for a ");
+    terminal.presses(ControlCode::NegativeAcknowledge);
     // An entered line keeps its colours and loses its hint.
     terminal.answers("21 * 2\r");
     terminal.shows("42");
     // A search in the history finds it.
+    terminal.shows(">> ");
     terminal.presses(ControlCode::DeviceControl2);
     terminal.answers("1 *");
-    terminal.shows("21 * 2");
+    terminal.shows("(reverse-i-search)`1 *'");
     terminal.answers("\r");
     terminal.shows("42");
-    terminal.presses(ControlCode::EndOfTransmission);
+    terminal.answers(":quit\r");
     terminal.ends();
 }
 
