@@ -214,7 +214,10 @@ fn help(session: &mut Session, name: &str) -> Result<Next, Failure> {
         }
         front::out("Everything else is Rust; an expression without `;` is displayed.");
         let modules = session.docs().modules();
-        front::out(&format!("Topics, too, for `:help TOPIC`: {}.", modules.join(", ")));
+        front::out(&format!(
+            "Topics, too, for `:help TOPIC`: {}.",
+            modules.join(", ")
+        ));
     } else if let Some(command) = find(&wanted) {
         front::out(&line(command));
     } else {

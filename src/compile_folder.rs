@@ -25,9 +25,6 @@ use std::time::{Duration, SystemTime};
 /// Names the cache folder.
 const CACHE_VARIABLE: &str = "VITREPL_CACHE_DIR";
 
-/// More sessions than this at a time are taken for a mistake.
-const MOST_SESSIONS: usize = 64;
-
 /// What other versions have left, and nobody has used for this long, is removed.
 const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -270,20 +267,20 @@ fn key(rustc: &str) -> String {
 }
 
 fn free_session(root: &Path) -> Result<(PathBuf, File)> {
-    for number in 0..MOST_SESSIONS {
+    let mut number = 0;
+    loop {
         let session = root.join(format!("session-{number}"));
         fs::create_dir_all(&session)
             .with_context(|| format!("cannot create {}", session.display()))?;
         let lock = open_lock(&session.with_extension("lock"))?;
         match lock.try_lock() {
             Ok(()) => return Ok((session, lock)),
-            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::WouldBlock) => number += 1,
             Err(TryLockError::Error(error)) => {
                 return Err(error).context("the cache folder's file system has no locks");
             }
         }
     }
-    bail!("{MOST_SESSIONS} sessions are running already; end one of them")
 }
 
 fn open_lock(path: &Path) -> Result<File> {

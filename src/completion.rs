@@ -338,14 +338,12 @@ impl Known<'_> {
             .iter()
             .filter(|(name, _)| *name == kind)
             .flat_map(|(_, methods)| methods.iter());
-        let fields = self
-            .docs
-            .find(&kind)
-            .into_iter()
-            .flat_map(|item| {
-                let names = fields(&item.signature);
-                names.map(|name| plain(name, "property")).collect::<Vec<_>>()
-            });
+        let fields = self.docs.find(&kind).into_iter().flat_map(|item| {
+            let names = fields(&item.signature);
+            names
+                .map(|name| plain(name, "property"))
+                .collect::<Vec<_>>()
+        });
         own.map(candidate)
             .chain(of_std.map(|name| plain(name, "function")))
             .chain(fields)
@@ -358,7 +356,10 @@ impl Known<'_> {
         let (open, commas, in_argument) = open_call(text)?;
         let item = self.called(&text[..open])?;
         let function = SourceFile::parse(&format!("{} {{}}", item.signature), Edition::Edition2024);
-        let function = function.syntax_node().descendants().find_map(ast::Fn::cast)?;
+        let function = function
+            .syntax_node()
+            .descendants()
+            .find_map(ast::Fn::cast)?;
         let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let left: Vec<String> = function
             .param_list()?

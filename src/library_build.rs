@@ -7,7 +7,7 @@
 use crate::cell_compiler::Setup;
 use crate::compile_folder::CompileFolder;
 use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
-use crate::progress::new_bar;
+use crate::progress::{TICK, new_bar};
 use crate::{environment, front};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -226,7 +226,10 @@ fn make_ready(
         let of_library = folder.shared.join("target").join(&folder.target);
         let deps = part.join(DEPS);
         fs::create_dir(&deps)?;
-        for file in interfaces.iter().filter(|file| file.starts_with(&of_library)) {
+        for file in interfaces
+            .iter()
+            .filter(|file| file.starts_with(&of_library))
+        {
             let place = deps.join(file.file_name().unwrap_or_default());
             // Some file systems have no links.
             fs::hard_link(file, &place).or_else(|_| fs::copy(file, &place).map(drop))?;
@@ -321,6 +324,7 @@ impl Watcher {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
+            bar.enable_steady_tick(TICK);
             self.bar = Some(bar);
         }
     }

@@ -11,9 +11,10 @@
 //! optional `"note"` is shown behind. A library should write such lines only when the environment
 //! variable `VITREPL_PROGRESS` is set, which it is in the child.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// Set in the child's environment: lines of this protocol are understood.
@@ -62,10 +63,16 @@ impl Bars {
             }
             return;
         }
-        let bar = self
-            .bars
-            .entry(step.label)
-            .or_insert_with_key(|label| self.screen.add(new_bar(label, step.total)));
+        let bar = self.bars.entry(step.label).or_insert_with_key(|label| {
+            let bar = self.screen.add(new_bar(label, step.total));
+            // What was done before says nothing of the rate.
+            bar.set_position(step.done);
+            bar.tick();
+            bar.reset_eta();
+            // Only now: a tick before it has its place would leave a line behind.
+            bar.enable_steady_tick(TICK);
+            bar
+        });
         if step.total > 0 {
             bar.set_length(step.total);
         }
@@ -90,24 +97,32 @@ impl Bars {
     }
 }
 
+/// Bars show that time passes, this often.
+pub const TICK: Duration = Duration::from_millis(200);
+
 /// A bar with rate and time left, or a spinner when the total is not known.
+///
+/// It does not fill its line: what the terminal adds there (`^C`) would go to the next one, and the bar stay behind.
 pub fn new_bar(label: &str, total: u64) -> ProgressBar {
     let (bar, template) = if total > 0 {
         (
             ProgressBar::new(total),
-            "{prefix} {bar:30} {pos}/{len} {per_sec} {eta} left {wide_msg}",
+            "{prefix} {bar:30} {pos}/{len} {rate}/s {eta} left {msg}",
         )
     } else {
         (
             ProgressBar::new_spinner(),
-            "{prefix} {spinner} {pos} {per_sec} {wide_msg}",
+            "{prefix} {spinner} {pos} {rate}/s {msg}",
         )
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        let rate = |state: &ProgressState, text: &mut dyn Write| {
+            // Text in memory takes all.
+            let _ = write!(text, "{:.1}", state.per_sec());
+        };
+        bar.set_style(style.with_key("rate", rate).progress_chars("=> "));
     }
     bar.set_prefix(label.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 

@@ -310,3 +310,37 @@ count
         .complains("cannot find value `count`");
     assert_eq!(ran.out.matches("│ tiny_vit ").count(), 1, "{ran:#?}");
 }
+
+#[test]
+fn compile_errors_come_with_what_usually_helps() {
+    let desk = Desk::new(&[]);
+    let ran = desk.pipe(
+        r#"let words = vec!["a".to_string()];
+let number: usize = "5".parse::<usize>();
+"5".parse::<usize>().count_ones()
+let first = &words[0];
+let taken = words; println!("{}", words.len());
+let fixed = 1; fixed = 2;
+let missing = words.first()?;
+words.len() + 100
+"#,
+    );
+    ran.ends_with(1)
+        .complains("mismatched types")
+        .complains("no method named `count_ones` found")
+        .complains(
+            "The call gives a `Result`; `?` behind it takes the value out, or shows the error.",
+        )
+        .complains("`first` borrows from something that does not outlive this cell")
+        .complains("Keep a copy")
+        .complains("borrow of moved value: `words`")
+        .complains("pass `&x`, or `x.clone()`, to keep it")
+        .complains("becomes mutable by: let mut x = x;")
+        .complains(".ok_or(\"what is missing\")?")
+        .says("101\n");
+    assert_eq!(
+        ran.err.matches("The call gives a `Result`").count(),
+        2,
+        "{ran:#?}"
+    );
+}

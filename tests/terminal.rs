@@ -173,7 +173,9 @@ fn what_is_typed_has_colours_hints_and_candidates_with_documentation() {
 fn what_is_typed_while_a_cell_runs_is_evaluated_after_it() {
     let _alone = alone();
     let mut terminal = Terminal::open();
-    terminal.types(r#"println!("go{}", "ing"); std::thread::sleep(std::time::Duration::from_secs(2)); 1"#);
+    terminal.types(
+        r#"println!("go{}", "ing"); std::thread::sleep(std::time::Duration::from_secs(2)); 1"#,
+    );
     terminal.shows("going");
     terminal.answers("let queued = 20;\rqueued * 2 + 3\r");
     terminal.shows("43");
@@ -211,4 +213,34 @@ fn a_panic_and_a_kill_leave_the_session_and_the_one_beside_it() {
         terminal.types(":quit");
         terminal.ends();
     }
+}
+
+#[test]
+fn bars_leave_nothing_behind() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    terminal.types(r#"let vit = load("tiny_vit")?;"#);
+    for (name, images) in [("few", 700), ("many", 100_000)] {
+        terminal.types(&format!(
+            "let {name} = GeneratedSet::new(GeneratedSpec::unbiased(8, {images}))?;"
+        ));
+    }
+    terminal.types("let z = embed_images(&vit, &few)?;");
+    terminal.shows("embed tiny_vit");
+    terminal.types("let z = embed_images(&vit, &many)?;");
+    terminal.shows("embed tiny_vit");
+    terminal.shows("/100000 ");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("interrupted");
+    terminal.types("400 + 42");
+    terminal.shows("442");
+    let screen = terminal.screen();
+    assert!(screen.contains(&"442".to_owned()), "{screen:#?}");
+    let left = screen
+        .iter()
+        .filter(|line| line.starts_with("embed tiny_vit"));
+    assert_eq!(left.count(), 0, "{screen:#?}");
+    terminal.types(":quit");
+    terminal.ends();
 }

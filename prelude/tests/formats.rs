@@ -79,9 +79,12 @@ fn tensors(path: impl AsRef<Path>) -> BTreeMap<String, Tensor> {
         .collect()
 }
 
+/// A new file each time, as the same one may be written twice within a tick of the clock.
 fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) {
     let tensors: HashMap<_, _> = tensors.clone().into_iter().collect();
-    candle_core::safetensors::save(&tensors, path).unwrap();
+    let new = path.with_extension("new");
+    candle_core::safetensors::save(&tensors, &new).unwrap();
+    std::fs::rename(new, path).unwrap();
 }
 
 const FOLDERS: [(&str, &str); 12] = [

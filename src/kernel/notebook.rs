@@ -59,6 +59,8 @@ struct Bar {
     id: String,
     started: Instant,
     updated: Option<Instant>,
+    /// Done when it began, by an earlier call.
+    before: u64,
     total: u64,
 }
 
@@ -223,6 +225,7 @@ impl Front for Notebook {
                 id: format!("{}-{bars_made}", uuid::Uuid::new_v4()),
                 started: Instant::now(),
                 updated: None,
+                before: step.done,
                 total: step.total,
             }
         });
@@ -290,7 +293,7 @@ struct Form {
 impl Form {
     fn new(step: &Step, bar: &Bar) -> Self {
         let seconds = bar.started.elapsed().as_secs_f64();
-        let rate = step.done as f64 / seconds.max(1e-3);
+        let rate = step.done.saturating_sub(bar.before) as f64 / seconds.max(1e-3);
         let mut behind = if step.is_last() {
             format!("in {seconds:.1} s")
         } else if bar.total > 0 && rate > 0.0 {
@@ -368,13 +371,14 @@ mod tests {
             id: String::new(),
             started: Instant::now().checked_sub(Duration::from_secs(2)).unwrap(),
             updated: None,
+            before: 4,
             total: 40,
         };
         let line = r#"VITREPL_PROGRESS {"label":"fit <a>","done":10,"total":40,"note":"loss 1"}"#;
         let form = Form::new(&Step::parse(line).unwrap(), &bar);
         assert!(
             form.text()
-                .starts_with("fit <a> 10/40 5.0/s, 6 s left  loss 1")
+                .starts_with("fit <a> 10/40 3.0/s, 10 s left  loss 1")
         );
         assert!(
             form.html()

@@ -131,8 +131,10 @@ const TERMINAL_VARIABLES: &[&str] = &[
 /// A session at a terminal.
 pub struct Terminal {
     session: OsSession,
-    /// The prompt is waiting: what is typed before it does is lost.
+    /// The prompt is waiting.
     ready: bool,
+    /// All that it has shown up to what was waited for last.
+    shown: Vec<u8>,
 }
 
 impl Terminal {
@@ -156,6 +158,7 @@ impl Terminal {
         let mut terminal = Terminal {
             session,
             ready: true,
+            shown: Vec::new(),
         };
         terminal.shows(">> ");
         let patience = Some(Duration::from_secs(120));
@@ -165,9 +168,18 @@ impl Terminal {
 
     #[track_caller]
     pub fn shows(&mut self, text: &str) {
-        if let Err(error) = self.session.expect(text) {
-            panic!("waiting for {text:?}: {error}");
+        match self.session.expect(text) {
+            Ok(found) => self.shown.extend(found.as_bytes()),
+            Err(error) => panic!("waiting for {text:?}: {error}"),
         }
+    }
+
+    /// The lines of the screen now.
+    pub fn screen(&self) -> Vec<String> {
+        let mut screen = vt100::Parser::new(24, 80, 0);
+        screen.process(&self.shown);
+        let lines = screen.screen().rows(0, 80);
+        lines.map(|line| line.trim_end().to_owned()).collect()
     }
 
     /// The next number on a line of its own.

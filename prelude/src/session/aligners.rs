@@ -80,7 +80,7 @@ pub fn align(
                 progress: Some(&|at| {
                     let mut bar = progress.borrow_mut();
                     let bar = bar.get_or_insert_with(|| {
-                        Progress::new(format!("align {}", model.name()), at.steps)
+                        Progress::resumed(format!("align {}", model.name()), at.step, at.steps)
                     });
                     bar.at(at.step, &format!("held-out cosine {:.3}", at.held_out));
                     if let Some(told) = fit.progress {

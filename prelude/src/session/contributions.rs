@@ -152,7 +152,7 @@ fn each_batch(
         eprintln!("{name}: {count} unreadable images are left out; the first: {first}");
     }
     let what = format!("{verb} {}, {}", model.name(), set.name());
-    let mut progress = Progress::new(what.as_str(), total);
+    let mut progress = Progress::resumed(what.as_str(), done, total);
     let go_on = || !stop::requested();
     let ended = ahead::each_batch(
         set,

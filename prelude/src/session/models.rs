@@ -11,6 +11,7 @@ use crate::models::weights::folder;
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -89,7 +90,8 @@ pub fn load_clip(name_or_path: &str) -> Result<Arc<Model>> {
     }
 }
 
-/// Size and time of a file, so that a changed one is read again; nothing for names.
+/// Size, time and place of a file, so that a changed one is read again (clocks of file systems are coarse, and a new
+/// file has another inode); nothing for names.
 fn file_version(path: &str) -> String {
     let path = Path::new(path);
     let weights = match path.is_dir() {
@@ -103,5 +105,5 @@ fn file_version(path: &str) -> String {
         .modified()
         .ok()
         .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    format!("{} {:?}", about.len(), changed)
+    format!("{} {changed:?} {}", about.len(), about.ino())
 }

@@ -27,12 +27,17 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub fn new(label: impl Into<String>, total: usize) -> Self {
+        Self::resumed(label, 0, total)
+    }
+
+    /// A bar of work of which `done` of `total` was done before: its rate is that of the rest.
+    pub fn resumed(label: impl Into<String>, done: usize, total: usize) -> Self {
         let mut progress = Self {
             label: label.into(),
             total,
             last: None,
         };
-        progress.at(0, "");
+        progress.at(done, "");
         progress
     }
 
