@@ -10,7 +10,7 @@ use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
 use crate::progress::{TICK, new_bar};
 use crate::{environment, front};
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -324,6 +324,7 @@ impl Watcher {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
+            bar.set_draw_target(ProgressDrawTarget::stderr());
             bar.enable_steady_tick(TICK);
             self.bar = Some(bar);
         }

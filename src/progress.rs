@@ -11,7 +11,7 @@
 //! optional `"note"` is shown behind. A library should write such lines only when the environment
 //! variable `VITREPL_PROGRESS` is set, which it is in the child.
 
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -69,7 +69,6 @@ impl Bars {
             bar.set_position(step.done);
             bar.tick();
             bar.reset_eta();
-            // Only now: a tick before it has its place would leave a line behind.
             bar.enable_steady_tick(TICK);
             bar
         });
@@ -100,22 +99,27 @@ impl Bars {
 /// Bars show that time passes, this often.
 pub const TICK: Duration = Duration::from_millis(200);
 
+/// Columns for what stands beside a bar: count, rate, time left and a note.
+const BESIDE_BAR: usize = 45;
+
 /// A bar with rate and time left, or a spinner when the total is not known.
 ///
 /// It does not fill its line: what the terminal adds there (`^C`) would go to the next one, and the bar stay behind.
 pub fn new_bar(label: &str, total: u64) -> ProgressBar {
-    let (bar, template) = if total > 0 {
+    let columns = usize::from(console::Term::stderr().size().1);
+    let width = columns.saturating_sub(console::measure_text_width(label) + BESIDE_BAR);
+    let (total, template) = if total > 0 {
+        let bar = format!("{{bar:{}}}", width.clamp(4, 30));
         (
-            ProgressBar::new(total),
-            "{prefix} {bar:30} {pos}/{len} {rate}/s {eta} left {msg}",
+            Some(total),
+            format!("{{prefix}} {bar} {{pos}}/{{len}} {{rate}}/s {{eta}} left {{msg}}"),
         )
     } else {
-        (
-            ProgressBar::new_spinner(),
-            "{prefix} {spinner} {pos} {rate}/s {msg}",
-        )
+        (None, "{prefix} {spinner} {pos} {rate}/s {msg}".to_owned())
     };
-    if let Ok(style) = ProgressStyle::with_template(template) {
+    // Drawn when it has its place: before that it would leave a line behind.
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         let rate = |state: &ProgressState, text: &mut dyn Write| {
             // Text in memory takes all.
             let _ = write!(text, "{:.1}", state.per_sec());
