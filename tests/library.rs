@@ -98,6 +98,15 @@ fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
         r#"println!("resumed: {}", a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())); std::fs::remove_file(&path)?;"#,
     );
     terminal.shows("resumed: true");
+    // It is meant for all calls of its cell, and for none of the next.
+    terminal.types(
+        r#"println!("slee{}", "ping"); std::thread::sleep(std::time::Duration::from_secs(1)); println!("stopped: {}", embed_images(&vit, &many).is_err());"#,
+    );
+    terminal.shows("sleeping");
+    terminal.presses(ControlCode::EndOfText);
+    terminal.shows("stopped: true");
+    terminal.types(r#"println!("goes on: {}", embed_images(&vit, &few).is_ok());"#);
+    terminal.shows("goes on: true");
     terminal.types(r#"println!("{} is still here", vit.name());"#);
     terminal.shows("tiny_vit is still here");
     terminal.types(":quit");
