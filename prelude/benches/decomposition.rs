@@ -176,13 +176,17 @@ fn median(mut x: Vec<f64>) -> f64 {
     x[x.len() / 2]
 }
 
+/// Names the one model to measure, where not all are.
+const MODEL: &str = "VITREPL_BENCH_MODEL";
+
 fn bench(criterion: &mut Criterion) {
     if let Ok(what) = std::env::var(PEAK_OF) {
         print_peak(&what);
         std::process::exit(0);
     }
-    for shape in shapes() {
-        compare(&shape, criterion)
+    let only = std::env::var(MODEL).unwrap_or_default();
+    for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
+        compare(shape, criterion)
     }
 }
 
