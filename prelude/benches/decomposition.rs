@@ -222,27 +222,29 @@ fn compare(shape: &Shape, criterion: &mut Criterion) {
     let run = |d: &Decomposer| {
         black_box(d.run(&pixels).expect("a decomposition"));
     };
-    let mut times: [Vec<f64>; 5] = Default::default();
-    for _ in 0..5 {
-        times[0].push(seconds(|| forward(model, &pixels)));
-        times[1].push(seconds(|| run(&heads)));
-        times[2].push(seconds(|| run(&tokens)));
-        times[3].push(seconds(|| write_out(&late, &pixels)));
-        times[4].push(seconds(|| write_out(&tokens, &pixels)));
-    }
-    let [plain, rest @ ..] = times.map(median);
-    println!(
-        "{name}, {BATCH} images, medians of 5: forward {:.0} ms",
-        plain * 1e3
-    );
-    let parts = [
-        "heads, all blocks".to_string(),
-        "heads and tokens as products, all blocks".to_string(),
-        format!("heads and tokens written out, from {}", shape.first),
-        "heads and tokens written out, all blocks".to_string(),
+    println!("{name}, {BATCH} images, medians of 5 over forward's in turn:");
+    let late_name = format!("heads and tokens written out, from {}", shape.first);
+    let parts: [(&str, &dyn Fn()); 4] = [
+        ("heads, all blocks", &|| run(&heads)),
+        ("heads and tokens as products, all blocks", &|| run(&tokens)),
+        (&late_name, &|| write_out(&late, &pixels)),
+        ("heads and tokens written out, all blocks", &|| {
+            write_out(&tokens, &pixels)
+        }),
     ];
-    for (what, time) in parts.iter().zip(rest) {
-        println!("  {what}: {:.2} x forward", time / plain);
+    // One part after the other: the last may take long.
+    for (what, part) in parts {
+        let (mut plain, mut times) = (Vec::new(), Vec::new());
+        for _ in 0..5 {
+            plain.push(seconds(|| forward(model, &pixels)));
+            times.push(seconds(part));
+        }
+        let (plain, time) = (median(plain), median(times));
+        println!(
+            "  {what}: {:.2} x forward ({:.0} ms)",
+            time / plain,
+            plain * 1e3
+        );
     }
 
     let mut group = criterion.benchmark_group(format!("{name} x {BATCH}"));
