@@ -67,6 +67,8 @@ pub struct Built {
     pub network: Network,
     /// How pictures are brought to its size.
     pub preprocess: Preprocess,
+    /// What neither the weights nor a configuration decided, one sentence each.
+    pub assumed: Vec<String>,
 }
 
 /// Build the model a weights file holds. Its configuration is read off the shapes; over that goes `published`, what is
@@ -135,6 +137,7 @@ pub fn build(
         crop: (family.crop)(&weights),
         ..Preprocess::default()
     };
+    let assumed = weights.assumed().to_vec();
     let network = (family.build)(weights, &config, device)?;
     let bars = match &network {
         // open_clip's are black, timm's have the mean's colour.
@@ -149,6 +152,7 @@ pub fn build(
         hash,
         preprocess: picture.preprocess(default, bars)?,
         network,
+        assumed,
     })
 }
 

@@ -22,6 +22,7 @@ pub struct Model {
     tokenizer: Option<Tokenizer>,
     card: Option<Value>,
     preprocess: Preprocess,
+    assumed: Vec<String>,
 }
 
 impl Model {
@@ -131,6 +132,7 @@ impl Model {
             tokenizer: None,
             card: None,
             preprocess: built.preprocess,
+            assumed: built.assumed,
         })
     }
 
@@ -157,6 +159,12 @@ impl Model {
     /// How an embedded model was trained and what it scored.
     pub fn card(&self) -> Option<&Value> {
         self.card.as_ref()
+    }
+
+    /// What was assumed where neither the weights nor a configuration decide: one sentence each, with the argument of
+    /// [`crate::session::load_with`] that changes it.
+    pub fn assumed(&self) -> &[String] {
+        &self.assumed
     }
 
     /// The image encoder.

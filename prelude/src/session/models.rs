@@ -43,6 +43,9 @@ pub fn load_with(name_or_path: &str, config: Value) -> Result<Arc<Model>> {
         stop::begin();
         let hub = Hub::from_env();
         let model = Model::open_from(&hub, name_or_path, &config, &device, &Shown::default())?;
+        for what in model.assumed() {
+            eprintln!("{name_or_path}: {what}");
+        }
         let bytes = 4 * model.parameters();
         Ok((model, bytes))
     })?;

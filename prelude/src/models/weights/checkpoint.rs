@@ -19,6 +19,8 @@ pub struct Checkpoint {
     pub(super) faults: Vec<String>,
     /// Names that are missing for a fault already noted.
     pub(super) excused: BTreeSet<String>,
+    /// What was chosen where the file leaves a choice, one sentence each, with the argument that changes it.
+    assumed: Vec<String>,
 }
 
 impl Checkpoint {
@@ -49,7 +51,19 @@ impl Checkpoint {
             naming: Naming::HOUSE,
             faults: Vec::new(),
             excused: BTreeSet::new(),
+            assumed: Vec::new(),
         }
+    }
+
+    /// Note a choice that the file did not decide: it is said when the model is loaded. `what` is a sentence that
+    /// names the choice and the argument that changes it.
+    pub fn assume(&mut self, what: impl Into<String>) {
+        self.assumed.push(what.into())
+    }
+
+    /// The choices that the file did not decide, one sentence each.
+    pub fn assumed(&self) -> &[String] {
+        &self.assumed
     }
 
     /// Where it was read from.
