@@ -41,7 +41,7 @@ fn check_means(contributions: &Tensor, means: &Tensor) -> Result<()> {
 }
 
 /// The components of `set`, each once.
-fn distinct(set: &[usize], n: usize) -> Result<Vec<usize>> {
+pub(super) fn distinct(set: &[usize], n: usize) -> Result<Vec<usize>> {
     if let Some(i) = set.iter().find(|i| **i >= n) {
         return Err(Error::argument(
             "component",
