@@ -1,6 +1,12 @@
 //! Switching components off by their mean: z' = z - sum over S of (c_i - mean_i), the means taken on a reference
 //! set (section 5.3 of the paper).
 //!
+//! **Norms stay frozen.** A contribution is what a component adds to the representation with the attention of later
+//! blocks, their MLPs and the statistics of all norms as they were in the undisturbed pass. Taking it off leaves all
+//! these as they were: the *direct* effect of the component, the paper's. In a real forward pass with the component's
+//! output replaced, later blocks read a changed stream and the norms divide by another deviation.
+//! FROZEN_NOTE
+//!
 //! A linear head makes this cheap: its logits are a sum over components too, so each component's share is computed
 //! once, and any set of components costs additions of B x C numbers.
 
@@ -11,20 +17,31 @@ use crate::align::check;
 use crate::{Error, Result};
 
 /// The mean over images of each component (n x d) of the reference set `contributions` (n x B x d).
+///
+/// # Errors
+/// Another shape or no images, NaN or infinity.
 pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
+    if let [_, 0, _] = contributions.dims() {
+        return Err(Error::argument(
+            "contributions",
+            "0 images",
+            "at least one image to take the means of; the set or the part of it that was decomposed is empty",
+        ));
+    }
     check::stack("contributions", contributions)?;
     check::finite("contributions", contributions)?;
     Ok(check::f32(contributions)?.mean(1)?)
 }
 
 /// Representations (B x d) of `contributions` (n x B x d) with the components in `set` replaced by their `means`
-/// (n x d). A component named twice is switched off once.
+/// (n x d), everything else as it was (norms stay frozen). A component named twice is switched off once.
 ///
 /// # Errors
-/// Shapes that do not fit, a component that is not there.
+/// Shapes that do not fit, NaN or infinity, a component that is not there.
 pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<Tensor> {
     let (n, _, _) = check::stack("contributions", contributions)?;
-    check_means(contributions, means)?;
+    let means = checked_means(contributions, means)?;
+    check::finite("contributions", contributions)?;
     let contributions = check::f32(contributions)?;
     let mut z = contributions.sum(0)?;
     for i in distinct(set, n)? {
@@ -33,11 +50,14 @@ pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<T
     Ok(z)
 }
 
-fn check_means(contributions: &Tensor, means: &Tensor) -> Result<()> {
+/// Means that belong to these contributions, as f32.
+fn checked_means(contributions: &Tensor, means: &Tensor) -> Result<Tensor> {
     let (n, _, d) = check::stack("contributions", contributions)?;
     let (rows, width) = check::matrix("means", means)?;
     check::same("means", rows, n, "components")?;
-    check::same("means", width, d, "channels")
+    check::same("means", width, d, "channels")?;
+    check::finite("means", means)?;
+    check::f32(means)
 }
 
 /// The components of `set`, each once.
@@ -71,10 +91,12 @@ impl Ablation {
     /// training set) and the head.
     ///
     /// # Errors
-    /// Shapes that do not fit, NaN or infinity.
+    /// Shapes that do not fit, a head for another width or of one class, NaN or infinity.
     pub fn new(contributions: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
         let (n, images, d) = check::stack("contributions", contributions)?;
-        check_means(contributions, means)?;
+        let means = checked_means(contributions, means)?;
+        head.check_width("contributions", d)?;
+        head.check_choice()?;
         check::finite("contributions", contributions)?;
         let contributions = check::f32(contributions)?;
         let rows = contributions

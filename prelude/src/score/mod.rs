@@ -22,20 +22,27 @@
 //! ```
 
 mod ablation;
+mod accuracy;
 mod attribution;
 mod basis;
+mod enough;
 mod groups;
 mod linear_head;
 mod linear_probe;
 mod mitigation;
 mod ranking;
+mod singular;
 mod spearman;
 mod text_span;
+mod vector;
 mod zero_shot;
 
 pub use ablation::{Ablation, ablate, component_means};
-pub use attribution::{covariance_attributed, variance_attributed, variance_explained};
-pub use basis::Basis;
+pub use accuracy::Accuracy;
+pub use attribution::{
+    correlation_attributed, covariance_attributed, variance_attributed, variance_explained,
+};
+pub use basis::{Basis, Dropped};
 pub use groups::{GroupAccuracy, GroupCount, cross_groups};
 pub use linear_head::LinearHead;
 pub use linear_probe::{ProbeOptions, ProbeReport, fit_probe};
