@@ -5,7 +5,12 @@
 //! blocks, their MLPs and the statistics of all norms as they were in the undisturbed pass. Taking it off leaves all
 //! these as they were: the *direct* effect of the component, the paper's. In a real forward pass with the component's
 //! output replaced, later blocks read a changed stream and the norms divide by another deviation.
-//! FROZEN_NOTE
+//! Measured on the embedded ViT and CLIP (`tests/frozen.rs`), as the length of the difference over that of the real
+//! change: for heads of the last block, after which only that block's MLP and the final norm come, mean-ablation with
+//! frozen norms is 45 to 65 % off what a forward pass with the mean in place gives; zero-ablation is 45 to 60 % off in
+//! the last block, about 70 % in the one before, and 100 % in the first ones, where nearly all of a head's effect goes
+//! through later blocks. What is switched off here is what a component *says itself*; whoever wants to know what the
+//! model does without it must run the model without it.
 //!
 //! A linear head makes this cheap: its logits are a sum over components too, so each component's share is computed
 //! once, and any set of components costs additions of B x C numbers.
@@ -75,7 +80,9 @@ fn distinct(set: &[usize], n: usize) -> Result<Vec<usize>> {
     Ok(set)
 }
 
-/// A head's logits on one set of images, ready to be taken apart.
+/// A head's logits on one set of images, ready to be taken apart. Norms, attention and later blocks stay as they were in
+/// the undisturbed pass: what a real forward pass would give differs, by about half of the change for heads of the last
+/// block and by all of it for the first.
 #[derive(Debug, Clone)]
 pub struct Ablation {
     images: usize,
