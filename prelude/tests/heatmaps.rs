@@ -86,7 +86,11 @@ fn a_constant_map_is_grey_and_said_to_be() {
     save("constant_among", &both(false));
     save("constant_own", &both(true));
     assert!(!both(false).to_string().contains("grey"));
-    assert!(both(true).to_string().contains("grey: 1 of the maps"));
+    assert!(
+        both(true)
+            .to_string()
+            .contains("grey: 1 of 2 maps has one value everywhere")
+    );
     let Rgb([r, g, b]) = *pictures(&both(true))[1].get_pixel(9, 9);
     assert!(r == g && g == b);
 }
@@ -123,7 +127,7 @@ fn a_signed_map_is_white_at_zero_and_symmetric() {
 fn an_outlier_does_not_take_the_colours_from_the_rest_and_is_named() {
     let mut values = hill(1.0, 0.0);
     values[2 * 8 + 4] = 35.2;
-    let chart = HeatmapGrid::new("A register in disguise", "contribution")
+    let chart = HeatmapGrid::new("One value far beyond the others", "contribution")
         .tile(tile(&map(&hill(1.0, 0.0), 8), "without"))
         .tile(tile(&map(&values, 8), "with"));
     save("outlier", &chart);

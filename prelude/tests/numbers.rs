@@ -365,6 +365,21 @@ fn means_of_no_images_are_refused() {
 }
 
 #[test]
+fn an_image_that_is_its_own_mean_is_not_ablated_in_silence() {
+    let c = numbers(&[3, 1, 4], 1);
+    let own = component_means(&c).unwrap();
+    let head = LinearHead::new(numbers(&[2, 4], 2), numbers(&[2], 3)).unwrap();
+    let expected = ["means = equal to the contributions", "whose images differ"];
+    refused(ablate(&c, &own, &[0]), &expected);
+    refused(Ablation::new(&c, &own, &head), &expected);
+    let same = Tensor::cat(&[&c, &c, &c, &c], 1).unwrap();
+    refused(Ablation::new(&same, &own, &head), &expected);
+    // Means of other images change it.
+    let means = component_means(&numbers(&[3, 5, 4], 4)).unwrap();
+    assert!(ablate(&c, &means, &[0]).is_ok() && Ablation::new(&c, &means, &head).is_ok());
+}
+
+#[test]
 fn a_head_of_another_width_or_of_one_class_is_refused_in_plain_words() {
     let c = numbers(&[3, 5, 4], 1);
     let means = component_means(&c).unwrap();
@@ -563,4 +578,12 @@ fn a_group_that_validation_lacks_is_named() {
         ..whole
     };
     refused(run(whole, wrong), &["labels = 2 (image 2)", "below 2"]);
+}
+
+#[test]
+fn a_basis_of_many_texts_takes_seconds_at_most() {
+    let start = std::time::Instant::now();
+    let basis = Basis::of(&numbers(&[300, 256], 1)).unwrap();
+    assert_eq!(basis.len(), 256);
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }

@@ -70,13 +70,18 @@ impl Scale {
         }
     }
 
+    /// The value, or the end of the range that it lies beyond.
+    pub fn within(self, value: f32) -> f32 {
+        match self {
+            Self::Neutral(_) => value,
+            Self::Rising { low, high } => value.clamp(low, high),
+            Self::Signed(most) => value.clamp(-most, most),
+        }
+    }
+
     /// Whether a value lies outside the range.
     pub fn beyond(self, value: f32) -> bool {
-        match self {
-            Self::Neutral(_) => false,
-            Self::Rising { low, high } => value < low || value > high,
-            Self::Signed(most) => value.abs() > most,
-        }
+        self.within(value) != value
     }
 
     /// The value at a place between 0 (the lower end) and 1.

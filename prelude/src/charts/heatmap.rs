@@ -125,15 +125,13 @@ impl HeatmapGrid {
             .iter()
             .flatten()
             .filter(|s| matches!(s, Scale::Neutral(_)));
-        match (still.count(), self.heats().count()) {
-            (0, _) => {}
-            (still, all) if still == all => {
-                notes.push("grey: the map has one value everywhere".to_owned())
-            }
-            (still, _) => notes.push(format!(
-                "grey: {still} of the maps have one value everywhere"
-            )),
-        }
+        let one_value = match (still.count(), self.heats().count()) {
+            (0, _) => None,
+            (1, 1) => Some("the map has".to_owned()),
+            (1, all) => Some(format!("1 of {all} maps has")),
+            (still, all) => Some(format!("{still} of {all} maps have")),
+        };
+        notes.extend(one_value.map(|which| format!("grey: {which} one value everywhere")));
         notes
     }
 }
@@ -166,9 +164,10 @@ impl Chart for HeatmapGrid {
             y += 14.0;
         }
         for note in self.notes() {
-            let note = font::fit(&note, 12.5, false, width - 2.0 * EDGE);
-            scene.text(&note, (EDGE, y + 3.0), Anchor::Start, plain(12.5, INK));
-            y += 17.0;
+            for line in font::wrap(&note, 12.5, false, width - 2.0 * EDGE, 2) {
+                scene.text(&line, (EDGE, y + 3.0), Anchor::Start, plain(12.5, INK));
+                y += 17.0;
+            }
         }
         let top = y;
         let captions: Vec<Vec<String>> = self

@@ -160,6 +160,11 @@ pub(super) fn blend(tile: &Tile, scale: Option<Scale>) -> RgbImage {
     let (Some(heat), Some(scale)) = (&tile.heat, scale) else {
         return out;
     };
+    // Beyond the scale there is no colour, so an outlier must not spread into its neighbours either.
+    let heat = Heat {
+        values: heat.values.iter().map(|v| scale.within(*v)).collect(),
+        ..*heat
+    };
     for (x, y, pixel) in out.enumerate_pixels_mut() {
         let value = heat.at((x as f32 + 0.5) / w as f32, (y as f32 + 0.5) / h as f32);
         let (Rgb(r, g, b), dense) = scale.color(value);

@@ -42,12 +42,18 @@ pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
 /// (n x d), everything else as it was (norms stay frozen). A component named twice is switched off once.
 ///
 /// # Errors
-/// Shapes that do not fit, NaN or infinity, a component that is not there.
+/// Shapes that do not fit, NaN or infinity, a component that is not there; one image that the means were taken of.
 pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<Tensor> {
-    let (n, _, _) = check::stack("contributions", contributions)?;
+    let (n, images, _) = check::stack("contributions", contributions)?;
     let means = checked_means(contributions, means)?;
     check::finite("contributions", contributions)?;
     let contributions = check::f32(contributions)?;
+    if images == 1 {
+        let apart = contributions.broadcast_sub(&means.unsqueeze(1)?)?;
+        if apart.abs()?.max_all()?.to_scalar::<f32>()? == 0.0 {
+            return Err(nothing_to_take_off(1));
+        }
+    }
     let mut z = contributions.sum(0)?;
     for i in distinct(set, n)? {
         z = (z - contributions.get(i)?.broadcast_sub(&means.get(i)?)?)?;
@@ -63,6 +69,15 @@ fn checked_means(contributions: &Tensor, means: &Tensor) -> Result<Tensor> {
     check::same("means", width, d, "channels")?;
     check::finite("means", means)?;
     check::f32(means)
+}
+
+/// The error for contributions that are their own means, as with means of one image taken off that image.
+fn nothing_to_take_off(images: usize) -> Error {
+    Error::argument(
+        "means",
+        format!("equal to the contributions of all {images} images"),
+        "means over a set whose images differ, such as the training set: switching a component off would change nothing",
+    )
 }
 
 /// The components of `set`, each once.
@@ -98,7 +113,8 @@ impl Ablation {
     /// training set) and the head.
     ///
     /// # Errors
-    /// Shapes that do not fit, a head for another width or of one class, NaN or infinity.
+    /// Shapes that do not fit, a head for another width or of one class, NaN or infinity; contributions none of which
+    /// differs from its mean, of which there is nothing to switch off.
     pub fn new(contributions: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
         let (n, images, d) = check::stack("contributions", contributions)?;
         let means = checked_means(contributions, means)?;
@@ -116,6 +132,9 @@ impl Ablation {
             .chunks_exact(images * classes)
             .map(|s| s.iter().map(|&v| f64::from(v)).collect())
             .collect();
+        if shares.iter().flatten().all(|share| *share == 0.0) {
+            return Err(nothing_to_take_off(images));
+        }
         let logits = head.logits(&contributions.sum(0)?)?.flatten_all()?;
         let logits = logits.to_vec1::<f32>()?;
         Ok(Self {

@@ -37,7 +37,8 @@ const CONSTANT: f64 = 1e-12;
 /// The paper's score: the mean over the feature's directions of cov(S, s_i) / (std(S) std(s_i)) for each component i of
 /// `contributions` (n x B x d), the feature given by `features` (k x d, one row a text): the mean of products over
 /// images against unbiased standard deviations, as published, so at most (B - 1) / B in size. It depends on the order
-/// of the texts; [`correlation_attributed`] does not. A direction in which a component does not vary counts 0 for it.
+/// of the texts; [`correlation_attributed`] does not. A direction in which a component does not vary counts 0 for it;
+/// by the paper's [`Sharing`](crate::decompose::Sharing) rule even a dead head varies, and so scores something.
 ///
 /// # Errors
 /// Shapes that do not fit, NaN or infinity, features that are all zero; one image, fewer images than the features have
@@ -60,7 +61,7 @@ pub fn variance_attributed(contributions: &Tensor, features: &Tensor) -> Result<
 /// (n x B x d), the traces over the span of `features` (k x d, one row a text); from -1 to 1. Directions weigh by their
 /// variance, and neither the order of the texts nor a rotation of the basis changes it, where [`variance_attributed`],
 /// the paper's score, depends on both. For one text it is Pearson's correlation. 0 for a component that does not vary
-/// in the span.
+/// in the span; by the paper's [`Sharing`](crate::decompose::Sharing) rule even a dead head varies.
 ///
 /// # Errors
 /// As [`variance_attributed`]; a single direction may be without variance as long as one has some.

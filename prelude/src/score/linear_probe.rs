@@ -49,7 +49,8 @@ pub struct ProbeReport {
 }
 
 /// Fits a head for `representations` (B x d) and `labels` below `classes`. Channels are centred and brought to
-/// unit deviation for the fit, and the head returned takes representations as they are.
+/// unit deviation for the fit, and the head returned takes representations as they are. A fit that ends before it has
+/// converged is said on standard error, and in the report.
 ///
 /// # Errors
 /// Lengths that differ, fewer than two classes, a label outside them, labels all alike, representations all alike, NaN
@@ -68,6 +69,11 @@ pub fn fit_probe(
     let (x, mean, deviation) = standardised(&x)?;
     let problem = Problem::new(x, labels, classes, options.l2)?;
     let (solution, loss, iterations, converged) = minimise(&problem, options)?;
+    if !converged {
+        eprintln!(
+            "the probe is not at its optimum after {iterations} iterations; raise ProbeOptions.iterations, or l2"
+        );
+    }
 
     let (weight, bias) = problem.split(&solution)?;
     let weight = weight.broadcast_div(&deviation)?;
