@@ -311,7 +311,7 @@ fn the_cut_is_relative_and_does_not_know_the_length_of_a_text() -> Result<()> {
     );
     assert_eq!(Basis::of(&numbers(&[9, 4], 3))?.kept(), [0, 1, 2, 3]);
     // Many texts beside each other: those that add nothing are counted.
-    let many = Tensor::cat(&vec![&f; 5], 0)?;
+    let many = Tensor::cat(&[&f; 5], 0)?;
     let text = Basis::of(&many)?.to_string();
     assert!(text.starts_with("3 directions of 15 texts"), "{text}");
     assert!(text.ends_with("nor do 7 more"), "{text}");
