@@ -118,7 +118,7 @@ fn one_direction_without_variance_is_named_by_the_papers_score() {
     let xy = rows(&[&[1., 0.], &[0., 1.]]);
     refused(
         variance_attributed(&c, &xy),
-        &["what row 1 of the features adds", "does not vary"],
+        &["what text 2 of the features adds", "does not vary"],
     );
     // The traces go over the span: there is variance in it.
     near(&correlation_attributed(&c, &xy).unwrap(), &[1.0], 1e-12);

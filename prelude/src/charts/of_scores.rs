@@ -30,8 +30,8 @@ impl BarChart {
 }
 
 impl GroupedBars {
-    /// Accuracy of each group, worst and average: before, after, and the mean over random choices of as many
-    /// components.
+    /// Accuracy of each group, worst and average over all images: before, after, and the mean over random choices of as
+    /// many components.
     pub fn mitigation(title: impl Into<String>, mitigation: &Mitigation) -> Self {
         let k = mitigation.k;
         let random = &mitigation.random;
@@ -76,7 +76,8 @@ impl LineChart {
 
 impl Table {
     /// One column a model: every group, worst and average before → after in percent, and the same number of random
-    /// components (mean and best draw by the worst group).
+    /// components (mean and best draw by the worst group). The average is over all images
+    /// ([`GroupAccuracy::average`]); papers weigh groups otherwise.
     pub fn mitigations<'a>(
         title: impl Into<String>,
         models: impl IntoIterator<Item = (&'a str, &'a Mitigation)>,

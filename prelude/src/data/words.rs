@@ -10,7 +10,7 @@ const NAMED: usize = 8;
 const NEAR: usize = 3;
 
 /// Likeness, from 0 to 1, at which a known word is named beside an unknown one.
-const LIKE: f64 = 0.5;
+const LIKE: f64 = 0.65;
 
 /// A word that a tokenizer does not know, and a text it is in.
 pub(super) struct Unknown<'a> {

@@ -213,8 +213,11 @@ impl Projected {
         match self.constant(&total).iter().position(|constant| *constant) {
             None => Ok(total),
             Some(k) => {
-                let row = self.basis.kept().get(k).map_or(k, |row| *row);
-                let along = format!("what row {row} of the features adds to the rows before it");
+                let text = 1 + self.basis.kept().get(k).map_or(k, |row| *row);
+                let along = match k {
+                    0 => format!("text {text} of the features"),
+                    _ => format!("what text {text} of the features adds to those before it"),
+                };
                 Err(still_total(self.images, &along))
             }
         }

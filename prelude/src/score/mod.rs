@@ -15,6 +15,8 @@
 //! let location = Tensor::new(&[[1f32, 0.]], &Device::Cpu)?;
 //! // The mean over images against the unbiased deviation: 3/4, not 1, for four images.
 //! assert_eq!(score::variance_attributed(&c, &location)?, [0.75, 0.0, 0.0]);
+//! // The order-free score has no such factor.
+//! assert!((score::correlation_attributed(&c, &location)?[0] - 1.0).abs() < 1e-6);
 //! let names = ["head 0", "head 1", "mlp"].map(String::from);
 //! let top = score::top(&names, &score::variance_attributed(&c, &location)?, 1)?;
 //! assert_eq!(top[0].name, "head 0");
