@@ -247,6 +247,24 @@ fn sets_and_options_out_of_range_are_refused() {
     refused(score::top(&names, &scores, 1_000_000), &["k = 1000000"]);
 }
 
+#[test]
+fn pixels_that_are_no_pixels_are_refused() {
+    let vit = Vit::random(&config(), 3).unwrap();
+    let decomposer = Decomposer::new(&vit, Options::default()).unwrap();
+    let pixels = tensor(&[2, 3, 16, 16]);
+    assert!(decomposer.run(&pixels).is_ok());
+    for dtype in [candle_core::DType::U8, candle_core::DType::F64] {
+        let other = pixels.to_dtype(dtype).unwrap();
+        refused(decomposer.run(&other), &["pixels", "F32", "normalised"]);
+    }
+    let nan = (&pixels / 0.0).unwrap();
+    refused(decomposer.run(&nan), &["pixels", "NaN or infinity"]);
+    refused(
+        decomposer.run(&pixels.narrow(0, 0, 0).unwrap()),
+        &["[batch, 3, 16, 16]"],
+    );
+}
+
 fn tensor(dims: &[usize]) -> Tensor {
     Tensor::zeros(dims, candle_core::DType::F32, &Device::Cpu).unwrap()
 }

@@ -31,6 +31,7 @@ pub mod tar;
 pub mod templates;
 pub mod tokenizer;
 mod waterbirds;
+mod words;
 
 pub use adaptors::{Preprocessed, Relabelled};
 pub use folder::{FolderSet, OnUnreadable};

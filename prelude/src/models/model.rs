@@ -210,15 +210,42 @@ impl Model {
     /// Text embeddings of `texts`, N x d, not normalised.
     ///
     /// # Errors
-    /// When this model is no CLIP, has no tokenizer, or a text is too long.
+    /// When this model is no CLIP or has no tokenizer; a text that is empty, has no word, is too long, or has a word
+    /// that the tokenizer does not know ([`Self::vocabulary`]).
     pub fn encode_text(&self, texts: &[impl AsRef<str>]) -> Result<Tensor> {
         let clip = self.clip()?;
-        let tokenizer = self.tokenizer.as_ref().ok_or_else(|| {
+        let ids = self.own_tokenizer()?.encode_known(texts)?;
+        clip.encode_text(&ids.to_device(self.encoder().device())?)
+    }
+
+    /// Refuses texts that [`Self::encode_text`] would refuse, without embedding them: for a name before it is put into
+    /// prompts, which would hide that it is empty.
+    ///
+    /// # Errors
+    /// As [`Self::encode_text`].
+    pub fn check_texts(&self, texts: &[impl AsRef<str>]) -> Result<()> {
+        self.clip()?;
+        self.own_tokenizer()?.encode_known(texts).map(drop)
+    }
+
+    /// The words that this CLIP knows, in alphabetical order, where its tokenizer is made of whole words, as the embedded
+    /// one's is.
+    ///
+    /// # Errors
+    /// When this model is no CLIP, has no tokenizer, or one that splits any word into pieces it knows.
+    pub fn vocabulary(&self) -> Result<Vec<String>> {
+        self.clip()?;
+        self.own_tokenizer()?.words().ok_or_else(|| {
+            let reason = "its tokenizer splits words into pieces, so it has no list of words: it takes any text";
+            Error::argument("clip", &self.name, reason)
+        })
+    }
+
+    fn own_tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| {
             let remedy = "it has no tokenizer: give it one with with_tokenizer(\"tokenizer.json\")";
             Error::argument("clip", &self.name, remedy)
-        })?;
-        let tokens = tokenizer.encode(texts)?;
-        clip.encode_text(&tokens.ids.to_device(self.encoder().device())?)
+        })
     }
 }
 

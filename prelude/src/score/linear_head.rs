@@ -2,8 +2,9 @@
 
 use candle_core::{D, DType, Tensor};
 
-use crate::Result;
+use super::Accuracy;
 use crate::align::check;
+use crate::{Error, Result};
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
 /// is the highest.
@@ -15,9 +16,14 @@ pub struct LinearHead {
 
 impl LinearHead {
     /// `weight` C x d, `bias` C.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, NaN or infinity.
     pub fn new(weight: Tensor, bias: Tensor) -> Result<Self> {
         let (classes, _) = check::matrix("weight", &weight)?;
         check::same("bias", bias.elem_count(), classes, "classes")?;
+        check::finite("weight", &weight)?;
+        check::finite("bias", &bias)?;
         let (weight, bias) = (check::f32(&weight)?, check::f32(&bias)?.flatten_all()?);
         Ok(Self { weight, bias })
     }
@@ -37,10 +43,19 @@ impl LinearHead {
         self.weight.dims()[0]
     }
 
+    /// Channels of the representations it takes.
+    pub fn width(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
     /// B x C for representations B x d.
+    ///
+    /// # Errors
+    /// Representations of another width, NaN or infinity.
     pub fn logits(&self, representations: &Tensor) -> Result<Tensor> {
         let (_, d) = check::matrix("representations", representations)?;
-        check::same("representations", d, self.weight.dim(1)?, "channels")?;
+        self.check_width("representations", d)?;
+        check::finite("representations", representations)?;
         Ok(check::f32(representations)?
             .contiguous()?
             .matmul(&self.weight.t()?)?
@@ -48,17 +63,57 @@ impl LinearHead {
     }
 
     /// The class with the highest logit for each representation.
+    ///
+    /// # Errors
+    /// As [`Self::logits`]; a head of one class, which has nothing to choose from.
     pub fn predict(&self, representations: &Tensor) -> Result<Vec<usize>> {
+        self.check_choice()?;
         let best = self.logits(representations)?.argmax(D::Minus1)?;
         let best = best.to_dtype(DType::U32)?.to_vec1::<u32>()?;
         Ok(best.into_iter().map(|c| c as usize).collect())
     }
 
-    /// Share of representations whose predicted class is the label.
+    /// How many representations have their label as predicted class; displayed with a hint where that is no more than
+    /// chance gives.
+    ///
+    /// # Errors
+    /// As [`Self::predict`]; lengths that differ, a label that is no class of this head.
+    pub fn evaluate(&self, representations: &Tensor, labels: &[usize]) -> Result<Accuracy> {
+        Accuracy::of(&self.predict(representations)?, labels, self.classes())
+    }
+
+    /// Share of representations whose predicted class is the label. Where that is no more than chance gives, the hint
+    /// of [`Accuracy::hint`] goes to standard error: the labels may count classes in another order than the head.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
     pub fn accuracy(&self, representations: &Tensor, labels: &[usize]) -> Result<f64> {
-        let predicted = self.predict(representations)?;
-        check::same("labels", labels.len(), predicted.len(), "images")?;
-        let right = predicted.iter().zip(labels).filter(|(p, l)| p == l).count();
-        Ok(right as f64 / labels.len() as f64)
+        let accuracy = self.evaluate(representations, labels)?;
+        accuracy.say();
+        Ok(accuracy.share())
+    }
+
+    /// Refuses what is not as wide as what this head was made for.
+    pub(super) fn check_width(&self, name: &'static str, width: usize) -> Result<()> {
+        if width == self.width() {
+            return Ok(());
+        }
+        let remedy = format!(
+            "{} channels, as this head takes; use the head that was fitted on representations of this model",
+            self.width()
+        );
+        Err(Error::argument(name, format!("{width} channels"), remedy))
+    }
+
+    /// Refuses a head that cannot but predict its only class.
+    pub(super) fn check_choice(&self) -> Result<()> {
+        match self.classes() {
+            1 => Err(Error::argument(
+                "head",
+                "1 class",
+                "two classes or more: with one, every image would be predicted as it; add a class to tell it from",
+            )),
+            _ => Ok(()),
+        }
     }
 }

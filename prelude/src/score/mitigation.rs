@@ -9,7 +9,8 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Ablation, GroupAccuracy, LinearHead, Ranked, rank};
+use super::accuracy::within;
+use super::{Ablation, Accuracy, GroupAccuracy, LinearHead, Ranked, rank};
 use crate::align::check;
 use crate::{Error, Result};
 
@@ -101,6 +102,8 @@ pub struct Mitigation {
     pub after: GroupAccuracy,
     /// On the test split, k random components switched off.
     pub random: RandomDraws,
+    /// Of all images of the test split, nothing switched off; its hint is set where that is no more than chance gives.
+    pub accuracy: Accuracy,
 }
 
 impl Mitigation {
@@ -111,6 +114,9 @@ impl Mitigation {
 }
 
 /// Components by how much more of the spurious feature than of the core one they carry.
+///
+/// # Errors
+/// Lengths that differ, NaN, scores that do not differ for any component.
 pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Vec<Ranked>> {
     check::same("core", core.len(), spurious.len(), "components")?;
     let scores: Vec<f64> = spurious.iter().zip(core).map(|(s, c)| s - c).collect();
@@ -119,10 +125,13 @@ pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Ve
 
 /// Switches off the first k components of `order` (of [`difference`]) in a linear head's input, k chosen by the
 /// worst group of `validation` (then by the average, then the smaller), and reports groups on `test` before and
-/// after. `means` (n x d) are those of [`component_means`](super::component_means) on a reference set.
+/// after. `means` (n x d) are those of [`component_means`](super::component_means) on a reference set. Norms stay frozen
+/// where components are switched off ([`Ablation`]). Where the head is no better than chance on the test split, a hint
+/// on the order of classes goes to standard error.
 ///
 /// # Errors
-/// Shapes and lengths that do not fit, a k above the number of components, no draws, NaN or infinity.
+/// Shapes and lengths that do not fit, a head for another width, a label that is no class of it, a group of the test
+/// split that the validation split lacks, a k above the number of components, no draws, NaN or infinity.
 pub fn mitigate(
     order: &[Ranked],
     group_names: &[String],
@@ -147,8 +156,12 @@ pub fn mitigate(
         .collect();
     let k = choose(&curve);
 
+    let chosen_on = split.without(&[])?;
     let split = Evaluated::new(test, means, head, group_names, n)?;
     let before = split.without(&[])?;
+    check_groups(&chosen_on, &before)?;
+    let accuracy = Accuracy::of(&split.ablation.predict(&[])?, test.labels, head.classes())?;
+    accuracy.say();
     let after = split.without(&sequence[..k])?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut shuffled = sequence;
@@ -165,7 +178,26 @@ pub fn mitigate(
         before,
         after,
         random: RandomDraws { draws },
+        accuracy,
     })
+}
+
+/// The number of components is chosen by the worst group of the validation split: a group it lacks would have no say.
+fn check_groups(validation: &GroupAccuracy, test: &GroupAccuracy) -> Result<()> {
+    let both = validation.groups.iter().zip(&test.groups);
+    match both
+        .into_iter()
+        .find(|(v, t)| v.images == 0 && t.images > 0)
+    {
+        None => Ok(()),
+        Some((group, _)) => Err(Error::data(
+            "for validation",
+            format!(
+                "it has no image of group \"{}\", which the test split has; take a larger or stratified one",
+                group.name
+            ),
+        )),
+    }
 }
 
 /// The numbers of components to try, each once, in order.
@@ -213,6 +245,7 @@ impl<'a> Evaluated<'a> {
         components: usize,
     ) -> Result<Self> {
         let ablation = Ablation::new(images.contributions, means, head)?;
+        within("labels", images.labels, head.classes())?;
         check::same("order", components, ablation.components(), "components")?;
         Ok(Self {
             ablation,

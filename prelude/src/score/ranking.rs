@@ -17,7 +17,7 @@ pub struct Ranked {
 /// All components, highest score first; equal scores keep the order of the stack.
 ///
 /// # Errors
-/// As many names as scores are wanted, and no score may be NaN.
+/// As many names as scores are wanted, no score may be NaN, and not all of several may be 0, which is no order.
 pub fn rank(names: &[String], scores: &[f64]) -> Result<Vec<Ranked>> {
     check::same("names", names.len(), scores.len(), "components")?;
     if let Some(i) = scores.iter().position(|s| s.is_nan()) {
@@ -25,6 +25,13 @@ pub fn rank(names: &[String], scores: &[f64]) -> Result<Vec<Ranked>> {
             "scores",
             format!("NaN for {}", names[i]),
             "numbers; look at the contributions they came from",
+        ));
+    }
+    if scores.len() > 1 && scores.iter().all(|s| *s == 0.0) {
+        return Err(Error::argument(
+            "scores",
+            format!("{} times 0", scores.len()),
+            "scores that differ, for there to be an order; look at the features and contributions they came from",
         ));
     }
     let mut ranked: Vec<Ranked> = names

@@ -17,9 +17,12 @@ pub fn class_embeddings(prompts: &[Tensor]) -> Result<Tensor> {
         return Err(Error::argument("prompts", "no class", "one class or more"));
     }
     let mut means = Vec::with_capacity(prompts.len());
+    let (_, width) = check::matrix("prompts", &prompts[0])?;
     for (class, embeddings) in prompts.iter().enumerate() {
-        check::matrix("prompts", embeddings)?;
+        let (_, channels) = check::matrix("prompts", embeddings)?;
+        check::same("prompts", channels, width, "channels")?;
         check::finite("prompts", embeddings)?;
+        let embeddings = check::f32(embeddings)?;
         let lengths = embeddings.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         // A zero vector stays one instead of becoming NaN.
         let units = embeddings.broadcast_div(&lengths.maximum(f64::from(f32::MIN_POSITIVE))?)?;
@@ -41,9 +44,16 @@ pub fn class_embeddings(prompts: &[Tensor]) -> Result<Tensor> {
 /// cosine with a representation. Its logits on unit vectors are the cosines.
 ///
 /// # Errors
-/// An embedding that is zero, NaN or infinity.
+/// An embedding that is zero, NaN or infinity; one class, which has nothing to be told from.
 pub fn zero_shot(classes: &Tensor) -> Result<LinearHead> {
     let (c, _) = check::matrix("classes", classes)?;
+    if c == 1 {
+        return Err(Error::argument(
+            "classes",
+            "1 class",
+            "two or more: with one, every image would be predicted as it; add a text for what it is not",
+        ));
+    }
     let rows = (0..c)
         .map(|i| Ok(classes.get(i)?.unsqueeze(0)?))
         .collect::<Result<Vec<_>>>()?;

@@ -46,6 +46,7 @@ pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<T
         &[clip.hash(), "classes", &joined],
         &label,
         || {
+            clip.check_texts(&names)?;
             let prompts = names
                 .iter()
                 .map(|name| encode(clip, &templates::prompts(name)))
