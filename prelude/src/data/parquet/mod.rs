@@ -10,16 +10,20 @@ mod columns;
 use self::blocks::Blocks;
 use self::columns::{Column, Kind};
 use super::decode::{rgb, unreadable};
-use super::folder::{OnUnreadable, decoded, folder_name, readable, retain};
+use super::folder::{OnUnreadable, decoded, readable, retain};
 use super::labels::{class_number, no_column};
+use super::listing::folder_name;
 use super::shard::{Place, Shard, kept_key, shards, shards_key};
 use super::{DataSet, Input, Labels, Preprocess};
+use crate::files::expand;
 use crate::{Error, Result};
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
+use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use candle_core::Tensor;
 use image::RgbImage;
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Images in parquet shards, with every plain label column of theirs.
@@ -98,7 +102,7 @@ impl ParquetSet {
         image: Option<&str>,
         unreadable: OnUnreadable,
     ) -> Result<Self> {
-        let path = path.as_ref();
+        let path = &expand(path)?;
         let (mut files, mut rows, mut columns) = (Vec::new(), Vec::new(), None);
         for (number, path) in shards(path, "parquet")?.iter().enumerate() {
             let file = File::open(path, image)?;
@@ -163,18 +167,33 @@ impl ParquetSet {
         let row = self.rows[i];
         let place = || self.place(row);
         let Some(bytes) = self.blocks.image(&self.files[row.file], row)? else {
-            let reason = "it holds no image bytes; only data sets with embedded images can be read";
+            let reason = match blocks::path(&self.files[row.file], row) {
+                Some(path) => format!(
+                    "the row holds no bytes but the path {path}; open the folder of the pictures with FolderSet::open, or write the shards with their bytes, as `push_to_hub` of Python's datasets does"
+                ),
+                None => "the row holds no bytes; write the shards without it".to_string(),
+            };
             return Err(unreadable(Path::new(&place()), reason));
         };
         rgb(&bytes, preprocess.upright).map_err(|reason| unreadable(Path::new(&place()), reason))
     }
 }
 
+/// Run `read`, in which the parquet library may panic over a damaged file.
+fn guarded<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    let read = catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(ParquetError::General("its pages are inconsistent".into())))
+}
+
 impl File {
     fn open(path: &Path, image: Option<&str>) -> Result<Self> {
         let shard = Shard::open(path)?;
-        let reader = SerializedFileReader::new(shard.clone()).map_err(|e| {
+        let reader = guarded(|| SerializedFileReader::new(shard.clone())).map_err(|e| {
             let reason = format!("it is no whole parquet file ({e}); download it again");
+            Error::data(path.display().to_string(), reason)
+        })?;
+        check_footer(&shard, reader.metadata()).map_err(|what| {
+            let reason = format!("its footer is damaged ({what}); download it again");
             Error::data(path.display().to_string(), reason)
         })?;
         let image = columns::image(path, reader.metadata(), image)?;
@@ -199,6 +218,52 @@ impl File {
     }
 }
 
+/// Check what the footer says of rows and places against the file, before anything is made as large as it says.
+fn check_footer(shard: &Shard, about: &ParquetMetaData) -> Result<(), String> {
+    let mut rows = 0i64;
+    for (number, group) in about.row_groups().iter().enumerate() {
+        let count = group.num_rows();
+        rows = rows.saturating_add(count);
+        // An image of its own takes at least a byte.
+        if count < 0 || rows as u64 > shard.len {
+            return Err(format!(
+                "row group {number} has {count} rows, in a file of {} bytes",
+                shard.len
+            ));
+        }
+        for column in group.columns() {
+            let data = column.data_page_offset();
+            let start = column
+                .dictionary_page_offset()
+                .map_or(data, |at| at.min(data));
+            let len = column.compressed_size();
+            let end = u64::try_from(start).ok().zip(u64::try_from(len).ok());
+            if end.is_none_or(|(start, len)| start.saturating_add(len) > shard.len) {
+                return Err(format!(
+                    "the column {} of row group {number} has {len} bytes from {start} on, in a file of {}",
+                    column.column_path().string(),
+                    shard.len
+                ));
+            }
+            let single = column.column_descr().max_rep_level() == 0;
+            if column.num_values() < 0 || (single && column.num_values() != count) {
+                return Err(format!(
+                    "the column {} of row group {number} has {} values for {count} rows",
+                    column.column_path().string(),
+                    column.num_values()
+                ));
+            }
+        }
+    }
+    if rows != about.file_metadata().num_rows() {
+        return Err(format!(
+            "it says {} rows, and its row groups have {rows}",
+            about.file_metadata().num_rows()
+        ));
+    }
+    Ok(())
+}
+
 impl DataSet for ParquetSet {
     fn name(&self) -> &str {
         &self.name
@@ -216,6 +281,25 @@ impl DataSet for ParquetSet {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }
 
+    fn masks(&self, _: &[usize], _: Input) -> Result<Tensor> {
+        let file = &self.files[0];
+        let pictures = columns::pictures(file.reader.metadata());
+        let others = pictures.iter().filter(|column| column.leaf != file.image);
+        let others: Vec<_> = others.map(|column| column.name.as_str()).collect();
+        let remedy = "write images and masks as PNG files of the same names into two folders, a mask with one label number a pixel, and open them with SegmentationSet::open";
+        let reason = match others.as_slice() {
+            [] => {
+                "it has no masks; SegmentationSet::open takes a folder of images and one of masks"
+                    .to_string()
+            }
+            others => format!(
+                "masks are not read from parquet files (its columns {} hold pictures too); {remedy}",
+                others.join(", ")
+            ),
+        };
+        Err(Error::data(&self.name, reason))
+    }
+
     fn skipped(&self) -> &[Error] {
         &self.skipped
     }
@@ -229,7 +313,20 @@ impl DataSet for ParquetSet {
 
     fn labels(&self, column: &str) -> Result<Labels> {
         let Some(found) = self.columns.iter().find(|known| known.name == column) else {
-            return Err(no_column(&self.name, column, &self.label_columns()));
+            let mut known = self.label_columns();
+            let schema = self.files[0]
+                .reader
+                .metadata()
+                .file_metadata()
+                .schema_descr();
+            let fields = schema.root_schema().get_fields().iter();
+            let others = fields.map(|field| field.name().to_string());
+            let others: Vec<_> = others.filter(|name| !known.contains(name)).collect();
+            known.push(format!(
+                "and columns that hold no labels: {}",
+                others.join(", ")
+            ));
+            return Err(no_column(&self.name, column, &known));
         };
         // Row by row of the files; then those of the images that were not left out.
         let whole = self
@@ -237,26 +334,27 @@ impl DataSet for ParquetSet {
             .iter()
             .map(|file| file.read(found))
             .collect::<Result<Vec<_>>>()?;
-        let mut values =
-            self.rows
-                .iter()
-                .map(|&row| match &whole[row.file][row.group].get(row.row) {
-                    Some(Some(value)) => Ok((row, value.clone())),
-                    _ => Err(Error::data(
-                        self.place(row),
-                        format!("it has no value for \"{column}\""),
-                    )),
-                });
+        let value = |row: &Row| whole[row.file][row.group].get(row.row).cloned().flatten();
+        let values: Vec<_> = self.rows.iter().map(value).collect();
+        let missing: Vec<_> = (0..values.len()).filter(|&i| values[i].is_none()).collect();
+        if let Some(&first) = missing.first() {
+            let also = match missing.len() - 1 {
+                0 => String::new(),
+                others => format!(", nor have {others} others of {}", values.len()),
+            };
+            let reason = format!(
+                "it has no value for \"{column}\"{also}; write the shards with it, or without these rows"
+            );
+            return Err(Error::data(self.place(self.rows[first]), reason));
+        }
+        let values = self.rows.iter().copied().zip(values.into_iter().flatten());
         if found.kind == Kind::Text {
-            let names = values
-                .map(|value| Ok(value?.1.text()))
-                .collect::<Result<_>>()?;
-            return Ok(Labels::from_names(names));
+            return Ok(Labels::from_names(
+                values.map(|(_, value)| value.text()).collect(),
+            ));
         }
         let numbers = values
-            .by_ref()
-            .map(|value| {
-                let (row, value) = value?;
+            .map(|(row, value)| {
                 let number = class_number(value.number(), || self.place(row))?;
                 match found.names.len() {
                     0 => Ok(number),
