@@ -31,7 +31,8 @@ impl Table {
     /// # Errors
     /// When it cannot be read, is empty, or a row has another number of fields than the header.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = text::read(path)?;
+        // The csv crate counts lines that end in two characters one too few.
+        let text = text::read(path)?.replace("\r\n", "\n");
         let wrong = |error: csv::Error| {
             let line = error.position().map_or(0, csv::Position::line);
             let reason = match error.kind() {

@@ -23,6 +23,19 @@ impl Format {
     }
 }
 
+/// Width and height in the header of a PNG.
+pub(super) fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = bytes.get(12..24)?.strip_prefix(b"IHDR")?;
+    let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).ok();
+    Some((number(&header[..4])?, number(&header[4..])?))
+}
+
+/// The length that a WebP file says it has.
+pub(super) fn webp_len(bytes: &[u8]) -> u64 {
+    let len = bytes.get(4..8).and_then(|len| len.try_into().ok());
+    8 + u64::from(len.map_or(0, u32::from_le_bytes))
+}
+
 /// Endings of picture files that are not read. Files that end so are said to be left out.
 pub(crate) const OTHER_EXTENSIONS: [&str; 28] = [
     "bmp", "dib", "gif", "tif", "tiff", "jfif", "jpe", "jp2", "j2k", "jxl", "avif", "heic", "heif",

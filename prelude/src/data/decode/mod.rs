@@ -74,7 +74,10 @@ fn header_of(mut file: impl BufRead + Seek) -> Result<Header, String> {
     let begin = file.fill_buf().map_err(|error| error.to_string())?;
     match Format::of(begin) {
         Some(Format::Jpeg) => jpeg::header(file),
-        Some(Format::Png) => Ok(opened(file, ImageFormat::Png)?.1),
+        Some(Format::Png) => {
+            format::png_size(begin).map_or(Ok(()), check_size)?;
+            Ok(opened(file, ImageFormat::Png)?.1)
+        }
         Some(Format::WebP) => Ok(opened(file, ImageFormat::WebP)?.1),
         None => Err(not_read(begin)),
     }
@@ -117,7 +120,13 @@ pub(crate) fn rgb(bytes: &[u8], upright: bool) -> Result<RgbImage, String> {
             let (picture, header) = jpeg::rgb(bytes)?;
             (DynamicImage::ImageRgb8(picture), header)
         }
-        Some(Format::Png) => decoded(bytes, ImageFormat::Png)?,
+        Some(Format::Png) => {
+            format::png_size(bytes).map_or(Ok(()), check_size)?;
+            decoded(bytes, ImageFormat::Png)?
+        }
+        Some(Format::WebP) if format::webp_len(bytes) > bytes.len() as u64 => {
+            return Err("it is cut off; download or copy it again".to_string());
+        }
         Some(Format::WebP) => decoded(bytes, ImageFormat::WebP)?,
         None => return Err(not_read(bytes)),
     };
