@@ -5,7 +5,8 @@ use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::data::{
-    CropMode, DataSet, FolderSet, Input, Interpolation, OnUnreadable, Preprocess, TarSet,
+    CropMode, DataSet, FolderSet, Input, Interpolation, OnUnreadable, Preprocess, SegmentationSet,
+    TarSet,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -391,5 +392,43 @@ fn a_picture_that_changes_under_an_open_set_is_not_read() -> Result {
     let again = FolderSet::open(folder.path(), OnUnreadable::Fail)?;
     again.pixels(&[0], 16.into())?;
     assert_ne!(again.key(), set.key());
+    Ok(())
+}
+
+/// The inputs that users have stumbled over, where they are beside the checkout.
+#[test]
+fn the_trials_pictures_come_out_right() -> Result {
+    let trials = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/trials/pictures");
+    if !trials.exists() {
+        println!("{} is not there", trials.display());
+        return Ok(());
+    }
+    let cut = FolderSet::open(trials.join("cut_jpeg"), OnUnreadable::Fail)?;
+    for i in 0..cut.len() {
+        let error = cut.pixels(&[i], 32.into()).unwrap_err().to_string();
+        assert!(error.contains("cut off"), "{error}");
+    }
+    assert!(FolderSet::open(trials.join("cut_jpeg"), OnUnreadable::Skip).is_err());
+    let turned = trials.join("exif_mask/rect_6_jpg_stored");
+    let set = SegmentationSet::open(
+        turned.join("images"),
+        turned.join("masks"),
+        OnUnreadable::Fail,
+    )?;
+    for upright in [true, false] {
+        let preprocess = Preprocess {
+            upright,
+            ..framed(64).preprocess
+        };
+        let input = Input::new(64, preprocess);
+        let mask = set.masks(&[0], input)?.flatten_all()?.to_vec1::<u8>()?;
+        // What is labelled is white, the rest dark.
+        let pixels = set.pixels(&[0], input)?.get(0)?.get(0)?;
+        let pixels = pixels.flatten_all()?.to_vec1::<f32>()?;
+        let pairs = mask.iter().zip(&pixels);
+        let apart = pairs.filter(|(label, value)| (**label > 0) != (**value > 0.5));
+        assert_eq!(apart.count(), 0, "upright {upright}");
+        assert!(mask.contains(&1));
+    }
     Ok(())
 }

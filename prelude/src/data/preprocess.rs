@@ -44,7 +44,8 @@ pub struct Preprocess {
     pub mode: CropMode,
     /// The colour of the bars of [`CropMode::Border`]: `round(255 * mean)` in timm, black in open_clip.
     pub fill: [u8; 3],
-    /// Whether a picture is turned upright by its EXIF orientation first. torchvision's and timm's folders do not.
+    /// Whether a picture is turned upright by its EXIF orientation first, and masks with it. The folders of torchvision
+    /// and timm, and open_clip, do not.
     pub upright: bool,
 }
 

@@ -1,7 +1,8 @@
 //! From an image file to RGB, as Pillow's `Image.open(..).convert("RGB")` has it.
 //!
-//! - JPEG: libjpeg's C code as mozjpeg carries it, which gives libjpeg-turbo's values to the digit ([`jpeg`]).
-//! - PNG and lossless WebP: stored values, whoever decodes them. Lossy WebP: the `image` crate's decoder.
+//! JPEG is decoded by libjpeg's C code as mozjpeg carries it, which gives libjpeg-turbo's values to the digit ([`jpeg`]);
+//! PNG and WebP by the `image` crate, whose lossy WebP has libwebp's values. Grey of 16 bits differs: the upper 8 bits are
+//! kept, where Pillow saturates.
 //!
 //! A picture that is not whole is unreadable: nothing is made up for the part that is missing. In three cases Pillow
 //! takes a file that is refused here: data that libjpeg itself calls corrupt (Pillow goes on with grey or garbage), a

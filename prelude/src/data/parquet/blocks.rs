@@ -1,7 +1,8 @@
 //! Image bytes a few rows at a time, the last ones kept.
 
 use super::columns::{records, spread};
-use super::{File, Row, guarded};
+use super::damage::guarded;
+use super::{File, Row};
 use crate::{Error, Result};
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;

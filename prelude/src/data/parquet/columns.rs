@@ -1,6 +1,7 @@
 //! Which columns of a parquet file hold images and labels, and reading the latter.
 
-use super::{File, guarded};
+use super::File;
+use super::damage::guarded;
 use crate::{Error, Result};
 use ::parquet::basic::{ConvertedType, LogicalType, Type};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};

@@ -6,9 +6,11 @@
 
 mod blocks;
 mod columns;
+mod damage;
 
 use self::blocks::Blocks;
 use self::columns::{Column, Kind};
+use self::damage::{check_footer, guarded};
 use super::decode::{rgb, unreadable};
 use super::folder::{OnUnreadable, decoded, readable, retain};
 use super::labels::{class_number, no_column};
@@ -18,12 +20,10 @@ use super::{DataSet, Input, Labels, Preprocess};
 use crate::files::expand;
 use crate::{Error, Result};
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
-use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use candle_core::Tensor;
 use image::RgbImage;
 use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Images in parquet shards, with every plain label column of theirs.
@@ -179,12 +179,6 @@ impl ParquetSet {
     }
 }
 
-/// Run `read`, in which the parquet library may panic over a damaged file.
-fn guarded<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
-    let read = catch_unwind(AssertUnwindSafe(read));
-    read.unwrap_or_else(|_| Err(ParquetError::General("its pages are inconsistent".into())))
-}
-
 impl File {
     fn open(path: &Path, image: Option<&str>) -> Result<Self> {
         let shard = Shard::open(path)?;
@@ -216,52 +210,6 @@ impl File {
         };
         Error::data(self.shard.path.display().to_string(), reason)
     }
-}
-
-/// Check what the footer says of rows and places against the file, before anything is made as large as it says.
-fn check_footer(shard: &Shard, about: &ParquetMetaData) -> Result<(), String> {
-    let mut rows = 0i64;
-    for (number, group) in about.row_groups().iter().enumerate() {
-        let count = group.num_rows();
-        rows = rows.saturating_add(count);
-        // An image of its own takes at least a byte.
-        if count < 0 || rows as u64 > shard.len {
-            return Err(format!(
-                "row group {number} has {count} rows, in a file of {} bytes",
-                shard.len
-            ));
-        }
-        for column in group.columns() {
-            let data = column.data_page_offset();
-            let start = column
-                .dictionary_page_offset()
-                .map_or(data, |at| at.min(data));
-            let len = column.compressed_size();
-            let end = u64::try_from(start).ok().zip(u64::try_from(len).ok());
-            if end.is_none_or(|(start, len)| start.saturating_add(len) > shard.len) {
-                return Err(format!(
-                    "the column {} of row group {number} has {len} bytes from {start} on, in a file of {}",
-                    column.column_path().string(),
-                    shard.len
-                ));
-            }
-            let single = column.column_descr().max_rep_level() == 0;
-            if column.num_values() < 0 || (single && column.num_values() != count) {
-                return Err(format!(
-                    "the column {} of row group {number} has {} values for {count} rows",
-                    column.column_path().string(),
-                    column.num_values()
-                ));
-            }
-        }
-    }
-    if rows != about.file_metadata().num_rows() {
-        return Err(format!(
-            "it says {} rows, and its row groups have {rows}",
-            about.file_metadata().num_rows()
-        ));
-    }
-    Ok(())
 }
 
 impl DataSet for ParquetSet {
