@@ -4,9 +4,10 @@
 use image::RgbImage;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use vitrepl_prelude::data::ahead::{Loading, each_batch};
 use vitrepl_prelude::data::{
-    CropMode, DataSet, FolderSet, Input, Interpolation, OnUnreadable, Preprocess, SegmentationSet,
-    TarSet,
+    CropMode, DataSet, FolderSet, GeneratedSet, GeneratedSpec, Input, Interpolation, OnUnreadable,
+    Preprocess, SegmentationSet, TarSet,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -313,6 +314,20 @@ fn absurd_batches_are_refused() -> Result {
     ] {
         assert!(message.contains(part), "{message}");
     }
+    // Batches that are decoded ahead count together.
+    let many = GeneratedSet::new(GeneratedSpec::unbiased(1, 1_000_000))?;
+    let loading = Loading {
+        batch: 65_536,
+        ahead: 1024,
+        ..Loading::default()
+    };
+    let none = |_, _| -> vitrepl_prelude::Result<_> { panic!("a batch was made") };
+    let ended = each_batch(&many, 0..1_000_000, 224.into(), loading, &|| true, none);
+    let message = ended.unwrap_err().to_string();
+    assert!(
+        message.contains("images at once = 1000000") && message.contains("set_loading"),
+        "{message}"
+    );
     let crop = Preprocess {
         crop: 1e-6,
         ..Preprocess::default()

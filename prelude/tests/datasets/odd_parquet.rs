@@ -124,9 +124,9 @@ fn no_broken_byte_stops_the_session() {
     let (mut refusals, mut tried) = (0, 0);
     for name in ["labels.parquet", "plain.parquet"] {
         let good = std::fs::read(shards().join(name)).unwrap();
-        for at in 0..good.len() {
+        for at in (0..good.len()).step_by(2) {
             let mut bytes = good.clone();
-            bytes[at] ^= [0x01, 0x80, 0xff][at % 3];
+            bytes[at] ^= [0x01, 0x80, 0xff][at / 2 % 3];
             let path = desk.write("broken.parquet", bytes);
             tried += 1;
             let read = || -> Result<()> {
