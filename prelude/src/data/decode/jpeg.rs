@@ -47,7 +47,9 @@ pub(super) fn rgb(bytes: &[u8]) -> Result<(RgbImage, Header), String> {
         };
         if DAMAGED.get() {
             // libjpeg fills up what it cannot read with grey.
-            return Err(damaged("(a part of the picture would be made up)"));
+            return Err(damaged(
+                "(libjpeg warns of them, and a part of the picture may be made up)",
+            ));
         }
         let (w, h) = header.stored;
         let picture =
