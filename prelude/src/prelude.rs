@@ -4,8 +4,8 @@ pub use crate::align::{Aligner, FitOptions};
 pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
 pub use crate::data::{
     Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
-    Input, Interpolation, Labels, OnUnreadable, ParquetSet, Preprocess, SegmentationSet, Subset,
-    TarSet, Waterbirds, ahead::Loading,
+    Input, Interpolation, Labels, MaskGeometry, OnUnreadable, ParquetSet, Preprocess,
+    SegmentationSet, Subset, TarSet, Waterbirds, ahead::Loading,
 };
 pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,

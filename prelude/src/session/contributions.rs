@@ -149,7 +149,7 @@ fn each_batch(
     let total = set.len();
     if let [first, ..] = set.skipped() {
         let (name, count) = (set.name(), set.skipped().len());
-        eprintln!("{name}: {count} unreadable images are left out; the first: {first}");
+        eprintln!("{name}: {count} images, files or folders are left out; the first: {first}");
     }
     let what = format!("{verb} {}, {}", model.name(), set.name());
     let mut progress = Progress::resumed(what.as_str(), done, total);

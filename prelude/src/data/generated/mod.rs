@@ -30,7 +30,7 @@ pub use scene::Drawing;
 
 use super::labels::no_column;
 use super::preprocess::planes;
-use super::{DataSet, Input, Labels, check_indices};
+use super::{DataSet, Input, Labels, check_batch, check_indices};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -124,7 +124,7 @@ impl GeneratedSet {
     /// The images at `indices` with their masks.
     pub fn batch(&self, indices: &[usize], size: usize) -> Result<Batch> {
         check_indices(&self.name, indices, self.len())?;
-        Input::from(size).check()?;
+        check_batch(indices.len(), Input::from(size))?;
         let (pixels, masks): (Vec<_>, Vec<_>) = indices
             .par_iter()
             .map(|&i| self.draw(i, size))
