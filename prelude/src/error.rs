@@ -57,6 +57,20 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// Two values that were not made of the same model, images or texts, used together.
+    #[error("{doing}: {one} and {other} do not belong together: {reason}; {remedy}")]
+    Mismatch {
+        doing: &'static str,
+        one: String,
+        other: String,
+        reason: String,
+        remedy: String,
+    },
+
+    /// A file that this library saved, and that is damaged, of another kind or of another format.
+    #[error("{path}: {reason}")]
+    Saved { path: PathBuf, reason: String },
+
     /// A run that was asked to stop; what is done is kept.
     #[error("interrupted: {what}; {kept}")]
     Interrupted { what: String, kept: String },
@@ -113,6 +127,14 @@ impl Error {
     pub fn data(name: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Data {
             name: name.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The saved file at `path` is unusable for `reason`.
+    pub fn saved(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Saved {
+            path: path.as_ref().to_path_buf(),
             reason: reason.into(),
         }
     }

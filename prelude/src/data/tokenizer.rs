@@ -24,6 +24,7 @@ const EMBEDDED: &str = include_str!("tokenizer.json");
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     context: usize,
+    hash: String,
 }
 
 /// Token ids, and the words that the vocabulary does not have.
@@ -62,12 +63,22 @@ impl Tokenizer {
         }
         let inner = tokenizers::Tokenizer::from_bytes(json)
             .map_err(|error| Error::weights(path, format!("not a tokenizer.json: {error}")))?;
-        Ok(Self { inner, context })
+        let hash = blake3::hash(json).to_hex().to_string();
+        Ok(Self {
+            inner,
+            context,
+            hash,
+        })
     }
 
     /// Length of a row.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// blake3 of its `tokenizer.json` and the length of its rows: the same texts become the same ids.
+    pub fn hash(&self) -> String {
+        format!("{}-{}", self.hash, self.context)
     }
 
     /// Number of different ids.

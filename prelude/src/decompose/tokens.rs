@@ -132,10 +132,21 @@ impl TokenContributions {
     /// How much one head's source tokens contribute along directions, `k x d`: B x T x k.
     ///
     /// # Errors
-    /// As [`Self::of`], or when the directions have another width.
+    /// As [`Self::of`], or when the directions have another width: text directions are in CLIP's space, and
+    /// [`Alignment::pull_back`](crate::align::Alignment::pull_back) brings them to a component's.
     pub fn along(&self, component: Component, directions: &Tensor) -> Result<Tensor> {
         let values = self.of(component)?;
-        let (b, t, _) = values.dims3()?;
+        let (b, t, d) = values.dims3()?;
+        if directions.dims().len() != 2 || directions.dims()[1] != d {
+            return Err(Error::argument(
+                "directions",
+                format!("{:?}", directions.dims()),
+                format!(
+                    "k x {d}, the width of this model; bring text directions there by \
+                     alignment.pull_back(component, &texts)?"
+                ),
+            ));
+        }
         let scores = values.flatten(0, 1)?.matmul(&directions.t()?)?;
         Ok(scores.reshape((b, t, ()))?)
     }

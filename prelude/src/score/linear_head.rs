@@ -4,6 +4,7 @@ use candle_core::{D, DType, Tensor};
 
 use crate::Result;
 use crate::align::check;
+use crate::identity::ModelId;
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
 /// is the highest.
@@ -11,6 +12,7 @@ use crate::align::check;
 pub struct LinearHead {
     weight: Tensor,
     bias: Tensor,
+    reads: Option<ModelId>,
 }
 
 impl LinearHead {
@@ -19,7 +21,24 @@ impl LinearHead {
         let (classes, _) = check::matrix("weight", &weight)?;
         check::same("bias", bias.elem_count(), classes, "classes")?;
         let (weight, bias) = (check::f32(&weight)?, check::f32(&bias)?.flatten_all()?);
-        Ok(Self { weight, bias })
+        Ok(Self {
+            weight,
+            bias,
+            reads: None,
+        })
+    }
+
+    /// The same, known to read the representation of `model`.
+    pub fn reading(self, model: ModelId) -> Self {
+        Self {
+            reads: Some(model),
+            ..self
+        }
+    }
+
+    /// The model whose representation it reads; none where it was put together by hand.
+    pub fn reads(&self) -> Option<&ModelId> {
+        self.reads.as_ref()
     }
 
     /// C x d.

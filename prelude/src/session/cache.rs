@@ -1,6 +1,7 @@
 //! What a person asks of the session: which models are there, what is kept and where, how much memory that takes.
 
-use super::registry::{self, Kind, resident};
+use super::keys::Kind;
+use super::registry::{self, resident};
 use super::{device, disk};
 use crate::charts::Table;
 use crate::{Error, Result};
