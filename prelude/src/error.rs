@@ -68,8 +68,12 @@ pub enum Error {
     },
 
     /// A file that this library saved, and that is damaged, of another kind or of another format.
-    #[error("{path}: {reason}")]
-    Saved { path: PathBuf, reason: String },
+    #[error("{path}: {reason}; {remedy}")]
+    Saved {
+        path: PathBuf,
+        reason: String,
+        remedy: &'static str,
+    },
 
     /// A run that was asked to stop; what is done is kept.
     #[error("interrupted: {what}; {kept}")]
@@ -131,11 +135,17 @@ impl Error {
         }
     }
 
-    /// The saved file at `path` is unusable for `reason`.
+    /// The saved file at `path` is damaged or not what it should be, for `reason`.
     pub fn saved(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::unfit(path, reason, "delete it and make it again")
+    }
+
+    /// The saved file at `path` is unusable for `reason`, and this is what to do.
+    pub fn unfit(path: impl AsRef<Path>, reason: impl Into<String>, remedy: &'static str) -> Self {
         Self::Saved {
             path: path.as_ref().to_path_buf(),
             reason: reason.into(),
+            remedy,
         }
     }
 

@@ -53,8 +53,9 @@ impl Checkpoint {
         match error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {}
             error if self.named => return Err(error),
-            error @ Error::Saved { .. } => {
-                eprintln!("{error}; it is set aside and the fit begins anew");
+            Error::Saved { path, reason, .. } => {
+                let path = path.display();
+                eprintln!("{path}: {reason}; it is set aside and the fit begins anew");
                 let _ = std::fs::remove_file(&self.path);
             }
             error => {

@@ -72,10 +72,10 @@ impl State {
         let record: Record = file.about(path, LAYOUT)?;
         if record.fingerprint != self.record.fingerprint {
             let reason = format!(
-                "is a checkpoint of another fit ({}), and this one is ({}); delete it or name another file",
+                "is a checkpoint of another fit ({}), and this one is ({})",
                 record.fingerprint, self.record.fingerprint
             );
-            return Err(Error::saved(path, reason));
+            return Err(Error::unfit(path, reason, LAYOUT.remedy));
         }
         let mut take = |name: &str, like: &Tensor| -> Result<Tensor> {
             Ok(file

@@ -117,19 +117,17 @@ impl Sealed {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, e))?;
         let bad = |e: safetensors::SafeTensorError| {
-            Error::saved(
-                path,
-                format!("not a whole safetensors file ({e}); delete it and make it again"),
-            )
+            Error::saved(path, format!("not a whole safetensors file ({e})"))
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(bad)?;
         let file = SafeTensors::deserialize(&bytes).map_err(bad)?;
         let entry = |key: &str| {
             let value = header.metadata().as_ref().and_then(|m| m.get(key)).cloned();
             value.ok_or_else(|| {
-                Error::saved(
+                Error::unfit(
                     path,
                     format!("no \"{key}\" in its header: not a file of vitrepl's"),
+                    "name another file",
                 )
             })
         };
@@ -142,7 +140,7 @@ impl Sealed {
         if checksum(&description, parts) != sum {
             return Err(Error::saved(
                 path,
-                "its blake3 checksum does not match its content: the file is damaged; delete it and make it again",
+                "its blake3 checksum does not match its content: the file is damaged",
             ));
         }
         let tensors = views
@@ -171,14 +169,13 @@ impl Sealed {
             .as_str()
             .unwrap_or("something else");
         if found != kind {
-            let reason = format!("holds \"{found}\", not \"{kind}\"; name another file");
-            return Err(Error::saved(path, reason));
+            let reason = format!("holds \"{found}\", not \"{kind}\"");
+            return Err(Error::unfit(path, reason, "name another file"));
         }
         let number = self.description["format"].as_u64().unwrap_or(UNNUMBERED);
         if number != u64::from(format) {
-            let reason =
-                format!("\"{kind}\" of format {number}, and this version reads {format}; {remedy}");
-            return Err(Error::saved(path, reason));
+            let reason = format!("\"{kind}\" of format {number}, and this version reads {format}");
+            return Err(Error::unfit(path, reason, remedy));
         }
         let envelope: Envelope<T> =
             serde_json::from_value(self.description.clone()).map_err(|e| {

@@ -2,6 +2,7 @@
 
 use super::{Ablation, LinearHead, ablate, component_means};
 use crate::Result;
+use crate::align::check;
 use crate::decompose::{Component, Contributions, Origin, Side, index_of, same_components};
 use candle_core::Tensor;
 use std::fmt;
@@ -20,6 +21,21 @@ pub struct ComponentMeans {
 }
 
 impl ComponentMeans {
+    /// Means from elsewhere, n x d, of `components` (n). Nothing is known of their origin, so shapes and the names of the
+    /// components are checked.
+    ///
+    /// # Errors
+    /// When the shapes do not agree.
+    pub fn new(components: Vec<Component>, values: Tensor) -> Result<Self> {
+        let (rows, _) = check::matrix("means", &values)?;
+        check::same("components", components.len(), rows, "components")?;
+        Ok(Self {
+            values,
+            components,
+            origin: None,
+        })
+    }
+
     /// n x d.
     pub fn values(&self) -> &Tensor {
         &self.values

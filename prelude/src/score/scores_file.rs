@@ -55,9 +55,11 @@ impl Scores {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.extension().is_some_and(|ending| ending == "csv") {
-            let reason = "a table for other programs, which does not say all that scores are of; \
-                          open the .safetensors file that scores.save(\"scores.safetensors\")? writes";
-            return Err(Error::saved(path, reason));
+            return Err(Error::unfit(
+                path,
+                "a table for other programs, which does not say all that scores are of",
+                "open the .safetensors file that scores.save(\"scores.safetensors\")? writes",
+            ));
         }
         let mut file = Sealed::read(path)?;
         let mut about: About = file.about(path, LAYOUT)?;
@@ -97,7 +99,8 @@ impl Scores {
     }
 
     fn csv(&self, path: &Path) -> Result<Vec<u8>> {
-        let failed = |e: &dyn std::fmt::Display| Error::saved(path, e.to_string());
+        let failed =
+            |e: &dyn std::fmt::Display| Error::unfit(path, e.to_string(), "save to another file");
         let mut writer = csv::Writer::from_writer(Vec::new());
         let header = [
             "component",

@@ -47,7 +47,7 @@ impl KeptFit {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 fate(path, &error);
-                self.unreadable = path.exists();
+                self.unreadable = !matches!(error, Error::Saved { .. });
                 None
             }
         }

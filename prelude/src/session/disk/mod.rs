@@ -48,8 +48,11 @@ fn tell(error: &Error) {
 fn fate(path: &Path, error: &Error) {
     match error {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {}
-        Error::Saved { .. } => {
-            eprintln!("{error}; it is set aside and made again");
+        Error::Saved { reason, .. } => {
+            eprintln!(
+                "{}: {reason}; it is set aside and made again",
+                path.display()
+            );
             let _ = std::fs::remove_file(path);
         }
         error => eprintln!("{error}; it is left as it is and made again for now"),

@@ -1,7 +1,7 @@
 //! The contributions of one decomposition, in pieces.
 
 use super::{fate, tell, touch};
-use crate::decompose::{Component, Contributions, Origin, Side, same_components};
+use crate::decompose::{Component, Contributions, Origin};
 use crate::files::sealed::{Layout, Sealed};
 use crate::identity::Format;
 use crate::{Error, Result};
@@ -90,27 +90,29 @@ impl Pieces {
         let representation = file.take(path, "representation")?.to_device(device)?;
         let names = file.take_names(path, "images")?;
         let saved = |e: Error| Error::saved(path, e.to_string());
-        let own = Side {
-            what: "this decomposition",
-            components: Some(&self.components),
-            origin: Some(&self.origin),
-        };
-        let kept = Side {
-            what: "the piece on disk",
-            components: Some(&about.components),
-            origin: Some(&about.origin),
-        };
-        let reading = "reading contributions";
-        same_components(reading, own, kept, LAYOUT.remedy).map_err(saved)?;
+        let others = about.components != self.components;
+        let images = &self.origin.images;
+        let reason = self
+            .origin
+            .difference(&about.origin)
+            .or_else(|| others.then(|| "the components are others".to_string()))
+            .or_else(|| {
+                let key = &about.origin.images.key;
+                (*key != images.key)
+                    .then(|| format!("the images have the key {key}, not {}", images.key))
+            });
+        if let Some(reason) = reason {
+            let of = |origin: &Origin| format!("{}, {}", origin.model, origin.images.set);
+            let (found, wanted) = (of(&about.origin), of(&self.origin));
+            let reason = format!("holds contributions of {found}, not of {wanted}: {reason}");
+            return Err(Error::saved(path, reason));
+        }
         let piece = Contributions::new(about.components, values, representation, None);
         let piece = piece.map_err(saved)?;
-        let images = &self.origin.images;
         let end = about.start.saturating_add(piece.images());
-        if about.origin.images.key != images.key || end > images.len() || piece.images() == 0 {
-            let reason = format!(
-                "holds images {} to {end} of {}, not of {images}",
-                about.start, about.origin.images.set
-            );
+        if end > images.len() || piece.images() == 0 {
+            let start = about.start;
+            let reason = format!("holds the images {start} to {end} of {}", images.len());
             return Err(Error::saved(path, reason));
         }
         if names.len() != piece.images() {
