@@ -54,7 +54,11 @@ pub fn align(
         }
         let mut kept = KeptFit::of(&key(Kind::Aligner, &parts), &label);
         let device = model.encoder().device();
-        let found = kept.as_mut().and_then(|kept| kept.read(&origin, device));
+        // A person who names a checkpoint wants that file to be read and written.
+        let found = match fit.checkpoint {
+            Some(_) => None,
+            None => kept.as_mut().and_then(|kept| kept.read(&origin, device)),
+        };
         let alignment = match found {
             Some(found) => found,
             None => fitted_anew(model, clip, set, options, fit, kept.as_ref())?,
