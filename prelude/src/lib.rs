@@ -7,6 +7,7 @@
 
 pub mod align;
 pub mod charts;
+mod check;
 pub mod data;
 pub mod decompose;
 pub mod error;

@@ -15,7 +15,7 @@ pub use crate::experiments::{
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
-pub use crate::score::{self, ComponentMeans, Measure, Ranking, Scores};
+pub use crate::score::{self, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     align, class_embeddings, decompose, device, embed_images, embed_texts, forget, load, load_clip,
     load_with, resident, set_device, set_loading,

@@ -448,6 +448,42 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     assert_eq!(desk.files("part").len(), 1);
 }
 
+#[test]
+fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
+    let desk = Desk::new();
+    let old = desk.folder.path().join("contributions/0123456789abcdef");
+    std::fs::create_dir_all(&old).unwrap();
+    let piece = old.join("00000000-00000040.part");
+    std::fs::write(&piece, vec![7; 30_000]).unwrap();
+    let aligners = desk.folder.path().join("aligners");
+    std::fs::create_dir_all(&aligners).unwrap();
+    let fit = aligners.join("0123456789abcdef.safetensors");
+    std::fs::write(&fit, vec![7; 20_000]).unwrap();
+    // A write that a killed process did not finish.
+    let half = aligners.join(".vitrepl-x1y2z3");
+    std::fs::write(&half, vec![7; 10_000]).unwrap();
+    let first = desk.align(1, &FitOptions::default()).unwrap();
+    let table = cache().to_string();
+    assert_eq!(
+        table.matches("of another version, or damaged").count(),
+        3,
+        "{table}"
+    );
+    let new: u64 = desk.files("part").iter().map(size).sum();
+    let new = new - size(&piece);
+    let aligner = desk
+        .files("safetensors")
+        .into_iter()
+        .find(|path| *path != fit);
+    let kept = new + size(&aligner.unwrap());
+    limit_cache(&format!("{} kB", kept as f64 / 1000.0)).unwrap();
+    assert!(!piece.exists() && !fit.exists() && !half.exists());
+    desk.a_later_process();
+    assert!(weights(&desk.align(1, &FitOptions::default()).unwrap()) == weights(&first));
+    assert_eq!(desk.drawn(), 0);
+    limit_cache("20 GB").unwrap();
+}
+
 fn size(path: &PathBuf) -> u64 {
     path.metadata().unwrap().len()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use vitrepl_prelude::align::{AlignedContributions, Aligner, Alignment};
 use vitrepl_prelude::data::DataSet;
-use vitrepl_prelude::identity::{ModelId, Prompts};
+use vitrepl_prelude::identity::{Embedded, ModelId, Prompts};
 use vitrepl_prelude::prelude::*;
 use vitrepl_prelude::score::{Labelled, MitigateOptions, ProbeOptions};
 use vitrepl_prelude::session::set_cache_folder;
@@ -297,7 +297,9 @@ fn scores_are_subtracted_where_only_the_texts_differ() {
         a.minus(&other_images),
         &["generated seed 1", "generated seed 2"],
     );
-    let other_measure = vit.score_by(Measure::VarianceExplained, &shape).unwrap();
+    let other_measure = vit
+        .score_by(ScoreMeasure::VarianceExplained, &shape)
+        .unwrap();
     refused(
         a.minus(&other_measure),
         &["variance attributed", "variance explained"],
@@ -332,10 +334,10 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
     let labels: Vec<usize> = (0..24).map(|i| i % 2).collect();
     let probe = |name: &str| {
         let embeddings = embed_images(&model(name), &images(1)).unwrap();
-        embeddings
-            .probe(&labels, 2, &ProbeOptions::default())
-            .unwrap()
-            .0
+        let (head, _) =
+            score::fit_probe(&embeddings, &labels, 2, &ProbeOptions::default()).unwrap();
+        assert!(head.accuracy(&embeddings, &labels).unwrap() > 0.5);
+        head
     };
     let (head, other) = (probe("tiny_vit"), probe("tiny_dinov2"));
     assert!(test.ablation(&means, &head).is_ok());
@@ -343,9 +345,20 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
         test.ablation(&means, &other),
         &["representation of tiny_dinov2", "contributions of tiny_vit"],
     );
+    let embeddings = embed_images(&model("tiny_vit"), &images(2)).unwrap();
+    assert!(head.predict(&embeddings).is_ok());
+    refused(
+        other.predict(&embeddings),
+        &[
+            "representation of tiny_dinov2",
+            "representations of tiny_vit",
+        ],
+    );
+    // A plain tensor is checked by its width.
+    assert!(other.predict(embeddings.tensor()).is_ok());
     // A zero-shot head reads its CLIP's representation.
     let clip = contributions("tiny_clip", 1);
-    let zero_shot = texts(&["circle", "square"]).zero_shot().unwrap();
+    let zero_shot = score::zero_shot(&texts(&["circle", "square"])).unwrap();
     assert!(clip.ablation(&clip.means().unwrap(), &zero_shot).is_ok());
     refused(
         test.ablation(&means, &zero_shot),
@@ -674,9 +687,24 @@ fn directions_of_another_width_are_named_in_plain_words() {
     let location = texts(&["sea", "forest"]);
     let tokens = c.tokens().unwrap();
     refused(
-        tokens.along(head, &location),
+        tokens.along(head, location.tensor()),
         &["directions = [2, 64]", "k x 96", "alignment.pull_back("],
     );
+    // Of the same width, as those of ViT-B/16 and of CLIP L/14 are, they are told apart by their model.
+    let (other, widths) = (embed_images(&model("tiny_dinov2"), &images(1)).unwrap(), 96);
+    assert_eq!(other.dims()[1], widths);
+    for directions in [&other as &dyn Embedded, &location] {
+        refused(
+            tokens.along(head, directions),
+            &[
+                "the tokens of tiny_vit",
+                "directions of tiny_",
+                "alignment.pull_back(",
+            ],
+        );
+    }
+    let clip = decompose(&model("tiny_clip"), &images(1), &options).unwrap();
+    assert!(clip.tokens().unwrap().along(head, &location).is_ok());
     // The remedy: what tokens give along the directions sums to what the head gives, but for the bias.
     let alignment = alignment("tiny_vit");
     let directions = alignment.pull_back("block 5 head 3", &location).unwrap();
@@ -808,4 +836,38 @@ fn values_show_what_they_are_in_a_line() {
     let scores = aligned.score(&location).unwrap();
     assert!(scores.table().to_string().contains("block 5 head 3"));
     assert_eq!(ModelId::of(&model("tiny_vit")), c.origin().unwrap().model);
+}
+
+#[test]
+fn the_study_comes_to_what_the_plain_functions_do() {
+    let clip = model("tiny_clip");
+    let vit = model("tiny_vit");
+    let setting = Setting {
+        reference: 60,
+        train: 80,
+        validation: 60,
+        test: 60,
+        align_epochs: 1,
+        ..Setting::default()
+    };
+    let study = Study::new(&clip, setting.clone()).unwrap();
+    let result = study.run(&vit, Head::Probe).unwrap();
+    let reference = decompose(&vit, study.reference(), &setting.decompose).unwrap();
+    let alignment = study.align(&vit).unwrap();
+    let plain = alignment.aligner.apply(reference.values()).unwrap();
+    let score = |factor: Factor| {
+        let texts = class_embeddings(&clip, factor.names()).unwrap();
+        score::variance_attributed(&plain, &texts).unwrap()
+    };
+    let (spurious, core) = (score(Factor::Location), score(Factor::Shape));
+    let order = score::difference(&reference.names(), &spurious, &core).unwrap();
+    assert_eq!(result.mitigation.order, order);
+    for (i, scored) in result.scores.iter().enumerate() {
+        assert_eq!((scored.spurious, scored.core), (spurious[i], core[i]));
+        assert_eq!(scored.name, reference.names()[i]);
+    }
+    assert_eq!(result.mitigation.before.groups.len(), 4);
+    let zero_shot = study.run(&clip, Head::ZeroShot).unwrap();
+    assert_eq!(zero_shot.cosine, None);
+    refused(study.zero_shot(&vit), &["tiny_vit", "Head::Probe"]);
 }

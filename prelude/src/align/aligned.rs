@@ -4,6 +4,7 @@ use std::fmt;
 
 use candle_core::Tensor;
 
+use crate::check;
 use crate::decompose::{Component, Contributions, Origin, Side, index_of};
 use crate::identity::ModelId;
 use crate::{Error, Result};
@@ -27,8 +28,8 @@ impl AlignedContributions {
     /// # Errors
     /// When the shapes do not agree.
     pub fn new(components: Vec<Component>, values: Tensor) -> Result<Self> {
-        let (n, _, _) = super::check::stack("aligned contributions", &values)?;
-        super::check::same("components", components.len(), n, "components")?;
+        let (n, _, _) = check::stack("aligned contributions", &values)?;
+        check::same("components", components.len(), n, "components")?;
         Ok(Self {
             components,
             values,

@@ -23,7 +23,6 @@
 mod adam;
 mod aligned;
 mod alignment;
-pub(crate) mod check;
 mod checkpoint;
 pub(crate) mod file;
 mod fit;
@@ -43,6 +42,7 @@ pub use options::{FitOptions, FitReport, Progress, Start};
 pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};
 
+pub(crate) use crate::check;
 use crate::{Error, Result};
 
 /// Maps from components to CLIP space, on plain tensors. [`Alignment`] is one with its report, which checks what it is

@@ -70,8 +70,10 @@ impl Contributions {
             let expected = format!("{named}, the images of {}", origin.images.set);
             return Err(Error::argument("images", found, expected));
         }
+        let tokens = self.tokens.map(|t| t.of_model(origin.model.clone()));
         Ok(Self {
             origin: Some(origin),
+            tokens,
             ..self
         })
     }
@@ -191,6 +193,14 @@ impl Contributions {
             )
         })?;
         Ok(self.values.get(index)?)
+    }
+
+    /// The contribution of one component by its name, `get("block 5 head 3")`: B x d.
+    ///
+    /// # Errors
+    /// When no component is called so.
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        Ok(self.values.get(index_of(&self.components, name)?)?)
     }
 
     /// How far the components are from summing to the representation: Frobenius norm of the difference over the

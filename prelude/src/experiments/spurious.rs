@@ -209,7 +209,7 @@ impl Study {
     pub fn probe(&self, model: &Model) -> Result<LinearHead> {
         let representations = session::embed_images(model, &self.train)?;
         let classes = truth(&self.train)?.classes;
-        let (head, _) = representations.probe(&classes, 2, &self.setting.probe)?;
+        let (head, _) = score::fit_probe(&representations, &classes, 2, &self.setting.probe)?;
         Ok(head)
     }
 
@@ -237,7 +237,7 @@ impl Study {
             })
             .collect::<Result<Vec<_>>>()?;
         let head = score::zero_shot(&score::class_embeddings(&classes)?)?;
-        Ok(head.reading(ModelId::of(&self.clip)))
+        Ok(head.reading(Some(ModelId::of(&self.clip))))
     }
 }
 

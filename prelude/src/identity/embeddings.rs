@@ -1,6 +1,7 @@
 //! Embeddings that know what they are of.
 
 use super::{ImagesId, ModelId};
+use crate::check;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ impl TextEmbeddings {
     /// # Errors
     /// When `tensor` is no matrix, or there is not one name for each row.
     pub fn new(texts: &[impl AsRef<str>], tensor: Tensor) -> Result<Self> {
-        let rows = rows("embeddings", &tensor)?;
+        let (rows, _) = check::matrix("embeddings", &tensor)?;
         if texts.len() != rows {
             let expected = format!("{rows}, one for each row of the embeddings");
             return Err(Error::argument("texts", texts.len(), expected));
@@ -117,7 +118,7 @@ impl ImageEmbeddings {
     /// # Errors
     /// When `tensor` is no matrix.
     pub fn new(tensor: Tensor) -> Result<Self> {
-        rows("embeddings", &tensor)?;
+        check::matrix("embeddings", &tensor)?;
         Ok(Self {
             tensor,
             origin: None,
@@ -129,7 +130,7 @@ impl ImageEmbeddings {
     /// # Errors
     /// When the origin names another number of images.
     pub fn with_origin(self, origin: ImageOrigin) -> Result<Self> {
-        let (rows, images) = (rows("embeddings", &self.tensor)?, origin.images.len());
+        let (rows, images) = (self.tensor.dims()[0], origin.images.len());
         if rows != images {
             let expected = format!("{images}, the images of {}", origin.images.set);
             return Err(Error::argument("embeddings", rows, expected));
@@ -148,17 +149,6 @@ impl ImageEmbeddings {
     /// Which model and images they are of; none where they were put together by hand.
     pub fn origin(&self) -> Option<&ImageOrigin> {
         self.origin.as_ref()
-    }
-}
-
-fn rows(name: &'static str, tensor: &Tensor) -> Result<usize> {
-    match *tensor.dims() {
-        [rows, width] if rows * width > 0 => Ok(rows),
-        _ => Err(Error::argument(
-            name,
-            format!("{:?}", tensor.dims()),
-            "a matrix of rows x width, with nothing empty",
-        )),
     }
 }
 

@@ -3,8 +3,9 @@
 use candle_core::{D, DType, Tensor};
 
 use crate::Result;
-use crate::align::check;
-use crate::identity::ModelId;
+use crate::check;
+use crate::decompose::unrelated;
+use crate::identity::{Embedded, ModelId};
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
 /// is the highest.
@@ -28,10 +29,10 @@ impl LinearHead {
         })
     }
 
-    /// The same, known to read the representation of `model`.
-    pub fn reading(self, model: ModelId) -> Self {
+    /// The same, known to read the representation of `model`, where that is known.
+    pub fn reading(self, model: Option<ModelId>) -> Self {
         Self {
-            reads: Some(model),
+            reads: model,
             ..self
         }
     }
@@ -57,7 +58,17 @@ impl LinearHead {
     }
 
     /// B x C for representations B x d.
-    pub fn logits(&self, representations: &Tensor) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// When the representations are of another model than the head reads, or have another width.
+    pub fn logits<E: Embedded + ?Sized>(&self, representations: &E) -> Result<Tensor> {
+        if let Some(model) = representations.model() {
+            self.check_reads("classifying", "representations", model)?;
+        }
+        self.logits_of(representations.vectors())
+    }
+
+    fn logits_of(&self, representations: &Tensor) -> Result<Tensor> {
         let (_, d) = check::matrix("representations", representations)?;
         check::same("representations", d, self.weight.dim(1)?, "channels")?;
         Ok(check::f32(representations)?
@@ -67,17 +78,50 @@ impl LinearHead {
     }
 
     /// The class with the highest logit for each representation.
-    pub fn predict(&self, representations: &Tensor) -> Result<Vec<usize>> {
+    ///
+    /// # Errors
+    /// As [`Self::logits`].
+    pub fn predict<E: Embedded + ?Sized>(&self, representations: &E) -> Result<Vec<usize>> {
         let best = self.logits(representations)?.argmax(D::Minus1)?;
         let best = best.to_dtype(DType::U32)?.to_vec1::<u32>()?;
         Ok(best.into_iter().map(|c| c as usize).collect())
     }
 
     /// Share of representations whose predicted class is the label.
-    pub fn accuracy(&self, representations: &Tensor, labels: &[usize]) -> Result<f64> {
+    ///
+    /// # Errors
+    /// As [`Self::logits`], and when there is not one label for each.
+    pub fn accuracy<E: Embedded + ?Sized>(
+        &self,
+        representations: &E,
+        labels: &[usize],
+    ) -> Result<f64> {
         let predicted = self.predict(representations)?;
         check::same("labels", labels.len(), predicted.len(), "images")?;
         let right = predicted.iter().zip(labels).filter(|(p, l)| p == l).count();
         Ok(right as f64 / labels.len() as f64)
+    }
+
+    /// Refuses what is in the space of another model than the head reads.
+    pub(crate) fn check_reads(
+        &self,
+        doing: &'static str,
+        what: &str,
+        model: &ModelId,
+    ) -> Result<()> {
+        let reason = self.reads.as_ref().and_then(|own| {
+            let reason = own.weights_differ(model)?;
+            Some((own, reason))
+        });
+        match reason {
+            None => Ok(()),
+            Some((own, reason)) => Err(unrelated(
+                doing,
+                &format!("a head on the representation of {own}"),
+                &format!("{what} of {model}"),
+                reason,
+                "fit the head on embeddings of the same model",
+            )),
+        }
     }
 }

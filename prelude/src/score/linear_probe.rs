@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use candle_core::{D, DType, Device, Tensor};
 
 use super::LinearHead;
-use crate::align::check;
+use crate::check;
+use crate::identity::Embedded;
 use crate::{Error, Result};
 
 /// Settings of [`fit_probe`].
@@ -46,12 +47,23 @@ pub struct ProbeReport {
 }
 
 /// Fits a head for `representations` (B x d) and `labels` below `classes`. Channels are centred and brought to
-/// unit deviation for the fit, and the head returned takes representations as they are.
+/// unit deviation for the fit, and the head returned takes representations as they are. Fitted on embeddings that know
+/// their model, it reads those of that model only.
 ///
 /// # Errors
 /// Lengths that differ, fewer than two classes, a label outside them, labels all alike, NaN or infinity, settings
 /// outside their range.
-pub fn fit_probe(
+pub fn fit_probe<E: Embedded + ?Sized>(
+    representations: &E,
+    labels: &[usize],
+    classes: usize,
+    options: &ProbeOptions,
+) -> Result<(LinearHead, ProbeReport)> {
+    let (head, report) = fit(representations.vectors(), labels, classes, options)?;
+    Ok((head.reading(representations.model().cloned()), report))
+}
+
+fn fit(
     representations: &Tensor,
     labels: &[usize],
     classes: usize,

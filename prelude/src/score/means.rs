@@ -2,7 +2,7 @@
 
 use super::{Ablation, LinearHead, ablate, component_means};
 use crate::Result;
-use crate::align::check;
+use crate::check;
 use crate::decompose::{Component, Contributions, Origin, Side, index_of, same_components};
 use candle_core::Tensor;
 use std::fmt;
@@ -114,7 +114,9 @@ impl Contributions {
     /// representation; as [`Ablation::new`].
     pub fn ablation(&self, means: &ComponentMeans, head: &LinearHead) -> Result<Ablation> {
         self.check_means(means)?;
-        head.check_reads("ablating components", self)?;
+        if let Some(origin) = self.origin() {
+            head.check_reads("ablating components", "contributions", &origin.model)?;
+        }
         Ablation::new(self.values(), means, head)
     }
 

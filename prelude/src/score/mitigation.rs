@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Ablation, ComponentMeans, GroupAccuracy, LinearHead, Ranked, Scores, rank};
-use crate::align::check;
+use crate::check;
 use crate::decompose::{Contributions, same_components};
 use crate::{Error, Result};
 
@@ -208,7 +208,9 @@ impl Scores {
         for split in [validation, test] {
             let contributions = split.contributions;
             same_components(doing, self.side(), contributions.side(), remedy)?;
-            head.check_reads(doing, contributions)?;
+            if let Some(origin) = contributions.origin() {
+                head.check_reads(doing, "contributions", &origin.model)?;
+            }
         }
         mitigate(
             &self.ranked()?,

@@ -24,7 +24,6 @@
 mod ablation;
 mod attribution;
 mod basis;
-mod classifiers;
 mod groups;
 mod linear_head;
 mod linear_probe;
@@ -46,7 +45,7 @@ pub use linear_probe::{ProbeOptions, ProbeReport, fit_probe};
 pub use means::ComponentMeans;
 pub use mitigation::{Labelled, MitigateOptions, Mitigation, RandomDraws, difference, mitigate};
 pub use ranking::{Ranked, Ranking, rank, top};
-pub use scores::{Measure, Scores};
+pub use scores::{ScoreMeasure, Scores};
 pub use spearman::spearman;
 pub use text_span::{TextSpan, text_span};
 pub use zero_shot::{class_embeddings, zero_shot};

@@ -1,6 +1,6 @@
 //! Components in the order of their scores.
 
-use crate::align::check;
+use crate::check;
 use crate::decompose::Origin;
 use crate::{Error, Result};
 use std::ops::Deref;

@@ -3,7 +3,8 @@
 use super::{
     Ranked, Ranking, covariance_attributed, rank, variance_attributed, variance_explained,
 };
-use crate::align::{AlignedContributions, check};
+use crate::align::AlignedContributions;
+use crate::check;
 use crate::decompose::{
     Component, Origin, Side, index_of, same_components, same_images, unrelated,
 };
@@ -17,7 +18,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Measure {
+pub enum ScoreMeasure {
     /// [`variance_attributed`], the paper's.
     VarianceAttributed,
     /// [`covariance_attributed`].
@@ -26,7 +27,7 @@ pub enum Measure {
     VarianceExplained,
 }
 
-impl Measure {
+impl ScoreMeasure {
     /// What an axis or a column says.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,7 +53,7 @@ impl Measure {
 /// same images by the same measure in the same CLIP, so that only the texts differ. A file keeps all of that.
 #[derive(Clone, PartialEq)]
 pub struct Scores {
-    pub(super) measure: Measure,
+    pub(super) measure: ScoreMeasure,
     pub(super) feature: String,
     pub(super) components: Vec<Component>,
     pub(super) values: Vec<f64>,
@@ -68,14 +69,14 @@ impl AlignedContributions {
     /// When the texts were embedded by another CLIP than the one aligned to, or have another width; as
     /// [`variance_attributed`].
     pub fn score(&self, texts: &TextEmbeddings) -> Result<Scores> {
-        self.score_by(Measure::VarianceAttributed, texts)
+        self.score_by(ScoreMeasure::VarianceAttributed, texts)
     }
 
     /// [`Self::score`] by another measure.
     ///
     /// # Errors
     /// As [`Self::score`].
-    pub fn score_by(&self, measure: Measure, texts: &TextEmbeddings) -> Result<Scores> {
+    pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
         if let Some(origin) = texts.origin() {
             self.check_clip("scoring contributions", "texts", &origin.clip)?;
         }
@@ -100,7 +101,7 @@ impl Scores {
     }
 
     /// How the components were scored.
-    pub fn measure(&self) -> Measure {
+    pub fn measure(&self) -> ScoreMeasure {
         self.measure
     }
 

@@ -1,6 +1,6 @@
 //! Scores in files.
 
-use super::{Measure, Scores};
+use super::{ScoreMeasure, Scores};
 use crate::decompose::{Component, Origin};
 use crate::files::sealed::{Layout, Sealed};
 use crate::files::write_whole;
@@ -19,7 +19,7 @@ const LAYOUT: Layout = Layout {
 /// What a file of scores says of itself.
 #[derive(Serialize, Deserialize)]
 struct About {
-    measure: Measure,
+    measure: ScoreMeasure,
     feature: String,
     components: Vec<Component>,
     origin: Option<Origin>,
