@@ -475,7 +475,7 @@ fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
         .files("safetensors")
         .into_iter()
         .find(|path| *path != fit);
-    let kept = new + size(&aligner.unwrap());
+    let kept = new + size(aligner.unwrap());
     limit_cache(&format!("{} kB", kept as f64 / 1000.0)).unwrap();
     assert!(!piece.exists() && !fit.exists() && !half.exists());
     desk.a_later_process();
@@ -484,8 +484,8 @@ fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
     limit_cache("20 GB").unwrap();
 }
 
-fn size(path: &PathBuf) -> u64 {
-    path.metadata().unwrap().len()
+fn size(path: impl AsRef<Path>) -> u64 {
+    path.as_ref().metadata().unwrap().len()
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::{AlignedContributions, Aligner, AlignerOrigin, FitOptions, FitReport, file};
-use crate::Result;
-use crate::decompose::{Contributions, index_of, same_components, same_images};
+use crate::decompose::{Contributions, index_of, same_components, same_images, unrelated};
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
+use crate::{Error, Result};
 
 /// A fitted aligner and how well it fits.
 ///
@@ -98,19 +98,19 @@ impl Alignment {
     /// When no component is called `component`, or the texts are of another CLIP or width.
     pub fn pull_back(&self, component: &str, texts: &TextEmbeddings) -> Result<Tensor> {
         let origin = self.aligner.origin();
-        if let (Some(clip), Some(of)) = (origin.and_then(|o| o.clip.as_ref()), texts.origin()) {
-            if let Some(reason) = clip.weights_differ(&of.clip) {
-                return Err(crate::Error::Mismatch {
-                    doing: "pulling directions back",
-                    one: format!("the aligner to {clip}"),
-                    other: format!("texts of {}", of.clip),
-                    reason,
-                    remedy: format!("embed the texts with {clip}"),
-                });
-            }
+        if let (Some(clip), Some(of)) = (origin.and_then(|o| o.clip.as_ref()), texts.origin())
+            && let Some(reason) = clip.weights_differ(&of.clip)
+        {
+            return Err(unrelated(
+                "pulling directions back",
+                &format!("the aligner to {clip}"),
+                &format!("texts of {}", of.clip),
+                reason,
+                &format!("embed the texts with {clip}"),
+            ));
         }
         let Some(origin) = origin else {
-            return Err(crate::Error::argument(
+            return Err(Error::argument(
                 "component",
                 component,
                 "this aligner was put together by hand and does not know its components; take aligner.pull_back(index, &directions)",
