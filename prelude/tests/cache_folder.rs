@@ -254,6 +254,16 @@ fn damaged_and_foreign_checkpoints_are_set_aside() {
         assert!(!checkpoint.exists());
         drop_cached("*");
     }
+    // A checkpoint on other images, named by a person, is refused with the names of both.
+    let text = desk.align(1, &named).unwrap_err().to_string();
+    for part in [
+        "foreign.safetensors",
+        "tiny_vit to tiny_clip, generated seed 1",
+        "tiny_vit to tiny_clip, generated seed 2",
+        "delete it or name another file",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
     // One that a person named is theirs: it is refused by name, and stays.
     std::fs::write(&foreign, "no checkpoint at all").unwrap();
     let text = desk.align(2, &named).unwrap_err().to_string();

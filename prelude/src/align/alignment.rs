@@ -35,12 +35,12 @@ impl Alignment {
         Self::fit_in_cache(contributions, targets, options, None)
     }
 
-    /// [`Self::fit`], with the checkpoint in a cache (a file and its label) where no file is named.
+    /// [`Self::fit`], with the checkpoint at `cache` where no file is named.
     pub(crate) fn fit_in_cache(
         contributions: &Contributions,
         targets: &ImageEmbeddings,
         options: &FitOptions,
-        cache: Option<(&Path, &str)>,
+        cache: Option<&Path>,
     ) -> Result<Self> {
         same_images(
             "fitting an aligner",
@@ -51,8 +51,17 @@ impl Alignment {
             ("the targets", targets.origin().map(|origin| &origin.images)),
             "decompose and embed the same images",
         )?;
+        let unknown = || "unknown origin".to_string();
+        let from = contributions.origin();
+        let to = targets.origin();
+        let what = format!(
+            "{} to {}, {}",
+            from.map_or_else(unknown, |origin| origin.model.to_string()),
+            to.map_or_else(unknown, |origin| origin.model.to_string()),
+            from.map_or_else(unknown, |origin| origin.images.set.clone()),
+        );
         let (aligner, report) =
-            Aligner::fit_in_cache(contributions.values(), targets, options, cache)?;
+            Aligner::fit_in_cache(contributions.values(), targets, options, &what, cache)?;
         let origin = AlignerOrigin {
             components: contributions.components().to_vec(),
             source: contributions.origin().cloned(),

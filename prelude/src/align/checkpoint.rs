@@ -10,8 +10,6 @@ use crate::{Error, Result};
 /// The checkpoint file of a fit.
 pub(super) struct Checkpoint {
     path: PathBuf,
-    /// What listings of a cache call it.
-    label: String,
     /// A file that the caller named. One of the library's own cache is no concern of the caller's: whatever is wrong with
     /// it is said and the fit goes on.
     named: bool,
@@ -21,12 +19,10 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The file that is `named`, or else the one in the `cache` with its label.
-    pub fn new(named: Option<&Path>, cache: Option<(&Path, &str)>) -> Option<Self> {
-        let (path, label) = named.map(|path| (path, "")).or(cache)?;
+    /// The file that is `named`, or else the one in the `cache`.
+    pub fn new(named: Option<&Path>, cache: Option<&Path>) -> Option<Self> {
         Some(Self {
-            path: path.to_path_buf(),
-            label: label.to_string(),
+            path: named.or(cache)?.to_path_buf(),
             named: named.is_some(),
             writable: true,
             written: false,
@@ -74,7 +70,7 @@ impl Checkpoint {
         if !self.writable {
             return Ok(());
         }
-        match state.write(&self.path, &self.label) {
+        match state.write(&self.path) {
             Ok(()) => self.written = true,
             Err(error) if self.named => return Err(error),
             Err(error) => {

@@ -26,13 +26,14 @@ pub(super) fn fit(
     contributions: &Tensor,
     targets: &Tensor,
     options: &FitOptions,
-    cache: Option<(&Path, &str)>,
+    what: &str,
+    cache: Option<&Path>,
 ) -> Result<(Aligner, FitReport)> {
     let began = Instant::now();
     options.check()?;
     let (contributions, targets) = (check::f32(contributions)?, check::f32(targets)?);
     let checkpoint = Checkpoint::new(options.checkpoint.as_deref(), cache);
-    let mut run = Run::new(&contributions, &targets, options, checkpoint)?;
+    let mut run = Run::new(&contributions, &targets, options, what, checkpoint)?;
     let resumed_at = run.resume()?;
     run.train()?;
     let (weights, bias) = run.state.best.clone();
@@ -154,6 +155,7 @@ impl<'a> Run<'a> {
         contributions: &'a Tensor,
         targets: &'a Tensor,
         options: &'a FitOptions<'a>,
+        what: &str,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let data = Data::new(contributions, targets, options)?;
@@ -174,6 +176,7 @@ impl<'a> Run<'a> {
             best: (weights, bias),
             trainer,
             record: Record {
+                what: what.to_owned(),
                 fingerprint,
                 step: 0,
                 best_cosine: cosine,

@@ -77,18 +77,19 @@ impl Aligner {
         targets: &Tensor,
         options: &FitOptions,
     ) -> Result<(Self, FitReport)> {
-        fit::fit(contributions, targets, options, None)
+        fit::fit(contributions, targets, options, "plain tensors", None)
     }
 
-    /// [`Self::fit`] with the checkpoint in a `cache` (a file and its label) where `options` name none. Nothing that is wrong with that file fails
-    /// the call.
+    /// [`Self::fit`] of maps called `what` in messages, with the checkpoint at `cache` where `options` name none. Nothing
+    /// that is wrong with that file fails the call.
     pub(crate) fn fit_in_cache(
         contributions: &Tensor,
         targets: &Tensor,
         options: &FitOptions,
-        cache: Option<(&Path, &str)>,
+        what: &str,
+        cache: Option<&Path>,
     ) -> Result<(Self, FitReport)> {
-        fit::fit(contributions, targets, options, cache)
+        fit::fit(contributions, targets, options, what, cache)
     }
 
     /// Leaves contributions as they are: for CLIP itself, whose components are in its space already.

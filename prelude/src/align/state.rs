@@ -22,6 +22,8 @@ pub(super) struct State {
 /// The numbers of a [`State`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
+    /// From which model to which and on which images, for messages.
+    pub what: String,
     /// Settings and data the checkpoint belongs to.
     pub fingerprint: String,
     pub step: usize,
@@ -57,9 +59,10 @@ impl State {
         ]
     }
 
-    /// Writes a checkpoint, called `label` in listings, whole or not at all.
-    pub fn write(&self, path: &Path, label: &str) -> Result<()> {
-        let mut file = Sealed::new(LAYOUT, label, &self.record)?;
+    /// Writes a checkpoint, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let label = format!("{}, unfinished", self.record.what);
+        let mut file = Sealed::new(LAYOUT, &label, &self.record)?;
         for (name, t) in self.tensors() {
             file.put(name, t);
         }
@@ -71,10 +74,10 @@ impl State {
         let mut file = Sealed::read(path)?;
         let record: Record = file.about(path, LAYOUT)?;
         if record.fingerprint != self.record.fingerprint {
-            let reason = format!(
-                "is a checkpoint of another fit ({}), and this one is ({})",
-                record.fingerprint, self.record.fingerprint
-            );
+            let of = |record: &Record| format!("{}: {}", record.what, record.fingerprint);
+            let (found, wanted) = (of(&record), of(&self.record));
+            let reason =
+                format!("is a checkpoint of another fit ({found}), and this one is ({wanted})");
             return Err(Error::unfit(path, reason, LAYOUT.remedy));
         }
         let mut take = |name: &str, like: &Tensor| -> Result<Tensor> {

@@ -13,7 +13,6 @@ pub(in crate::session) struct KeptFit {
     finished: PathBuf,
     checkpoint: PathBuf,
     label: String,
-    unfinished: String,
     /// The finished file is there and cannot be read now, so it is not written either.
     unreadable: bool,
 }
@@ -26,7 +25,6 @@ impl KeptFit {
             finished: folder.join(format!("{key}.safetensors")),
             checkpoint: folder.join(format!("{key}.checkpoint")),
             label: label.to_string(),
-            unfinished: format!("{label}, unfinished"),
             unreadable: false,
         })
     }
@@ -53,9 +51,9 @@ impl KeptFit {
         }
     }
 
-    /// File and label of the checkpoint of a fit that is not finished.
-    pub fn checkpoint(&self) -> (&Path, &str) {
-        (&self.checkpoint, &self.unfinished)
+    /// The checkpoint of a fit that is not finished.
+    pub fn checkpoint(&self) -> &Path {
+        &self.checkpoint
     }
 
     /// Keeps a finished aligner, without the state that led there. A refusal of the disk is told.

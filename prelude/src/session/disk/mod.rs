@@ -140,13 +140,13 @@ fn entry(kind: Kind, path: PathBuf, files: &[PathBuf]) -> Option<Entry> {
     })
 }
 
-/// The bytes that may be kept on disk.
-pub(super) fn limit() -> u64 {
-    let set = contributions()
-        .ok()
-        .and_then(|all| std::fs::read_to_string(all.join(LIMIT_FILE)).ok());
-    set.and_then(|text| text.trim().parse().ok())
-        .unwrap_or(LIMIT)
+/// The bytes that may be kept on disk; none where the limit cannot be read, so that nothing is evicted for another one.
+pub(super) fn limit() -> Option<u64> {
+    match std::fs::read_to_string(contributions().ok()?.join(LIMIT_FILE)) {
+        Ok(text) => text.trim().parse().ok(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(LIMIT),
+        Err(_) => None,
+    }
 }
 
 /// Set the limit, and evict what is over it.
@@ -163,7 +163,9 @@ pub(super) fn set_limit(bytes: u64) -> Result<()> {
 fn evict(kept: &Path) {
     let entries = entries();
     let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
-    let limit = limit();
+    let Some(limit) = limit() else {
+        return;
+    };
     for entry in entries {
         if total <= limit {
             return;
@@ -197,4 +199,25 @@ pub(super) fn rows(table: Table) -> Table {
             super::cache::duration(entry.age()),
         ])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_not_taken_for_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        crate::session::set_cache_folder(folder.path());
+        assert_eq!(limit(), Some(LIMIT));
+        set_limit(123_000).unwrap();
+        assert_eq!(limit(), Some(123_000));
+        let file = folder.path().join("contributions").join(LIMIT_FILE);
+        std::fs::write(&file, "12x").unwrap();
+        assert_eq!(limit(), None);
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        assert_eq!(limit(), None);
+        assert!(crate::session::cache().to_string().contains("limit"));
+    }
 }
