@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use vitrepl_prelude::align::{AlignedContributions, Aligner, Alignment};
 use vitrepl_prelude::data::DataSet;
-use vitrepl_prelude::identity::{Embedded, ModelId, Prompts};
+use vitrepl_prelude::identity::{ModelId, Prompts, Vectors};
 use vitrepl_prelude::prelude::*;
 use vitrepl_prelude::score::{Labelled, MitigateOptions, ProbeOptions};
 use vitrepl_prelude::session::set_cache_folder;
@@ -693,7 +693,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
     // Of the same width, as those of ViT-B/16 and of CLIP L/14 are, they are told apart by their model.
     let (other, widths) = (embed_images(&model("tiny_dinov2"), &images(1)).unwrap(), 96);
     assert_eq!(other.dims()[1], widths);
-    for directions in [&other as &dyn Embedded, &location] {
+    for directions in [&other as &dyn Vectors, &location] {
         refused(
             tokens.along(head, directions),
             &[

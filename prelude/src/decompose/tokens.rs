@@ -5,7 +5,7 @@
 
 use super::channel_map::ChannelMap;
 use super::{Component, Part, unrelated};
-use crate::identity::{Embedded, ModelId};
+use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
 use crate::{Error, Result};
 use candle_core::{D, Tensor};
@@ -148,7 +148,7 @@ impl TokenContributions {
     /// # Errors
     /// As [`Self::of`], or when the directions have another width or are embeddings of another model: text directions are
     /// in CLIP's space, and [`Alignment::pull_back`](crate::align::Alignment::pull_back) brings them to a component's.
-    pub fn along<E: Embedded + ?Sized>(
+    pub fn along<E: Vectors + ?Sized>(
         &self,
         component: Component,
         directions: &E,

@@ -49,15 +49,15 @@
 //! # Ok::<(), vitrepl_prelude::Error>(())
 //! ```
 
-mod embedded;
 mod embeddings;
 mod formats;
 mod images;
 mod model;
+mod vectors;
 
-pub use embedded::Embedded;
 pub(crate) use embeddings::debug_as_display;
 pub use embeddings::{ImageEmbeddings, ImageOrigin, Prompts, TextEmbeddings, TextOrigin};
 pub(crate) use formats::Format;
 pub use images::ImagesId;
 pub use model::ModelId;
+pub use vectors::Vectors;

@@ -5,7 +5,7 @@ use candle_core::{D, DType, Tensor};
 use crate::Result;
 use crate::check;
 use crate::decompose::unrelated;
-use crate::identity::{Embedded, ModelId};
+use crate::identity::{ModelId, Vectors};
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
 /// is the highest.
@@ -61,7 +61,7 @@ impl LinearHead {
     ///
     /// # Errors
     /// When the representations are of another model than the head reads, or have another width.
-    pub fn logits<E: Embedded + ?Sized>(&self, representations: &E) -> Result<Tensor> {
+    pub fn logits<E: Vectors + ?Sized>(&self, representations: &E) -> Result<Tensor> {
         if let Some(model) = representations.model() {
             self.check_reads("classifying", "representations", model)?;
         }
@@ -81,7 +81,7 @@ impl LinearHead {
     ///
     /// # Errors
     /// As [`Self::logits`].
-    pub fn predict<E: Embedded + ?Sized>(&self, representations: &E) -> Result<Vec<usize>> {
+    pub fn predict<E: Vectors + ?Sized>(&self, representations: &E) -> Result<Vec<usize>> {
         let best = self.logits(representations)?.argmax(D::Minus1)?;
         let best = best.to_dtype(DType::U32)?.to_vec1::<u32>()?;
         Ok(best.into_iter().map(|c| c as usize).collect())
@@ -91,7 +91,7 @@ impl LinearHead {
     ///
     /// # Errors
     /// As [`Self::logits`], and when there is not one label for each.
-    pub fn accuracy<E: Embedded + ?Sized>(
+    pub fn accuracy<E: Vectors + ?Sized>(
         &self,
         representations: &E,
         labels: &[usize],

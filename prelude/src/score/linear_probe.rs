@@ -9,7 +9,7 @@ use candle_core::{D, DType, Device, Tensor};
 
 use super::LinearHead;
 use crate::check;
-use crate::identity::Embedded;
+use crate::identity::Vectors;
 use crate::{Error, Result};
 
 /// Settings of [`fit_probe`].
@@ -53,7 +53,7 @@ pub struct ProbeReport {
 /// # Errors
 /// Lengths that differ, fewer than two classes, a label outside them, labels all alike, NaN or infinity, settings
 /// outside their range.
-pub fn fit_probe<E: Embedded + ?Sized>(
+pub fn fit_probe<E: Vectors + ?Sized>(
     representations: &E,
     labels: &[usize],
     classes: usize,

@@ -5,7 +5,7 @@ use candle_core::{D, Tensor};
 
 use super::LinearHead;
 use crate::align::check;
-use crate::identity::Embedded;
+use crate::identity::Vectors;
 use crate::{Error, Result};
 
 /// One unit vector for each class (C x d) out of its prompts' embeddings (templates x d each): each embedding is
@@ -44,7 +44,7 @@ pub fn class_embeddings(prompts: &[Tensor]) -> Result<Tensor> {
 ///
 /// # Errors
 /// An embedding that is zero, NaN or infinity.
-pub fn zero_shot<E: Embedded + ?Sized>(classes: &E) -> Result<LinearHead> {
+pub fn zero_shot<E: Vectors + ?Sized>(classes: &E) -> Result<LinearHead> {
     let head = of_classes(classes.vectors())?;
     Ok(head.reading(classes.model().cloned()))
 }

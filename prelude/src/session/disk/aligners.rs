@@ -1,6 +1,6 @@
 //! One fit in the cache: the finished aligner, or the checkpoint of a fit that was stopped.
 
-use super::{evict, fate, tell, touch};
+use super::{evict, refuse, tell, touch};
 use crate::align::{AlignerOrigin, Alignment, file};
 use crate::decompose::Origin;
 use crate::{Error, Result};
@@ -44,7 +44,7 @@ impl KeptFit {
             }
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => None,
             Err(error) => {
-                fate(path, &error);
+                refuse(path, &error);
                 self.unreadable = !matches!(error, Error::Saved { .. });
                 None
             }

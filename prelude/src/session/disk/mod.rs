@@ -43,9 +43,9 @@ fn tell(error: &Error) {
     }
 }
 
-/// What becomes of a file of ours that `error` keeps from being used: one that is not what it should be is removed, and
-/// one that cannot be read now stays. Both are said, and what the file was for is made again.
-fn fate(path: &Path, error: &Error) {
+/// Deals with a file that cannot be used because of `error`: one that is damaged or not what it should be is removed, and
+/// one that cannot be read now stays. Either is said in a line. The caller makes the content again.
+fn refuse(path: &Path, error: &Error) {
     match error {
         Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {}
         Error::Saved { reason, .. } => {

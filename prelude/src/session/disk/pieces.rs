@@ -1,6 +1,6 @@
 //! The contributions of one decomposition, in pieces.
 
-use super::{fate, tell, touch};
+use super::{refuse, tell, touch};
 use crate::decompose::{Component, Contributions, Origin};
 use crate::files::sealed::{Layout, Sealed};
 use crate::identity::Format;
@@ -76,7 +76,7 @@ impl Pieces {
                 Ok(_) => {
                     let _ = std::fs::remove_file(&path);
                 }
-                Err(error) => fate(&path, &error),
+                Err(error) => refuse(&path, &error),
             }
         }
         found

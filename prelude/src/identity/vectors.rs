@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Vectors, one a row: a plain tensor, of which nothing more is known, or embeddings that know whose space they are in.
-pub trait Embedded {
+pub trait Vectors {
     /// The vectors, rows x width.
     fn vectors(&self) -> &Tensor;
 
@@ -13,7 +13,7 @@ pub trait Embedded {
     fn model(&self) -> Option<&ModelId>;
 }
 
-impl Embedded for Tensor {
+impl Vectors for Tensor {
     fn vectors(&self) -> &Tensor {
         self
     }
@@ -23,7 +23,7 @@ impl Embedded for Tensor {
     }
 }
 
-impl Embedded for TextEmbeddings {
+impl Vectors for TextEmbeddings {
     fn vectors(&self) -> &Tensor {
         self.tensor()
     }
@@ -33,7 +33,7 @@ impl Embedded for TextEmbeddings {
     }
 }
 
-impl Embedded for ImageEmbeddings {
+impl Vectors for ImageEmbeddings {
     fn vectors(&self) -> &Tensor {
         self.tensor()
     }
@@ -43,7 +43,7 @@ impl Embedded for ImageEmbeddings {
     }
 }
 
-impl<E: Embedded + ?Sized> Embedded for Arc<E> {
+impl<E: Vectors + ?Sized> Vectors for Arc<E> {
     fn vectors(&self) -> &Tensor {
         (**self).vectors()
     }
