@@ -1,7 +1,7 @@
 //! Charts of what scoring and mitigation return.
 
 use super::{BarChart, GroupedBars, LineChart, Table};
-use crate::score::{GroupAccuracy, Mitigation};
+use crate::score::{GroupAccuracy, Mitigation, Scores};
 
 fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
@@ -26,6 +26,18 @@ impl BarChart {
             &mitigation.order,
         )
         .emphasise(ablated)
+    }
+}
+
+impl Scores {
+    /// The components with their scores, in the order of the model.
+    pub fn table(&self) -> Table {
+        let title = format!("{}: {}", self.measure().name(), self.feature());
+        let table = Table::new(title).columns(["component", "score"]);
+        let rows = self.names().into_iter().zip(self.values());
+        rows.fold(table, |table, (name, score)| {
+            table.row([name, format!("{score:.3}")])
+        })
     }
 }
 

@@ -188,6 +188,12 @@ impl DataSet for FolderSet {
         self.files.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        let file = &self.files[index];
+        let below = file.strip_prefix(&self.root).unwrap_or(file);
+        below.to_string_lossy().into_owned()
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }

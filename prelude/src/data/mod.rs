@@ -71,6 +71,11 @@ pub trait DataSet: Send + Sync {
         self.len() == 0
     }
 
+    /// The name of image `index`, which results made of it carry: a path below the folder, a place in a shard.
+    fn image_name(&self, index: usize) -> String {
+        format!("image {index}")
+    }
+
     /// The images at `indices` as a model takes them ([`crate::models::Model::input`]; `48.into()` for 48 pixels and
     /// the usual preprocessing): `B x 3 x size x size`, f32 in [0, 1], on the CPU, before any normalisation by a
     /// model's mean and deviation. A set that draws its images does so at that size and has nothing to crop.
@@ -199,6 +204,10 @@ impl<S: DataSet + ?Sized> DataSet for Arc<S> {
 
     fn len(&self) -> usize {
         (**self).len()
+    }
+
+    fn image_name(&self, index: usize) -> String {
+        (**self).image_name(index)
     }
 
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {

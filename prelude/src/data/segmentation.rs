@@ -245,6 +245,10 @@ impl DataSet for SegmentationSet {
         self.images.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        self.images.image_name(index)
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         self.images.pixels(indices, input)
     }

@@ -30,6 +30,7 @@ const EMBEDDED: &str = include_str!("tokenizer.json");
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     context: usize,
+    hash: String,
 }
 
 /// Token ids, and the words that the vocabulary does not have.
@@ -73,12 +74,22 @@ impl Tokenizer {
         // A file may say how to cut and fill up rows. Here a text that is too long is refused, and rows end in zeros.
         inner.with_truncation(None).map_err(refuse)?;
         inner.with_padding(None);
-        Ok(Self { inner, context })
+        let hash = blake3::hash(json).to_hex().to_string();
+        Ok(Self {
+            inner,
+            context,
+            hash,
+        })
     }
 
     /// Length of a row.
     pub fn context(&self) -> usize {
         self.context
+    }
+
+    /// blake3 of its `tokenizer.json` and the length of its rows: the same texts become the same ids.
+    pub fn hash(&self) -> String {
+        format!("{}-{}", self.hash, self.context)
     }
 
     /// Number of different ids.

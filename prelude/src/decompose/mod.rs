@@ -23,12 +23,16 @@
 mod channel_map;
 mod component;
 mod contributions;
+mod origin;
 mod plan;
 mod tokens;
 mod walk;
 
 pub use component::{Component, Part};
 pub use contributions::Contributions;
+pub(crate) use contributions::index_of;
+pub use origin::Origin;
+pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;
 pub use tokens::TokenContributions;
 

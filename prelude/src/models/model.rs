@@ -207,6 +207,11 @@ impl Model {
         Ok(self)
     }
 
+    /// The tokenizer of a CLIP that has one.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
     /// Text embeddings of `texts`, N x d, not normalised.
     ///
     /// # Errors

@@ -18,7 +18,7 @@
 use candle_core::Tensor;
 
 use super::LinearHead;
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// The mean over images of each component (n x d) of the reference set `contributions` (n x B x d).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Fewer images say too little to speak of chance.

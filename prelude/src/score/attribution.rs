@@ -28,7 +28,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::{Basis, enough};
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Variances below this share of the values' square are rounding, not variance.

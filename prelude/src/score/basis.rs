@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::singular;
 use super::vector::{dot, norm};
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Directions whose singular value is below this share of the largest one do not count.

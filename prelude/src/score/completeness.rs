@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use nalgebra::DMatrix;
 
 use super::{component_means, text_span};
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// What a component becomes when a representation is rebuilt from texts.

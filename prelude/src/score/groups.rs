@@ -13,7 +13,7 @@
 //! landbirds each on land and water and 642 waterbirds each, the three differ by several points for a biased model, so
 //! compare like with like.
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Images of one group and how many were right.

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Which values of a signed map are shown (Captum's `sign`).

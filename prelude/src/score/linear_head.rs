@@ -3,7 +3,9 @@
 use candle_core::{D, DType, Tensor};
 
 use super::Accuracy;
-use crate::align::check;
+use crate::check;
+use crate::decompose::unrelated;
+use crate::identity::{ModelId, Vectors};
 use crate::{Error, Result};
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
@@ -12,6 +14,7 @@ use crate::{Error, Result};
 pub struct LinearHead {
     weight: Tensor,
     bias: Tensor,
+    reads: Option<ModelId>,
 }
 
 impl LinearHead {
@@ -25,7 +28,24 @@ impl LinearHead {
         check::finite("weight", &weight)?;
         check::finite("bias", &bias)?;
         let (weight, bias) = (check::f32(&weight)?, check::f32(&bias)?.flatten_all()?);
-        Ok(Self { weight, bias })
+        Ok(Self {
+            weight,
+            bias,
+            reads: None,
+        })
+    }
+
+    /// The same, known to read the representation of `model`, where that is known.
+    pub fn reading(self, model: Option<ModelId>) -> Self {
+        Self {
+            reads: model,
+            ..self
+        }
+    }
+
+    /// The model whose representation it reads; none where it was put together by hand.
+    pub fn reads(&self) -> Option<&ModelId> {
+        self.reads.as_ref()
     }
 
     /// C x d.
@@ -51,8 +71,15 @@ impl LinearHead {
     /// B x C for representations B x d.
     ///
     /// # Errors
-    /// Representations of another width, NaN or infinity.
-    pub fn logits(&self, representations: &Tensor) -> Result<Tensor> {
+    /// Representations of another model than the head reads, or of another width; NaN or infinity.
+    pub fn logits<E: Vectors + ?Sized>(&self, representations: &E) -> Result<Tensor> {
+        if let Some(model) = representations.model() {
+            self.check_reads("classifying", "representations", model)?;
+        }
+        self.logits_of(representations.vectors())
+    }
+
+    fn logits_of(&self, representations: &Tensor) -> Result<Tensor> {
         let (_, d) = check::matrix("representations", representations)?;
         self.check_width("representations", d)?;
         check::finite("representations", representations)?;
@@ -66,7 +93,7 @@ impl LinearHead {
     ///
     /// # Errors
     /// As [`Self::logits`]; a head of one class, which has nothing to choose from.
-    pub fn predict(&self, representations: &Tensor) -> Result<Vec<usize>> {
+    pub fn predict<E: Vectors + ?Sized>(&self, representations: &E) -> Result<Vec<usize>> {
         self.check_choice()?;
         let best = self.logits(representations)?.argmax(D::Minus1)?;
         let best = best.to_dtype(DType::U32)?.to_vec1::<u32>()?;
@@ -78,7 +105,11 @@ impl LinearHead {
     ///
     /// # Errors
     /// As [`Self::predict`]; lengths that differ, a label that is no class of this head.
-    pub fn evaluate(&self, representations: &Tensor, labels: &[usize]) -> Result<Accuracy> {
+    pub fn evaluate<E: Vectors + ?Sized>(
+        &self,
+        representations: &E,
+        labels: &[usize],
+    ) -> Result<Accuracy> {
         Accuracy::of(&self.predict(representations)?, labels, self.classes())
     }
 
@@ -87,7 +118,11 @@ impl LinearHead {
     ///
     /// # Errors
     /// As [`Self::evaluate`].
-    pub fn accuracy(&self, representations: &Tensor, labels: &[usize]) -> Result<f64> {
+    pub fn accuracy<E: Vectors + ?Sized>(
+        &self,
+        representations: &E,
+        labels: &[usize],
+    ) -> Result<f64> {
         let accuracy = self.evaluate(representations, labels)?;
         accuracy.say();
         Ok(accuracy.share())
@@ -114,6 +149,29 @@ impl LinearHead {
                 "two classes or more: with one, every image would be predicted as it; add a class to tell it from",
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses what is in the space of another model than the head reads.
+    pub(crate) fn check_reads(
+        &self,
+        doing: &'static str,
+        what: &str,
+        model: &ModelId,
+    ) -> Result<()> {
+        let reason = self.reads.as_ref().and_then(|own| {
+            let reason = own.weights_differ(model)?;
+            Some((own, reason))
+        });
+        match reason {
+            None => Ok(()),
+            Some((own, reason)) => Err(unrelated(
+                doing,
+                &format!("a head on the representation of {own}"),
+                &format!("{what} of {model}"),
+                reason,
+                "fit the head on embeddings of the same model",
+            )),
         }
     }
 }

@@ -9,7 +9,8 @@ use candle_core::{D, DType, Device, Tensor};
 
 use super::accuracy::within;
 use super::{LinearHead, enough};
-use crate::align::check;
+use crate::check;
+use crate::identity::Vectors;
 use crate::{Error, Result};
 
 /// Settings of [`fit_probe`].
@@ -50,12 +51,23 @@ pub struct ProbeReport {
 
 /// Fits a head for `representations` (B x d) and `labels` below `classes`. Channels are centred and brought to
 /// unit deviation for the fit, and the head returned takes representations as they are. A fit that ends before it has
-/// converged is said on standard error, and in the report.
+/// converged is said on standard error, and in the report. Fitted on embeddings that know their model, it reads those of
+/// that model only.
 ///
 /// # Errors
 /// Lengths that differ, fewer than two classes, a label outside them, labels all alike, representations all alike, NaN
 /// or infinity, settings outside their range.
-pub fn fit_probe(
+pub fn fit_probe<E: Vectors + ?Sized>(
+    representations: &E,
+    labels: &[usize],
+    classes: usize,
+    options: &ProbeOptions,
+) -> Result<(LinearHead, ProbeReport)> {
+    let (head, report) = fit(representations.vectors(), labels, classes, options)?;
+    Ok((head.reading(representations.model().cloned()), report))
+}
+
+fn fit(
     representations: &Tensor,
     labels: &[usize],
     classes: usize,

@@ -10,19 +10,38 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::accuracy::within;
-use super::{Ablation, Accuracy, GroupAccuracy, LinearHead, Ranked, rank};
-use crate::align::check;
+use super::{Ablation, Accuracy, ComponentMeans, GroupAccuracy, LinearHead, Ranked, Scores, rank};
+use crate::check;
+use crate::decompose::{Contributions, same_components};
 use crate::{Error, Result};
 
-/// Images with labels and groups.
-#[derive(Debug, Clone, Copy)]
-pub struct Labelled<'a> {
-    /// n x B x d
-    pub contributions: &'a Tensor,
+/// Images with labels and groups. Their contributions are a plain tensor, n x B x d, or [`Contributions`].
+#[derive(Debug)]
+pub struct Labelled<'a, C = Tensor> {
+    pub contributions: &'a C,
     /// The class of each image.
     pub labels: &'a [usize],
     /// The group of each image, a place among the names.
     pub groups: &'a [usize],
+}
+
+impl<C> Clone for Labelled<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Labelled<'_, C> {}
+
+impl<'a> Labelled<'a, Contributions> {
+    /// The same on plain tensors.
+    fn values(self) -> Labelled<'a> {
+        Labelled {
+            contributions: self.contributions.values(),
+            labels: self.labels,
+            groups: self.groups,
+        }
+    }
 }
 
 /// Settings of [`mitigate`].
@@ -197,6 +216,43 @@ fn check_groups(validation: &GroupAccuracy, test: &GroupAccuracy) -> Result<()> 
                 group.name
             ),
         )),
+    }
+}
+
+impl Scores {
+    /// [`mitigate`] with the components in the order of these scores, commonly the spurious feature's less the core one's
+    /// ([`Scores::minus`]).
+    ///
+    /// # Errors
+    /// When scores, means, head and contributions are not of the same model, options and components; as [`mitigate`].
+    pub fn mitigate(
+        &self,
+        group_names: &[String],
+        means: &ComponentMeans,
+        head: &LinearHead,
+        validation: Labelled<Contributions>,
+        test: Labelled<Contributions>,
+        options: &MitigateOptions,
+    ) -> Result<Mitigation> {
+        let doing = "mitigating a spurious correlation";
+        let remedy = "score, average and test contributions of one model and one set of options";
+        same_components(doing, self.side(), means.side(), remedy)?;
+        for split in [validation, test] {
+            let contributions = split.contributions;
+            same_components(doing, self.side(), contributions.side(), remedy)?;
+            if let Some(origin) = contributions.origin() {
+                head.check_reads(doing, "contributions", &origin.model)?;
+            }
+        }
+        mitigate(
+            &self.ranked()?,
+            group_names,
+            means,
+            head,
+            validation.values(),
+            test.values(),
+            options,
+        )
     }
 }
 

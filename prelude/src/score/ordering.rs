@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{spearman, variance_attributed};
 use crate::Result;
-use crate::align::check;
+use crate::check;
 
 /// The rank correlations of one model.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! Components in the order of their scores.
 
-use crate::align::check;
+use crate::check;
+use crate::decompose::Origin;
 use crate::{Error, Result};
+use std::ops::Deref;
 
 /// A component and its score.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +15,49 @@ pub struct Ranked {
     /// Its score.
     pub score: f64,
 }
+
+/// Components in an order, and what their scores were made of: a list (`&ranking` is taken where a `&[Ranked]` is wanted).
+#[derive(Clone, PartialEq)]
+pub struct Ranking {
+    rows: Vec<Ranked>,
+    origin: Option<Origin>,
+}
+
+impl Ranking {
+    pub(super) fn of(rows: Vec<Ranked>, origin: Option<Origin>) -> Self {
+        Self { rows, origin }
+    }
+
+    /// What the contributions were made of; none where they were put together by hand.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+}
+
+/// A list put together by hand, of unknown origin.
+impl From<Vec<Ranked>> for Ranking {
+    fn from(rows: Vec<Ranked>) -> Self {
+        Self { rows, origin: None }
+    }
+}
+
+impl Deref for Ranking {
+    type Target = [Ranked];
+
+    fn deref(&self) -> &[Ranked] {
+        &self.rows
+    }
+}
+
+impl std::fmt::Display for Ranking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows = self.rows.iter();
+        let rows: Vec<_> = rows.map(|r| format!("{} {:.3}", r.name, r.score)).collect();
+        write!(f, "{}", rows.join("\n"))
+    }
+}
+
+crate::identity::debug_as_display!(Ranking);
 
 /// All components, highest score first; equal scores keep the order of the stack.
 ///

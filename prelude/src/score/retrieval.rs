@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::{Ranked, rank};
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// For each image the product of `text` (D) with the sum over the components `set` of `aligned` (n x B x D). The product

@@ -75,8 +75,8 @@ pub struct Segmented {
 /// # Errors
 /// Shapes that differ, NaN or infinity, a mask that labels no pixel.
 pub fn segment(map: &Tensor, mask: &Tensor) -> Result<Segmented> {
-    let (height, width) = crate::align::check::matrix("map", map)?;
-    crate::align::check::finite("map", map)?;
+    let (height, width) = crate::check::matrix("map", map)?;
+    crate::check::finite("map", map)?;
     if mask.dims() != [height, width] {
         return Err(Error::argument(
             "mask",
@@ -161,8 +161,8 @@ fn average_precision(mut scored: Vec<(f64, bool)>) -> f64 {
 /// # Errors
 /// When it is no matrix, or holds NaN or infinity.
 pub fn clipped(map: &Tensor) -> Result<Tensor> {
-    crate::align::check::matrix("map", map)?;
-    crate::align::check::finite("map", map)?;
+    crate::check::matrix("map", map)?;
+    crate::check::finite("map", map)?;
     let map = map.relu()?;
     let most = map.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     match most > 0.0 {

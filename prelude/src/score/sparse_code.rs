@@ -8,7 +8,7 @@
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// A text less than this share of which lies outside the texts picked already adds no direction.

@@ -1,6 +1,6 @@
 //! Spearman's rank correlation.
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// The correlation of the ranks of `a` and `b`, ties sharing their mean rank, as `scipy.stats.spearmanr`.

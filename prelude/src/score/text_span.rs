@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use super::basis::CUT;
 use super::enough;
 use super::vector::dot;
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// A standard deviation below this share of the data's is rounding.

@@ -4,7 +4,8 @@
 use candle_core::{D, Tensor};
 
 use super::LinearHead;
-use crate::align::check;
+use crate::check;
+use crate::identity::Vectors;
 use crate::{Error, Result};
 
 /// One unit vector for each class (C x d) out of its prompts' embeddings (templates x d each): each embedding is
@@ -41,11 +42,17 @@ pub fn class_embeddings(prompts: &[Tensor]) -> Result<Tensor> {
 }
 
 /// The head that predicts the class whose embedding (a row of C x d, as of [`class_embeddings`]) has the highest
-/// cosine with a representation. Its logits on unit vectors are the cosines.
+/// cosine with a representation. Its logits on unit vectors are the cosines. Made of embeddings that know their CLIP, it
+/// reads image embeddings of that CLIP only.
 ///
 /// # Errors
 /// An embedding that is zero, NaN or infinity; one class, which has nothing to be told from.
-pub fn zero_shot(classes: &Tensor) -> Result<LinearHead> {
+pub fn zero_shot<E: Vectors + ?Sized>(classes: &E) -> Result<LinearHead> {
+    let head = of_classes(classes.vectors())?;
+    Ok(head.reading(classes.model().cloned()))
+}
+
+fn of_classes(classes: &Tensor) -> Result<LinearHead> {
     let (c, _) = check::matrix("classes", classes)?;
     if c == 1 {
         return Err(Error::argument(

@@ -189,6 +189,11 @@ impl DataSet for GeneratedSet {
         self.spec.len
     }
 
+    /// Seed and index: `77000:12`.
+    fn image_name(&self, index: usize) -> String {
+        format!("{}:{index}", self.spec.seed)
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         Ok(self.batch(indices, input.size)?.pixels)
     }

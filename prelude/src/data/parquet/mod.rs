@@ -154,13 +154,15 @@ impl ParquetSet {
 
     /// What a row is called in messages.
     fn place(&self, row: Row) -> String {
-        let groups = self.files[row.file].reader.metadata().row_groups();
-        let before: i64 = groups[..row.group]
-            .iter()
-            .map(|group| group.num_rows())
-            .sum();
         let path = self.files[row.file].shard.path.display();
-        format!("{path}, row {}", before + row.row as i64)
+        format!("{path}, row {}", self.row_of_file(row))
+    }
+
+    /// The row counted from the beginning of its file.
+    fn row_of_file(&self, row: Row) -> i64 {
+        let groups = self.files[row.file].reader.metadata().row_groups();
+        let before = groups[..row.group].iter().map(|group| group.num_rows());
+        before.sum::<i64>() + row.row as i64
     }
 
     fn picture(&self, i: usize, preprocess: &Preprocess) -> Result<RgbImage> {
@@ -223,6 +225,12 @@ impl DataSet for ParquetSet {
 
     fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    fn image_name(&self, index: usize) -> String {
+        let row = self.rows[index];
+        let file = folder_name(&self.files[row.file].shard.path);
+        format!("{file}, row {}", self.row_of_file(row))
     }
 
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {

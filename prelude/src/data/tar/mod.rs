@@ -220,6 +220,15 @@ impl DataSet for TarSet {
         self.samples.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        let sample = &self.samples[index];
+        format!(
+            "{}/{}",
+            folder_name(&self.shards[sample.shard].path),
+            sample.key
+        )
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }

@@ -1,4 +1,4 @@
-//! The checks that alignment and scoring share: a stack of contributions is `components x images x width`.
+//! The checks that several folders share, each an error in plain words: a stack of contributions is `components x images x width`.
 
 use candle_core::{DType, Tensor};
 

@@ -1,4 +1,6 @@
-//! Files that are written whole or not at all.
+//! Files that are written whole or not at all, and checked when they are read.
+
+pub(crate) mod sealed;
 
 use crate::{Error, Result};
 use std::io::Write;
