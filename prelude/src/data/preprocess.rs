@@ -46,6 +46,9 @@ pub struct Preprocess {
     pub fill: [u8; 3],
     /// Whether a picture is turned upright by its EXIF orientation first. torchvision's and timm's folders do not.
     pub upright: bool,
+    /// Whether the corner of the centre crop is rounded down where the middle lies between two pixels, as in
+    /// transformers' processors; torchvision, and so timm and open_clip, round half to even.
+    pub corner_down: bool,
 }
 
 impl Default for Preprocess {
@@ -57,6 +60,7 @@ impl Default for Preprocess {
             mode: CropMode::Center,
             fill: [0; 3],
             upright: true,
+            corner_down: false,
         }
     }
 }
@@ -155,7 +159,13 @@ impl Preprocess {
             }
         };
         // Python rounds half to even.
-        let start = |side: u32| ((f64::from(side) - size as f64) / 2.).round_ties_even() as i64;
+        let start = |side: u32| {
+            let middle = (f64::from(side) - size as f64) / 2.;
+            match self.corner_down {
+                true => middle.floor() as i64,
+                false => middle.round_ties_even() as i64,
+            }
+        };
         Placement {
             resized,
             left: start(resized.0),

@@ -9,7 +9,7 @@ use super::layers::{
     RelativePosition,
 };
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, check_pixels, configured};
+use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels, configured, limits};
 use crate::ops::{self, depthwise::Placement};
 use crate::trace::{Block, Partition, Tape, Traced, Windows};
 use crate::{Error, Result};
@@ -69,7 +69,20 @@ impl MaxVitConfig {
         self.img_size / self.transformer_partition_ratio.max(1)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Check that the fields go together and the model is not absurdly large.
+    ///
+    /// # Errors
+    /// When they do not: the field, its value and what is taken.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::within("img_size", self.img_size, limits::SIDE)?;
+        limits::within("stem_width", self.stem_width, limits::WIDTH)?;
+        limits::within("head_hidden_size", self.head_hidden_size, limits::WIDTH)?;
+        limits::within("num_classes", self.num_classes, limits::WORDS)?;
+        limits::within(
+            "transformer_partition_ratio",
+            self.transformer_partition_ratio,
+            limits::SIDE,
+        )?;
         let stages = self.depths.len();
         let depths = || format!("{:?}", self.depths);
         if stages == 0 || stages > 8 || self.depths.contains(&0) {
@@ -83,6 +96,22 @@ impl MaxVitConfig {
             );
             return Err(Error::argument("depths", depths(), why));
         }
+        let mut parameters = 0.;
+        for (&width, &depth) in self.embed_dim.iter().zip(&self.depths) {
+            limits::within("embed_dim", width, limits::WIDTH)?;
+            limits::within("depths", depth, limits::DEPTH)?;
+            // Two transformers of 12 width^2 and a convolution of about 10.
+            parameters += 34. * depth as f64 * (width as f64).powi(2);
+        }
+        limits::affordable("depths and embed_dim", parameters)?;
+        for (name, eps) in [
+            ("transformer_norm_eps", self.transformer_norm_eps),
+            ("conv_norm_eps", self.conv_norm_eps),
+        ] {
+            if !(eps >= 0. && eps.is_finite()) {
+                return Err(Error::argument(name, eps, "a number from 0"));
+            }
+        }
         let head = self.transformer_dim_head;
         if let Some(width) = (self.embed_dim.iter())
             .find(|width| head == 0 || **width < 4 || !width.is_multiple_of(head))
@@ -95,6 +124,18 @@ impl MaxVitConfig {
         }
         let window = self.window();
         let halved = self.img_size.is_multiple_of(4 << (stages - 1));
+        let tokens = window.pow(2);
+        if tokens > limits::TOKENS {
+            let why = format!(
+                "windows of {window} x {window} tokens; at most {} tokens are taken",
+                limits::TOKENS
+            );
+            return Err(Error::argument(
+                "transformer_partition_ratio",
+                self.transformer_partition_ratio,
+                why,
+            ));
+        }
         if window > 0 && halved && (0..stages).all(|s| self.side(s).is_multiple_of(window)) {
             return Ok(());
         }
@@ -326,6 +367,7 @@ fn block(
         heads,
         hidden: 4 * width,
         qkv_bias: true,
+        proj_bias: true,
         activation: Activation::GeluTanh,
         eps: config.transformer_norm_eps,
         layer_scale: None,
@@ -375,6 +417,18 @@ impl ImageEncoder for MaxVit {
 
     fn device(&self) -> &Device {
         &self.device
+    }
+
+    fn anatomy(&self) -> Anatomy {
+        let widths = self.config.embed_dim.iter();
+        Anatomy {
+            heads: widths
+                .map(|w| w / self.config.transformer_dim_head)
+                .collect(),
+            activation: Activation::GeluTanh,
+            pooling: "mean",
+            norm_eps: self.config.transformer_norm_eps,
+        }
     }
 
     /// The representation is the spatial mean of timm's `forward_features`; the head's norm and hidden layer come

@@ -8,7 +8,7 @@ use super::layers::{
     shift_mask,
 };
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, check_pixels, configured};
+use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels, configured, limits};
 use crate::trace::{Block, Tape, Traced, Windows};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -32,6 +32,7 @@ pub struct SwinConfig {
     pub window_size: usize,
     pub mlp_ratio: f64,
     pub qkv_bias: bool,
+    pub act_layer: Activation,
     pub norm_eps: f64,
     /// Classes of the linear head; 0 for none.
     pub num_classes: usize,
@@ -49,6 +50,7 @@ impl Default for SwinConfig {
             window_size: 7,
             mlp_ratio: 4.0,
             qkv_bias: true,
+            act_layer: Activation::Gelu,
             norm_eps: 1e-5,
             num_classes: 0,
             normalisation: Normalisation::IMAGENET,
@@ -75,12 +77,36 @@ impl SwinConfig {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Check that the fields go together and the model is not absurdly large.
+    ///
+    /// # Errors
+    /// When they do not: the field, its value and what is taken.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::within("img_size", self.img_size, limits::SIDE)?;
+        limits::within("patch_size", self.patch_size, limits::SIDE)?;
+        limits::within("window_size", self.window_size, WINDOW)?;
+        limits::within("embed_dim", self.embed_dim, limits::WIDTH)?;
+        limits::within("num_classes", self.num_classes, limits::WORDS)?;
         let stages = self.depths.len();
         if stages == 0 || stages > 8 || self.depths.contains(&0) {
             let depths = format!("{:?}", self.depths);
             let why = "one to eight stages, each with at least one block";
             return Err(Error::argument("depths", depths, why));
+        }
+        let mut parameters = 3. * (self.patch_size as f64).powi(2) * self.embed_dim as f64;
+        for (stage, &depth) in self.depths.iter().enumerate() {
+            limits::within("depths", depth, limits::DEPTH)?;
+            let width = self.width(stage);
+            let hidden = limits::hidden("mlp_ratio", width, self.mlp_ratio)?;
+            parameters += depth as f64 * width as f64 * (4. * width as f64 + 2. * hidden as f64);
+        }
+        limits::affordable("depths, embed_dim and patch_size", parameters)?;
+        if !(self.norm_eps >= 0. && self.norm_eps.is_finite()) {
+            return Err(Error::argument(
+                "norm_eps",
+                self.norm_eps,
+                "a number from 0",
+            ));
         }
         if self.num_heads.len() != stages {
             let heads = format!("{:?}", self.num_heads);
@@ -125,6 +151,7 @@ impl SwinConfig {
                 "patch_embed.proj.weight or layers.0.blocks.0.mlp.fc1.weight has not a Swin's rank";
             return Err(Error::weights(weights.path(), reason));
         };
+        weights.square_patches("patch_embed.proj.weight")?;
         let count = |name: &dyn Fn(usize) -> String| {
             (0..)
                 .take_while(|&i| weights.shape(&name(i)).is_some())
@@ -165,6 +192,9 @@ impl SwinConfig {
         configured(&found, given, "a timm Swin's")
     }
 }
+
+/// Tokens along a side of a window; its tokens all attend to each other.
+const WINDOW: usize = 64;
 
 /// Blocks on one grid, after the merging that leads to it.
 #[derive(Clone, Debug)]
@@ -265,9 +295,10 @@ impl Stage {
         let shape = BlockConfig {
             width,
             heads,
-            hidden: (width as f64 * config.mlp_ratio) as usize,
+            hidden: (width as f64 * config.mlp_ratio).round() as usize,
             qkv_bias: config.qkv_bias,
-            activation: Activation::Gelu,
+            proj_bias: true,
+            activation: config.act_layer,
             eps: config.norm_eps,
             layer_scale: None,
         };
@@ -345,6 +376,15 @@ impl ImageEncoder for Swin {
 
     fn device(&self) -> &Device {
         &self.device
+    }
+
+    fn anatomy(&self) -> Anatomy {
+        Anatomy {
+            heads: self.config.num_heads.clone(),
+            activation: self.config.act_layer,
+            pooling: "mean of normed tokens",
+            norm_eps: self.config.norm_eps,
+        }
     }
 
     fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {

@@ -4,8 +4,9 @@
 
 use super::layers::{self, Activation, BlockConfig, LayerNorm, Linear, PatchEmbed};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, check_pixels, configured};
-use crate::trace::{Block, Tape};
+use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels, configured, limits};
+use crate::models::limits::{affordable, within};
+use crate::trace::{Block, Tape, Traced};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -18,7 +19,7 @@ pub enum Pool {
     /// The class token.
     #[default]
     Token,
-    /// The mean of the patch tokens, normed after pooling (timm `fc_norm`).
+    /// The mean of the patch tokens.
     Avg,
 }
 
@@ -33,15 +34,23 @@ pub struct VitConfig {
     pub num_heads: usize,
     pub mlp_ratio: f64,
     pub qkv_bias: bool,
+    /// Biases of the attention's output and of the MLP.
+    pub proj_bias: bool,
     /// LayerScale's value before training; `None` where the model has no LayerScale.
     pub init_values: Option<f64>,
     pub class_token: bool,
     pub reg_tokens: usize,
     /// Position embeddings are for patches only, not for class and register tokens.
     pub no_embed_class: bool,
-    /// A norm before the first block (CLIP's `ln_pre`); its patch embedding has no bias.
+    /// A norm before the first block (CLIP's `ln_pre`).
     pub pre_norm: bool,
+    /// Whether the patch embedding has a bias; `None`: where there is no norm before the first block, as in timm.
+    pub patch_bias: Option<bool>,
     pub global_pool: Pool,
+    /// Whether there is a norm behind the last block.
+    pub final_norm: bool,
+    /// Whether that norm comes after pooling; `None`: after a mean, but before a token is picked, as in timm.
+    pub fc_norm: Option<bool>,
     pub act_layer: Activation,
     pub norm_eps: f64,
     /// Classes of the linear head; 0 for none.
@@ -59,12 +68,16 @@ impl Default for VitConfig {
             num_heads: 12,
             mlp_ratio: 4.0,
             qkv_bias: true,
+            proj_bias: true,
             init_values: None,
             class_token: true,
             reg_tokens: 0,
             no_embed_class: false,
             pre_norm: false,
+            patch_bias: None,
             global_pool: Pool::Token,
+            final_norm: true,
+            fc_norm: None,
             act_layer: Activation::Gelu,
             norm_eps: 1e-6,
             num_classes: 0,
@@ -84,8 +97,22 @@ impl VitConfig {
         usize::from(self.class_token) + self.reg_tokens
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether the last norm comes after pooling.
+    pub fn norms_after_pooling(&self) -> bool {
+        self.fc_norm.unwrap_or(self.global_pool == Pool::Avg)
+    }
+
+    /// Check that the fields go together and the model is not absurdly large.
+    ///
+    /// # Errors
+    /// When they do not: the field, its value and what is taken.
+    pub(super) fn check(&self) -> Result<()> {
         let fail = |name, value: usize, why: &str| Err(Error::argument(name, value, why));
+        within("img_size", self.img_size, limits::SIDE)?;
+        within("embed_dim", self.embed_dim, limits::WIDTH)?;
+        within("depth", self.depth, limits::DEPTH)?;
+        within("reg_tokens", self.reg_tokens, limits::TOKENS)?;
+        within("num_classes", self.num_classes, limits::WORDS)?;
         if self.patch_size == 0 || self.grid() == 0 {
             return fail(
                 "patch_size",
@@ -99,6 +126,25 @@ impl VitConfig {
         if self.depth == 0 {
             return fail("depth", self.depth, "at least one block");
         }
+        let tokens = self.grid() * self.grid();
+        if tokens > limits::TOKENS {
+            let why = format!("{tokens} patches; at most {} are taken", limits::TOKENS);
+            return fail("img_size", self.img_size, &why);
+        }
+        if !(self.norm_eps >= 0. && self.norm_eps.is_finite()) {
+            return Err(Error::argument(
+                "norm_eps",
+                self.norm_eps,
+                "a number from 0",
+            ));
+        }
+        let hidden = limits::hidden("mlp_ratio", self.embed_dim, self.mlp_ratio)?;
+        let block = self.embed_dim as f64 * (4. * self.embed_dim as f64 + 2. * hidden as f64);
+        let patch = 3. * (self.patch_size as f64).powi(2) * self.embed_dim as f64;
+        affordable(
+            "depth, embed_dim and patch_size",
+            self.depth as f64 * block + patch,
+        )?;
         if self.global_pool == Pool::Token && !self.class_token {
             return fail("class_token", 0, "token pooling needs a class token");
         }
@@ -149,6 +195,7 @@ impl VitConfig {
             true => embedded,
             false => embedded.saturating_sub(prefix),
         };
+        weights.square_patches("patch_embed.proj.weight")?;
         let depth = (0..)
             .take_while(|i| has(&format!("blocks.{i}.norm1.weight")))
             .count();
@@ -160,6 +207,8 @@ impl VitConfig {
             num_heads: (width / head_width(width)).max(1),
             mlp_ratio: hidden as f64 / width as f64,
             qkv_bias: has("blocks.0.attn.qkv.bias"),
+            // A bias that is missing here is still listed among the faults where the other is there.
+            proj_bias: has("blocks.0.attn.proj.bias") || has("blocks.0.mlp.fc1.bias"),
             init_values: has("blocks.0.ls1.gamma").then_some(1e-5),
             class_token,
             reg_tokens,
@@ -167,10 +216,13 @@ impl VitConfig {
             pre_norm: has("norm_pre.weight"),
             // timm's ViTs have 1e-6, but those with CLIP's norm before the blocks 1e-5.
             norm_eps: if has("norm_pre.weight") { 1e-5 } else { 1e-6 },
+            patch_bias: Some(has("patch_embed.proj.bias")),
             global_pool: match class_token && !has("fc_norm.weight") {
                 true => Pool::Token,
                 false => Pool::Avg,
             },
+            final_norm: true,
+            fc_norm: Some(has("fc_norm.weight")),
             num_classes: weights.shape("head.weight").map_or(0, |d| d[0]),
             ..Self::default()
         };
@@ -199,7 +251,7 @@ pub struct Vit {
     pos_embed: Tensor,
     norm_pre: Option<LayerNorm>,
     blocks: Vec<layers::Block>,
-    norm: LayerNorm,
+    norm: Option<LayerNorm>,
     head: Option<Linear>,
     device: Device,
 }
@@ -210,6 +262,15 @@ impl Vit {
     /// # Errors
     /// When the configuration contradicts itself or a tensor is missing or mis-shaped.
     pub fn new(config: &VitConfig, vb: VarBuilder) -> Result<Self> {
+        let norm = match config.norms_after_pooling() {
+            true => "fc_norm",
+            false => "norm",
+        };
+        Self::with_norm(config, norm, vb)
+    }
+
+    /// The same with the last norm's weights under the name `norm`, wherever it comes.
+    pub(super) fn with_norm(config: &VitConfig, norm: &str, vb: VarBuilder) -> Result<Self> {
         config.check()?;
         let width = config.embed_dim;
         let small = Init::Randn {
@@ -224,9 +285,9 @@ impl Vit {
         let block = BlockConfig {
             width,
             heads: config.num_heads,
-            // Rounded, as the ratio may have been read off the width.
-            hidden: (width as f64 * config.mlp_ratio).round() as usize,
+            hidden: limits::hidden("mlp_ratio", width, config.mlp_ratio)?,
             qkv_bias: config.qkv_bias,
+            proj_bias: config.proj_bias,
             activation: config.act_layer,
             eps: config.norm_eps,
             layer_scale: config.init_values,
@@ -235,17 +296,13 @@ impl Vit {
             0 => Ok(None),
             n => vb.get_with_hints((1, n, width), name, small).map(Some),
         };
-        let norm = match config.global_pool {
-            Pool::Token => "norm",
-            Pool::Avg => "fc_norm",
-        };
         Ok(Self {
             patch_embed: PatchEmbed::new(
                 vb.pp("patch_embed"),
                 config.img_size,
                 config.patch_size,
                 width,
-                !config.pre_norm,
+                config.patch_bias.unwrap_or(!config.pre_norm),
             )?,
             cls_token: token(usize::from(config.class_token), "cls_token")?,
             reg_token: token(config.reg_tokens, "reg_token")?,
@@ -257,7 +314,10 @@ impl Vit {
             blocks: (0..config.depth)
                 .map(|i| layers::Block::new(vb.pp(format!("blocks.{i}")), &block, Block::at(i)))
                 .collect::<candle_core::Result<_>>()?,
-            norm: LayerNorm::new(vb.pp(norm), width, config.norm_eps)?,
+            norm: match config.final_norm {
+                true => Some(LayerNorm::new(vb.pp(norm), width, config.norm_eps)?),
+                false => None,
+            },
             head: match config.num_classes {
                 0 => None,
                 n => Some(Linear::new(vb.pp("head"), width, n, true)?),
@@ -331,20 +391,42 @@ impl ImageEncoder for Vit {
         &self.device
     }
 
+    fn anatomy(&self) -> Anatomy {
+        let c = &self.config;
+        Anatomy {
+            heads: vec![c.num_heads],
+            activation: c.act_layer,
+            pooling: match (c.global_pool, c.norms_after_pooling()) {
+                (Pool::Token, _) => "class token",
+                (Pool::Avg, true) => "mean, then norm",
+                (Pool::Avg, false) => "mean of normed tokens",
+            },
+            norm_eps: c.norm_eps,
+        }
+    }
+
     fn forward(&self, pixels: &Tensor, tape: &Tape) -> Result<Features> {
         check_pixels(pixels, self.config.img_size)?;
         let mut x = tape.source(self.embed(pixels)?)?;
         for block in &self.blocks {
             x = block.forward(&x, None, None)?
         }
-        let (tokens, representation) = match self.config.global_pool {
-            Pool::Token => {
-                let x = self.norm.forward(&x)?;
-                (x.clone(), x.select_token(0)?)
+        let normed = |x: Traced| match &self.norm {
+            Some(norm) => norm.forward(&x),
+            None => Ok(x),
+        };
+        let pooled = |x: &Traced| match self.config.global_pool {
+            Pool::Token => x.select_token(0),
+            Pool::Avg => x.mean_tokens(self.config.prefix_tokens()),
+        };
+        let (tokens, representation) = match self.config.norms_after_pooling() {
+            true => {
+                let pooled = pooled(&x)?;
+                (x, normed(pooled)?)
             }
-            Pool::Avg => {
-                let pooled = x.mean_tokens(self.config.prefix_tokens())?;
-                (x, self.norm.forward(&pooled)?)
+            false => {
+                let x = normed(x)?;
+                (x.clone(), pooled(&x)?)
             }
         };
         let logits = match &self.head {

@@ -15,6 +15,15 @@ pub struct Picture {
     pub crop_pct: Option<f64>,
     #[serde(alias = "resize_mode")]
     pub crop_mode: Option<CropMode>,
+    /// The colour of bars.
+    #[serde(skip)]
+    pub fill: Option<[u8; 3]>,
+    /// [`Preprocess::corner_down`].
+    #[serde(skip)]
+    pub corner_down: Option<bool>,
+    /// The side of the images that come out.
+    #[serde(skip)]
+    pub size: Option<u64>,
 }
 
 /// The names of its fields.
@@ -62,6 +71,9 @@ impl Picture {
             interpolation: self.interpolation.or(other.interpolation),
             crop_pct: self.crop_pct.or(other.crop_pct),
             crop_mode: self.crop_mode.or(other.crop_mode),
+            fill: self.fill.or(other.fill),
+            corner_down: self.corner_down.or(other.corner_down),
+            size: self.size.or(other.size),
         }
     }
 
@@ -80,7 +92,7 @@ impl Picture {
     }
 
     /// How pictures are brought to size, `default` where nothing is said. Bars of [`CropMode::Border`] have the colour
-    /// `bars`.
+    /// `bars` where none is said.
     ///
     /// # Errors
     /// When the crop is no share.
@@ -90,8 +102,9 @@ impl Picture {
             interpolation: self.interpolation.unwrap_or(default.interpolation),
             crop: self.crop_pct.unwrap_or(default.crop),
             mode,
+            corner_down: self.corner_down.unwrap_or(default.corner_down),
             fill: match mode {
-                CropMode::Border => bars,
+                CropMode::Border => self.fill.unwrap_or(bars),
                 _ => default.fill,
             },
             ..default

@@ -1,38 +1,411 @@
-//! timm's `config.json`: `architecture`, `pretrained_cfg`, `model_args`.
+//! timm's `config.json`: `architecture`, `model_args`, `pretrained_cfg`.
+//!
+//! timm makes a model with the arguments of its architecture, those of `model_args` over them, and its class's
+//! defaults for the rest (`timm.models._hub._parse_model_cfg`, `create_model`).
 
-use super::{Picture, Settings};
+use super::architectures::{Architecture, architecture};
+use super::claims::Claims;
+use super::field::{NOTES, Rule, Table, read, side};
+use super::{Picture, Reading};
+use crate::models::overlay;
 use serde_json::{Value, json};
 
-/// Arguments of timm's models that weights do not tell, by family.
-fn arguments(family: &str) -> &'static [&'static str] {
+use Rule::{Act, Harmless, Is, Never, Only, Own, Side};
+
+/// The root of the file.
+const ROOT: Table = &[
+    (
+        Own,
+        &[
+            "architecture",
+            "pretrained_cfg",
+            "model_args",
+            "global_pool",
+        ],
+    ),
+    (Is("num_features"), &["num_features"]),
+    (
+        Harmless,
+        &["num_classes", "label_names", "label_descriptions", "labels"],
+    ),
+];
+
+/// `timm.models.PretrainedCfg`. The sizes under test are taken where timm is asked for them.
+const PRETRAINED: Table = &[
+    (
+        Own,
+        &[
+            "input_size",
+            "mean",
+            "std",
+            "interpolation",
+            "crop_pct",
+            "crop_mode",
+        ],
+    ),
+    (
+        Harmless,
+        &[
+            "architecture",
+            "classifier",
+            "custom_load",
+            "description",
+            "file",
+            "first_conv",
+            "fixed_input_size",
+            "hf_hub_filename",
+            "hf_hub_id",
+            "label_descriptions",
+            "label_names",
+            "label_offset",
+            "license",
+            "min_input_size",
+            "notes",
+            "num_classes",
+            "origin_url",
+            "paper_ids",
+            "paper_name",
+            "pool_size",
+            "source",
+            "state_dict",
+            "tag",
+            "test_crop_pct",
+            "test_input_size",
+            "test_pool_size",
+            "url",
+        ],
+    ),
+];
+
+/// Arguments that every class has.
+const ANY: Table = &[
+    (Own, &["img_size", "num_classes", "global_pool"]),
+    (Only(&["3"]), &["in_chans"]),
+    (
+        Harmless,
+        &[
+            "attn_drop_rate",
+            "checkpoint_path",
+            "drop",
+            "drop_block_rate",
+            "drop_path_rate",
+            "drop_rate",
+            "fix_init",
+            "patch_drop_rate",
+            "pos_drop_rate",
+            "pretrained",
+            "proj_drop_rate",
+            "scriptable",
+            "weight_init",
+            // A model of the size it was made for computes the same.
+            "dynamic_img_size",
+            "strict_img_size",
+        ],
+    ),
+];
+
+/// `timm.models.vision_transformer.VisionTransformer`.
+const VIT: Table = &[
+    (Is("embed_dim"), &["embed_dim"]),
+    (Is("depth"), &["depth"]),
+    (Is("num_heads"), &["num_heads"]),
+    (Is("mlp_ratio"), &["mlp_ratio"]),
+    (Is("qkv_bias"), &["qkv_bias"]),
+    (Is("proj_bias"), &["proj_bias"]),
+    (Is("init_values"), &["init_values"]),
+    (Is("class_token"), &["class_token"]),
+    (Is("reg_tokens"), &["reg_tokens"]),
+    (Is("no_embed_class"), &["no_embed_class"]),
+    (Is("pre_norm"), &["pre_norm"]),
+    (Is("final_norm"), &["final_norm"]),
+    (Is("norm_eps"), &["norm_eps"]),
+    (Side("patch_size"), &["patch_size"]),
+    (Act("act_layer"), &["act_layer"]),
+    (Own, &["fc_norm", "norm_layer"]),
+    (Only(&["\"learn\""]), &["pos_embed"]),
+    (
+        Only(&["false"]),
+        &[
+            "qk_norm",
+            "scale_attn_norm",
+            "scale_mlp_norm",
+            "dynamic_img_pad",
+            "use_naflex",
+        ],
+    ),
+    (
+        Never("only timm's own default is"),
+        &[
+            "attn_layer",
+            "block_fn",
+            "embed_layer",
+            "embed_norm_layer",
+            "mlp_layer",
+        ],
+    ),
+];
+
+/// `timm.models.swin_transformer.SwinTransformer`; the last two are of older versions.
+const SWIN: Table = &[
+    (Side("patch_size"), &["patch_size"]),
+    (Is("embed_dim"), &["embed_dim"]),
+    (Is("depths"), &["depths"]),
+    (Is("num_heads"), &["num_heads"]),
+    (Is("mlp_ratio"), &["mlp_ratio"]),
+    (Is("qkv_bias"), &["qkv_bias"]),
+    (Own, &["window_size"]),
+    (
+        Never("only torch's LayerNorm is"),
+        &["norm_layer", "embed_layer", "head_dim"],
+    ),
+    (Only(&["false"]), &["always_partition", "ape"]),
+    (Only(&["true"]), &["patch_norm"]),
+];
+
+/// `timm.models.maxxvit.MaxxVit`, as its `maxvit_*_tf_*` are.
+const MAXVIT: Table = &[
+    (Is("stem_width"), &["stem_width"]),
+    (Is("embed_dim"), &["embed_dim"]),
+    (Is("depths"), &["depths"]),
+    (Is("head_hidden_size"), &["head_hidden_size"]),
+    (Is("transformer_dim_head"), &["transformer_dim_head"]),
+    (
+        Is("transformer_partition_ratio"),
+        &["transformer_partition_ratio"],
+    ),
+    (Is("transformer_norm_eps"), &["transformer_norm_eps"]),
+    (Is("conv_norm_eps"), &["conv_norm_eps"]),
+    (
+        Only(&["\"gelu_tanh\""]),
+        &["transformer_act_layer", "conv_act_layer"],
+    ),
+    (Only(&["\"bias_tf\""]), &["transformer_rel_pos_type"]),
+    (Only(&["\"same\""]), &["conv_padding"]),
+    (
+        Only(&["true"]),
+        &[
+            "stem_bias",
+            "transformer_shortcut_bias",
+            "transformer_attn_bias",
+        ],
+    ),
+];
+
+/// What the class takes where neither architecture nor `model_args` say.
+fn defaults(family: &str) -> Value {
     match family {
-        "vit" => &["num_heads", "no_embed_class"],
-        _ => &[],
+        "vit" => json!({
+            "patch_size": 16, "embed_dim": 768, "depth": 12, "num_heads": 12, "mlp_ratio": 4.0, "qkv_bias": true,
+            "proj_bias": true, "class_token": true, "reg_tokens": 0, "no_embed_class": false, "pre_norm": false,
+            "final_norm": true, "norm_eps": 1e-6, "init_values": 0, "global_pool": "token",
+        }),
+        "swin" => json!({
+            "patch_size": 4, "embed_dim": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "window_size": 7,
+            "mlp_ratio": 4.0, "qkv_bias": true, "norm_eps": 1e-5, "global_pool": "avg",
+        }),
+        _ => json!({"global_pool": "avg"}),
     }
 }
 
-pub(super) fn settings(json: &Value, family: &str) -> Result<Settings, String> {
+pub(super) fn reading(json: &Value, family: &str) -> Result<Reading, String> {
     // Before timm 0.9 the fields of `pretrained_cfg` were at the root.
-    let pretrained = json.get("pretrained_cfg").unwrap_or(json);
-    let mut network = json!({});
-    for name in arguments(family) {
-        if let Some(value) = json["model_args"].get(name) {
-            network[name] = value.clone()
+    let nested = json.get("pretrained_cfg");
+    let pretrained = nested.unwrap_or(json);
+    let mut picture = Picture::read(pretrained)?;
+    picture.size = input_size(&pretrained["input_size"])?;
+    let mut claims = Claims::default();
+    let at = if nested.is_some() {
+        "pretrained_cfg."
+    } else {
+        ""
+    };
+    match nested {
+        Some(nested) => {
+            read(nested, at, "", &[PRETRAINED, NOTES], &mut claims)?;
+            read(json, "", "", &[ROOT, NOTES], &mut claims)?;
+        }
+        None => read(json, "", "", &[ROOT, PRETRAINED, NOTES], &mut claims)?,
+    }
+    let name = json["architecture"]
+        .as_str()
+        .or(pretrained["architecture"].as_str());
+    let Some(name) = name else {
+        return Err("it has no architecture; add timm's name of the model, such as \"vit_base_patch16_224\"".into());
+    };
+    let of_architecture = arguments(name, family)?;
+    let given = &json["model_args"];
+    let table = match family {
+        "vit" => VIT,
+        "swin" => SWIN,
+        _ => MAXVIT,
+    };
+    // Defaults first, the file's own last: what is said later holds.
+    let implied = overlay(defaults(family), &of_architecture);
+    read(
+        &implied,
+        &format!("architecture = \"{name}\": "),
+        "",
+        &[table, ANY],
+        &mut claims,
+    )?;
+    read(given, "model_args.", "", &[table, ANY], &mut claims)?;
+    let all = overlay(implied, given);
+    if given["init_values"].is_null() && given.get("init_values").is_some() {
+        claims.say(
+            "init_values",
+            "model_args.init_values",
+            &Value::Null,
+            Value::Null,
+        )
+    }
+    let field = |argument: &str| match given.get(argument) {
+        Some(_) => format!("model_args.{argument}"),
+        None => format!("architecture = \"{name}\": {argument}"),
+    };
+    pooling(json, &all, family, &field, &mut claims)?;
+    if let Some(layer) = all["norm_layer"].as_str().filter(|layer| !layer.is_empty()) {
+        match layer.replace('_', "").to_lowercase().as_str() {
+            // timm's own class, not torch's.
+            "layernorm" => claims.say("norm_eps", &field("norm_layer"), &json!(layer), json!(1e-6)),
+            _ => {
+                return Err(format!(
+                    "{} = \"{layer}\" is not built, only \"layernorm\"",
+                    field("norm_layer")
+                ));
+            }
         }
     }
-    let architecture = json["architecture"].as_str().unwrap_or("");
-    if family == "vit" && architecture.contains("quickgelu") {
-        network["act_layer"] = json!("quick_gelu")
+    if family == "swin" {
+        let window = &all["window_size"];
+        let sides: Vec<_> = match window {
+            Value::Array(sides) => sides.iter().collect(),
+            one => vec![one],
+        };
+        if sides.windows(2).any(|pair| pair[0] != pair[1]) {
+            let field = field("window_size");
+            return Err(format!(
+                "{field} = {window} is not built: one size for all windows is"
+            ));
+        }
+        claims.say(
+            "window_size",
+            &field("window_size"),
+            window,
+            sides[0].clone(),
+        )
     }
-    // A Swin's and a MaxViT's windows do not tell the size of the whole.
-    let size = &json["model_args"]["img_size"];
-    let sizes = [size, &size[0], &pretrained["input_size"][2]];
-    let size = sizes.into_iter().find_map(Value::as_u64);
-    if let (Some(size), "swin" | "maxvit") = (size, family) {
-        network["img_size"] = json!(size)
+    let sizes = [
+        (given, "img_size", "model_args.img_size".to_string()),
+        (pretrained, "input_size", format!("{at}input_size")),
+        (
+            &of_architecture,
+            "img_size",
+            format!("architecture = \"{name}\": img_size"),
+        ),
+    ];
+    for (object, key, field) in sizes {
+        let value = &object[key];
+        if !value.is_null() {
+            let size = match key {
+                "input_size" => picture.size.unwrap_or_default(),
+                _ => side(&field, value)?,
+            };
+            claims.say("img_size", &field, value, json!(size));
+            break;
+        }
     }
-    Ok(Settings {
-        network,
-        picture: Picture::read(pretrained)?,
-    })
+    Ok(Reading { claims, picture })
+}
+
+/// The arguments of the architecture `name`, which the weights are to be of.
+fn arguments(name: &str, family: &str) -> Result<Value, String> {
+    let shown = format!("architecture = \"{name}\"");
+    match architecture(name) {
+        Architecture::Built(of, arguments) if of == family => Ok(arguments),
+        Architecture::Built(of, _) => Err(format!(
+            "{shown} is of the family {of}, but the weights beside it are of the family {family}: it is of another model"
+        )),
+        Architecture::Unbuilt(why) => Err(format!("{shown} is not built: {why}")),
+        Architecture::Unknown => Err(format!(
+            "{shown} is none that timm had when this was made; if it is a plain ViT, Swin or MaxViT, write the timm \
+             name of such a model and its model_args, or take the file away and say with load_with what the weights do \
+             not tell (num_heads, act_layer, norm_eps, mean, std, crop_pct)"
+        )),
+    }
+}
+
+/// `global_pool` and `fc_norm`.
+fn pooling(
+    json: &Value,
+    all: &Value,
+    family: &str,
+    field: &dyn Fn(&str) -> String,
+    claims: &mut Claims,
+) -> Result<(), String> {
+    let pool = &all["global_pool"];
+    let built = if family == "vit" {
+        &["token", "avg"][..]
+    } else {
+        &["avg"]
+    };
+    let shown = field("global_pool");
+    let why = |field: &str, pool: &Value| {
+        let why = match pool.as_str() {
+            Some("max" | "avgmax") => "a maximum has no linear parts",
+            Some("map") => "it pools by attention",
+            Some("") => "it gives tokens, not one vector",
+            _ => "timm has it not",
+        };
+        format!(
+            "{field} = {pool} is not built ({why}), only {}; load_with's json!({{\"global_pool\": \"avg\"}}) pools \
+             otherwise once the field is taken out of the file",
+            built.join(" and ")
+        )
+    };
+    if !pool.as_str().is_some_and(|pool| built.contains(&pool)) {
+        return Err(why(&shown, pool));
+    }
+    // The root's is what the model had when it was saved; timm makes it anew without it.
+    let root = &json["global_pool"];
+    if !root.is_null() && root != pool {
+        return Err(
+            match root.as_str().is_some_and(|pool| built.contains(&pool)) {
+                true => format!(
+                    "global_pool = {root} at the root, but {shown} is {pool}; make them one"
+                ),
+                false => why("global_pool", root),
+            },
+        );
+    }
+    if family == "vit" {
+        claims.say("global_pool", &shown, pool, pool.clone());
+        let after = all["fc_norm"].as_bool().unwrap_or(pool == "avg");
+        let norms = all["final_norm"] != json!(false);
+        let (field, value) = match all["fc_norm"].is_null() {
+            true => (shown, pool),
+            false => (field("fc_norm"), &all["fc_norm"]),
+        };
+        if norms {
+            claims.say(
+                "fc_norm",
+                &format!("{field} = {value}: fc_norm"),
+                &json!(after),
+                json!(after),
+            )
+        }
+    }
+    Ok(())
+}
+
+/// The side of `[channels, height, width]`.
+fn input_size(value: &Value) -> Result<Option<u64>, String> {
+    match value.as_array().map(Vec::as_slice) {
+        None if value.is_null() => Ok(None),
+        Some([channels, height, width]) if *channels == 3 && height == width && height.is_u64() => {
+            Ok(height.as_u64())
+        }
+        _ => Err(format!(
+            "input_size = {value} is not built: three channels and a square, such as [3, 224, 224], are"
+        )),
+    }
 }
