@@ -111,15 +111,15 @@ pub fn build(
     let (asked, given) = Picture::split(given)?;
     let shapes = (family.told)(&weights)?;
     told::given(&given, &shapes)?;
-    let mut configured = true;
+    let mut file = None;
     let said = match weights.metadata().get("config") {
         Some(text) => told::inside(&weights, text, &shapes)?,
         None => match Beside::find(weights.path(), weights.naming().format)? {
-            Some(beside) => told::beside(&beside, family.name, &shapes, &given)?,
-            None => {
-                configured = false;
-                Settings::default()
+            Some(beside) => {
+                file = Some(beside.path().to_path_buf());
+                told::beside(&beside, family.name, &shapes, &given)?
             }
+            None => Settings::default(),
         },
     };
     let picture = asked.or(said.picture).or(published.picture);
@@ -152,7 +152,8 @@ pub fn build(
     };
     let mut assumed = weights.assumed().to_vec();
     let path = weights.path().display().to_string();
-    let network = (family.build)(weights, &config, device)?;
+    let network = (family.build)(weights, &config, device)
+        .map_err(|error| told::blamed(error, file.as_deref(), &given))?;
     let bars = match &network {
         // open_clip's are black, timm's have the mean's colour.
         Network::Clip(_) => [0; 3],
@@ -167,7 +168,7 @@ pub fn build(
         let known = assumed::Known {
             path,
             family: family.name,
-            configured,
+            configured: file.is_some(),
             network: &config,
             picture: &picture,
         };

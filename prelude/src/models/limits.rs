@@ -45,6 +45,17 @@ pub fn affordable(name: &'static str, parameters: f64) -> Result<()> {
     }
 }
 
+/// Check the eps of a norm.
+///
+/// # Errors
+/// When it is negative or no number.
+pub fn eps(name: &'static str, eps: f64) -> Result<()> {
+    match eps >= 0. && eps.is_finite() {
+        true => Ok(()),
+        false => Err(Error::argument(name, eps, "a number from 0")),
+    }
+}
+
 /// The width of a hidden layer.
 ///
 /// # Errors

@@ -83,6 +83,13 @@ impl MaxVitConfig {
             self.transformer_partition_ratio,
             limits::SIDE,
         )?;
+        if self.transformer_partition_ratio == 0 {
+            return Err(Error::argument(
+                "transformer_partition_ratio",
+                0,
+                "at least 1",
+            ));
+        }
         let stages = self.depths.len();
         let depths = || format!("{:?}", self.depths);
         if stages == 0 || stages > 8 || self.depths.contains(&0) {
@@ -104,14 +111,8 @@ impl MaxVitConfig {
             parameters += 34. * depth as f64 * (width as f64).powi(2);
         }
         limits::affordable("depths and embed_dim", parameters)?;
-        for (name, eps) in [
-            ("transformer_norm_eps", self.transformer_norm_eps),
-            ("conv_norm_eps", self.conv_norm_eps),
-        ] {
-            if !(eps >= 0. && eps.is_finite()) {
-                return Err(Error::argument(name, eps, "a number from 0"));
-            }
-        }
+        limits::eps("transformer_norm_eps", self.transformer_norm_eps)?;
+        limits::eps("conv_norm_eps", self.conv_norm_eps)?;
         let head = self.transformer_dim_head;
         if let Some(width) = (self.embed_dim.iter())
             .find(|width| head == 0 || **width < 4 || !width.is_multiple_of(head))

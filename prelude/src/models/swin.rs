@@ -34,6 +34,9 @@ pub struct SwinConfig {
     pub qkv_bias: bool,
     pub act_layer: Activation,
     pub norm_eps: f64,
+    /// Of the norms behind the patch embedding and before each patch merging; `None`: as `norm_eps`. transformers
+    /// leaves these at torch's 1e-5 whatever its configuration says.
+    pub embed_norm_eps: Option<f64>,
     /// Classes of the linear head; 0 for none.
     pub num_classes: usize,
     pub normalisation: Normalisation,
@@ -52,6 +55,7 @@ impl Default for SwinConfig {
             qkv_bias: true,
             act_layer: Activation::Gelu,
             norm_eps: 1e-5,
+            embed_norm_eps: None,
             num_classes: 0,
             normalisation: Normalisation::IMAGENET,
         }
@@ -67,6 +71,10 @@ impl SwinConfig {
     /// Width of stage `stage`.
     pub fn width(&self, stage: usize) -> usize {
         self.embed_dim << stage
+    }
+
+    fn embed_eps(&self) -> f64 {
+        self.embed_norm_eps.unwrap_or(self.norm_eps)
     }
 
     /// The side of a window of stage `stage`, and how far every other block shifts it.
@@ -101,13 +109,8 @@ impl SwinConfig {
             parameters += depth as f64 * width as f64 * (4. * width as f64 + 2. * hidden as f64);
         }
         limits::affordable("depths, embed_dim and patch_size", parameters)?;
-        if !(self.norm_eps >= 0. && self.norm_eps.is_finite()) {
-            return Err(Error::argument(
-                "norm_eps",
-                self.norm_eps,
-                "a number from 0",
-            ));
-        }
+        limits::eps("norm_eps", self.norm_eps)?;
+        limits::eps("embed_norm_eps", self.embed_eps())?;
         if self.num_heads.len() != stages {
             let heads = format!("{:?}", self.num_heads);
             let why = format!("one number for each of the {stages} stages");
@@ -257,7 +260,7 @@ impl Swin {
                 config.embed_dim,
                 true,
             )?,
-            embed_norm: LayerNorm::new(embed.pp("norm"), config.embed_dim, config.norm_eps)?,
+            embed_norm: LayerNorm::new(embed.pp("norm"), config.embed_dim, config.embed_eps())?,
             stages,
             norm: LayerNorm::new(vb.pp("norm"), width, config.norm_eps)?,
             head: match config.num_classes {
@@ -329,7 +332,7 @@ impl Stage {
                     vb.pp("downsample"),
                     config.width(before),
                     config.side(before),
-                    config.norm_eps,
+                    config.embed_eps(),
                 )?),
             },
             blocks: (0..config.depths[stage])

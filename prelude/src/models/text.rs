@@ -88,10 +88,7 @@ impl TextConfig {
             let why = "must divide the width";
             return Err(Error::argument("text_cfg.heads", self.heads, why));
         }
-        if !(self.norm_eps >= 0. && self.norm_eps.is_finite()) {
-            let why = "a number from 0";
-            return Err(Error::argument("text_cfg.norm_eps", self.norm_eps, why));
-        }
+        limits::eps("text_cfg.norm_eps", self.norm_eps)?;
         match (self.pool_type, self.eos_id) {
             (TextPool::Eos, None) => {
                 let why = "pool_type \"eos\" needs the end token's id";

@@ -10,6 +10,7 @@ use super::vit::VitConfig;
 use super::weights::Checkpoint;
 use crate::{Error, Result};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Fields that a person may give another value than the weights have.
 const FREE: [&str; 2] = ["img_size", "window_size"];
@@ -180,6 +181,19 @@ pub(super) fn given(given: &Value, told: &Value) -> Result<()> {
             let why = format!("{}; leave it out", listed(&lines).0);
             Err(Error::argument("config", given, why))
         }
+    }
+}
+
+/// `error` of a field as one of the configuration `file`, where it is not the person who gave the field.
+pub(super) fn blamed(error: Error, file: Option<&Path>, given: &Value) -> Error {
+    let (&Error::Argument { name, .. }, Some(file)) = (&error, file) else {
+        return error;
+    };
+    let vision = name == "img_size" && at(given, "vision_cfg.image_size").is_some();
+    // Of "config" serde has told the field already, and it may be anyone's.
+    match vision || name == "config" || at(given, name).is_some() {
+        true => error,
+        false => Error::weights(file, error.to_string()),
     }
 }
 

@@ -131,13 +131,7 @@ impl VitConfig {
             let why = format!("{tokens} patches; at most {} are taken", limits::TOKENS);
             return fail("img_size", self.img_size, &why);
         }
-        if !(self.norm_eps >= 0. && self.norm_eps.is_finite()) {
-            return Err(Error::argument(
-                "norm_eps",
-                self.norm_eps,
-                "a number from 0",
-            ));
-        }
+        limits::eps("norm_eps", self.norm_eps)?;
         let hidden = limits::hidden("mlp_ratio", self.embed_dim, self.mlp_ratio)?;
         let block = self.embed_dim as f64 * (4. * self.embed_dim as f64 + 2. * hidden as f64);
         let patch = 3. * (self.patch_size as f64).powi(2) * self.embed_dim as f64;

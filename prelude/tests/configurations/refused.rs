@@ -502,8 +502,8 @@ fn a_configuration_of_another_model_is_told_by_both_values() {
             ),
             (args(json!({"num_heads": 0})), &["model_args.num_heads = 0"]),
             (
-                args(json!({"class_token": false, "global_pool": "avg"})),
-                &["another model"],
+                json!({"global_pool": "avg", "model_args": {"class_token": false, "global_pool": "avg"}}),
+                &["model_args.class_token = false", "true", "another model"],
             ),
             (
                 args(json!({"reg_tokens": 2})),

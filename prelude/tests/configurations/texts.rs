@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use candle_core::{Device, Tensor};
+use vitrepl_prelude::data::Tokenizer;
 
 /// A word-level tokenizer whose end token, 3, has a lower id than its words.
 const TOKENIZER: &str = r#"{
@@ -21,7 +22,7 @@ fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn ids(rows: &[[u32; 8]]) -> Tensor {
+fn ids(rows: &[[u32; 8]; 2]) -> Tensor {
     Tensor::new(rows, &Device::Cpu).unwrap()
 }
 

@@ -118,7 +118,6 @@ const VIT: Table = &[
     (Is("no_embed_class"), &["no_embed_class"]),
     (Is("pre_norm"), &["pre_norm"]),
     (Is("final_norm"), &["final_norm"]),
-    (Is("norm_eps"), &["norm_eps"]),
     (Side("patch_size"), &["patch_size"]),
     (Act("act_layer"), &["act_layer"]),
     (Own, &["fc_norm", "norm_layer"]),
@@ -191,6 +190,9 @@ const MAXVIT: Table = &[
     ),
 ];
 
+/// What stands for a norm layer in the table of architectures and in [`defaults`]; timm has no such argument.
+const IMPLIED: Table = &[(Is("norm_eps"), &["norm_eps"])];
+
 /// What the class takes where neither architecture nor `model_args` say.
 fn defaults(family: &str) -> Value {
     match family {
@@ -245,7 +247,7 @@ pub(super) fn reading(json: &Value, family: &str) -> Result<Reading, String> {
         &implied,
         &format!("architecture = \"{name}\": "),
         "",
-        &[table, ANY],
+        &[table, ANY, IMPLIED],
         &mut claims,
     )?;
     read(given, "model_args.", "", &[table, ANY], &mut claims)?;

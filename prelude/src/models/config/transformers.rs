@@ -212,6 +212,8 @@ fn defaults(kind: &str) -> Vec<(&'static str, &'static str, Value)> {
             ("qkv_bias", "qkv_bias", json!(true)),
             ("act_layer", "hidden_act", json!("gelu")),
             ("img_size", "image_size", json!(224)),
+            // Not of the configuration (`SwinEmbeddings`, `SwinPatchMerging`).
+            ("embed_norm_eps", "layer_norm_eps", json!(1e-5)),
         ]),
         "clip_vision_model" => all.extend([
             ("width", "hidden_size", json!(768)),
