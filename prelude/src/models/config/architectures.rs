@@ -75,7 +75,7 @@ mod tests {
             ("maxvit_rmlp_base_rw_224", "maxvit_*_tf_*"),
             ("beit_base_patch16_224", "Beit"),
             ("eva02_base_patch14_448", "Eva"),
-            ("vit_giant_patch14_dinov2", "SwiGLU"),
+            ("vit_giant_patch14_dinov2", "mlp_layer"),
         ] {
             let found = architecture(name);
             assert!(

@@ -144,6 +144,7 @@ fn agree(house: &str, said: &Value, have: &Value, told: &Value) -> bool {
             let given = |value: &Value| value.as_f64().is_some_and(|v| v != 0.);
             given(said) == given(have)
         }
+        _ if said.is_null() => true,
         "mlp_ratio" => {
             let tower = house.strip_suffix("mlp_ratio").unwrap_or("");
             let width = ["embed_dim", "width"]
