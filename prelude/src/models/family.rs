@@ -162,7 +162,12 @@ pub fn build(
             .mean
             .map(|m| (255. * m).round() as u8),
     };
-    let preprocess = picture.preprocess(default, bars)?;
+    let preprocess = picture
+        .preprocess(default, bars)
+        .map_err(|error| match asked.crop_pct {
+            Some(_) => error,
+            None => told::blamed(error, file.as_deref(), &given),
+        })?;
     // The metadata of files that were trained here says everything.
     if !inside {
         let known = assumed::Known {

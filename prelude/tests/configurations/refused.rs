@@ -2,6 +2,10 @@
 //! refused by file, field and value; the remedy works.
 
 use crate::support::*;
+use candle_core::Device;
+use std::collections::HashMap;
+use vitrepl_prelude::models::weights::Parameters;
+use vitrepl_prelude::models::{Vit, VitConfig};
 
 /// Loads each folder of `formats` with each change, which must be refused in these words.
 #[track_caller]
@@ -183,6 +187,50 @@ fn an_architecture_is_what_timm_makes_of_its_name() {
         .load()
         .unwrap();
     assert_eq!(apart(&represented(&model), &represented(&known)), 0.);
+}
+
+/// Before timm 0.9 the fields of `pretrained_cfg` were at the root.
+#[test]
+fn a_timm_file_without_pretrained_cfg_is_read() {
+    let config = VitConfig {
+        img_size: 160,
+        embed_dim: 64,
+        depth: 6,
+        num_heads: 2,
+        mlp_ratio: 3.,
+        ..VitConfig::default()
+    };
+    let parameters = Parameters::new(1, &Device::Cpu);
+    Vit::new(&config, parameters.builder()).unwrap();
+    let variables = parameters.variables().into_iter();
+    let tensors: HashMap<_, _> = variables
+        .map(|(name, var)| (name, var.as_detached_tensor()))
+        .collect();
+    let folder = Folder::of("timm_vit").removed("config.json");
+    candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
+    let legacy = json!({
+        "architecture": "test_vit", "num_classes": 0, "num_features": 64, "global_pool": "token",
+        "input_size": [3, 160, 160], "interpolation": "bicubic", "crop_pct": 0.95, "mean": [0.4, 0.5, 0.6],
+        "std": [0.2, 0.3, 0.25], "first_conv": "patch_embed.proj", "classifier": "head", "pool_size": null,
+        "fixed_input_size": true, "url": "", "labels": [],
+    });
+    let folder = folder.with("config.json", &legacy);
+    let model = folder.load().unwrap();
+    assert!(model.to_string().contains("2 heads"), "{model}");
+    assert_eq!(
+        (
+            model.preprocess().crop,
+            model.encoder().normalisation().mean
+        ),
+        (0.95, [0.4, 0.5, 0.6])
+    );
+    assert!(model.assumed().is_empty(), "{:#?}", model.assumed());
+    refused(
+        folder
+            .with("config.json", &json!({"rope": 1}))
+            .load_with(json!({"num_heads": 2})),
+        &["rope = 1", "no rule"],
+    );
 }
 
 #[test]

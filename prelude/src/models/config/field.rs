@@ -133,10 +133,10 @@ pub(super) fn side(field: &str, value: &Value) -> Result<u64, String> {
         Value::Array(sides) => sides.iter().map(Value::as_u64).collect(),
         one => vec![one.as_u64()],
     };
-    match sides.as_slice() {
-        &[Some(side)] => Ok(side),
-        &[Some(height), Some(width)] if height == width => Ok(height),
-        &[Some(_), Some(_)] => Err(format!(
+    match *sides.as_slice() {
+        [Some(side)] => Ok(side),
+        [Some(height), Some(width)] if height == width => Ok(height),
+        [Some(_), Some(_)] => Err(format!(
             "{field} = {value} is not square, and only square ones are built"
         )),
         _ => Err(format!("{field} = {value} is no whole number")),
@@ -161,7 +161,7 @@ fn only(field: &str, value: &Value, built: &[&str]) -> Result<(), String> {
             _ => built == *value,
         }
     };
-    if built.iter().any(|text| same(&text)) {
+    if built.iter().any(|text| same(text)) {
         return Ok(());
     }
     Err(format!(

@@ -35,7 +35,14 @@ impl Picture {
     /// # Errors
     /// When a field has a value that is not understood: the reason.
     pub fn read(from: &Value) -> std::result::Result<Self, String> {
-        serde_json::from_value(from.clone()).map_err(|e| format!("preparation of images: {e}"))
+        let picture: Self = serde_json::from_value(from.clone())
+            .map_err(|e| format!("preparation of images: {e}"))?;
+        match picture.std {
+            Some(std) if std.iter().any(|v| *v <= 0. || !v.is_finite()) => Err(format!(
+                "preparation of images: std = {std:?} has to be above 0"
+            )),
+            _ => Ok(picture),
+        }
     }
 
     /// Take these fields out of `given`, which a person has passed along.

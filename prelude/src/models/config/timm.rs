@@ -411,3 +411,50 @@ fn input_size(value: &Value) -> Result<Option<u64>, String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration files that timm writes for its own models (`save_for_hf`).
+    #[test]
+    fn every_architecture_that_is_built_can_be_read() {
+        let rows = include_str!("architectures.tsv").lines().skip(1);
+        let mut read = 0;
+        for row in rows.map(|row| row.split('\t').collect::<Vec<_>>()) {
+            let (name, family) = (row[0], row[1]);
+            if family == "-" || family == "=" {
+                continue;
+            }
+            let arguments: Value = serde_json::from_str(row[2]).unwrap();
+            let pool = arguments.get("global_pool").cloned();
+            let pool = pool.unwrap_or(json!(if family == "vit" { "token" } else { "avg" }));
+            let file = json!({
+                "architecture": name, "num_classes": 0, "num_features": 768, "global_pool": pool,
+                "pretrained_cfg": {
+                    "tag": "x", "custom_load": false, "input_size": [3, 224, 224], "fixed_input_size": true,
+                    "interpolation": "bicubic", "crop_pct": 0.9, "crop_mode": "center", "mean": [0.5, 0.5, 0.5],
+                    "std": [0.5, 0.5, 0.5], "num_classes": 0, "pool_size": null, "first_conv": "patch_embed.proj",
+                    "classifier": "head", "license": "mit",
+                },
+            });
+            match reading(&file, family) {
+                Ok(reading) => {
+                    read += 1;
+                    assert_eq!(reading.claims.of("img_size"), Some(&json!(224)), "{name}");
+                    let heads = if family == "maxvit" {
+                        "transformer_dim_head"
+                    } else {
+                        "num_heads"
+                    };
+                    assert!(reading.claims.of(heads).is_some(), "{name}");
+                }
+                Err(why) => assert!(
+                    why.contains("scale_") || why.contains("attn_layer"),
+                    "{name}: {why}"
+                ),
+            }
+        }
+        assert!(read > 140, "{read}");
+    }
+}

@@ -295,9 +295,8 @@ pub(super) fn reading(
     Ok(Reading {
         claims,
         picture: match processor {
-            Some(processor) => {
-                processor::picture(processor).map_err(|e| format!("{}: {e}", processor::NAME))?
-            }
+            Some(processor) => processor::picture(processor, kind)
+                .map_err(|e| format!("{}: {e}", processor::NAME))?,
             None => Default::default(),
         },
     })
