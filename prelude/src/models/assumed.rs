@@ -177,12 +177,13 @@ fn size(
     call: &dyn Fn(Value) -> String,
 ) -> Option<String> {
     let (prepared, size) = (known.picture.size?, encoder.image_size() as u64);
-    if prepared == size
-        || known
-            .network
-            .get("img_size")
-            .is_some_and(|_| known.family == "clip")
-    {
+    let own = |field| at(known.network, field).is_some();
+    let chosen = match known.family {
+        // A file's size is held against the weights, so what is left is the person's.
+        "vit" | "clip" => own("img_size") || own("vision_cfg.image_size"),
+        _ => false,
+    };
+    if prepared == size || chosen {
         return None;
     }
     let what = format!(

@@ -115,7 +115,15 @@ impl ClipConfig {
         let hidden = dims("visual.blocks.0.mlp.fc1.weight", 2)?[0];
         let positions = dims("visual.pos_embed", 3)?[1];
         let embedding = dims("text.token_embedding.weight", 2)?;
-        let side = (positions.saturating_sub(1) as f64).sqrt().round() as usize;
+        let patches = positions.saturating_sub(1);
+        let side = patches.isqrt();
+        if side * side != patches {
+            let key = &weights.naming().to_file("visual.pos_embed")[0].0;
+            let reason = format!(
+                "\"{key}\" has positions for {patches} patches, which are no square: only square images are built"
+            );
+            return Err(Error::weights(weights.path(), reason));
+        }
         let config = serde_json::json!({
             "embed_dim": dims("visual_projection.weight", 2)?[0],
             "vision_cfg": {

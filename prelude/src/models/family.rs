@@ -111,12 +111,13 @@ pub fn build(
     let (asked, given) = Picture::split(given)?;
     let shapes = (family.told)(&weights)?;
     told::given(&given, &shapes)?;
-    let mut file = None;
+    let (mut file, mut configured) = (None, false);
     let said = match weights.metadata().get("config") {
         Some(text) => told::inside(&weights, text, &shapes)?,
         None => match Beside::find(weights.path(), weights.naming().format)? {
             Some(beside) => {
                 file = Some(beside.path().to_path_buf());
+                configured = beside.configured();
                 told::beside(&beside, family.name, &shapes, &given)?
             }
             None => Settings::default(),
@@ -173,7 +174,7 @@ pub fn build(
         let known = assumed::Known {
             path,
             family: family.name,
-            configured: file.is_some(),
+            configured,
             network: &config,
             picture: &picture,
         };

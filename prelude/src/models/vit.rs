@@ -190,6 +190,13 @@ impl VitConfig {
             false => embedded.saturating_sub(prefix),
         };
         weights.square_patches("patch_embed.proj.weight")?;
+        if !square(patches) {
+            let key = &weights.naming().to_file("pos_embed")[0].0;
+            let reason = format!(
+                "\"{key}\" has positions for {patches} patches, which are no square: only square images are built"
+            );
+            return Err(Error::weights(weights.path(), reason));
+        }
         let depth = (0..)
             .take_while(|i| has(&format!("blocks.{i}.norm1.weight")))
             .count();

@@ -377,6 +377,10 @@ fn a_transformers_field_that_is_not_built_is_refused_by_name() {
                 &["model_type = \"ijepa\"", "dinov2"],
             ),
             (
+                json!({"model_type": "dinov2", "mlp_ratio": 2}),
+                &["model_type = \"dinov2\"", "null", "another model"],
+            ),
+            (
                 json!({"model_type": "clip"}),
                 &["model_type = \"clip\"", "another model"],
             ),

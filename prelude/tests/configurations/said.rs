@@ -136,6 +136,12 @@ fn pictures_without_a_processor_and_of_another_size_are_said() {
         .load()
         .unwrap();
     said(&model, "pictures are prepared with mean");
+    // The processor alone is read, and the rest is assumed.
+    let folder = Folder::of("transformers_vit").removed("config.json");
+    let model = folder.load().unwrap();
+    assert_eq!(model.preprocess().crop, 0.8);
+    said(&model, "heads are assumed");
+    assert!(!model.assumed().iter().any(|line| line.contains("pictures")));
     // As facebook's DINOv2 has it: the processor crops to 224, the model is of 518.
     let other = json!({"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}});
     let folder = Folder::of("transformers_dinov2").with("preprocessor_config.json", &other);

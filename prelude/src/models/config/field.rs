@@ -161,7 +161,7 @@ fn only(field: &str, value: &Value, built: &[&str]) -> Result<(), String> {
             _ => built == *value,
         }
     };
-    if built.iter().any(|text| same(text)) {
+    if built.iter().any(same) {
         return Ok(());
     }
     Err(format!(

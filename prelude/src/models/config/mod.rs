@@ -63,16 +63,27 @@ impl Beside {
             true => "open_clip_config.json",
             false => "config.json",
         };
-        let path = folder.join(name);
-        let Some(json) = read(&path)? else {
-            return Ok(None);
-        };
-        let processor = read(&folder.join(processor::NAME))?;
-        Ok(Some(Self {
-            path,
-            json,
-            processor,
-        }))
+        let (path, preparation) = (folder.join(name), folder.join(processor::NAME));
+        let (json, processor) = (read(&path)?, read(&preparation)?);
+        Ok(match (json, processor) {
+            (Some(json), processor) => Some(Self {
+                path,
+                json,
+                processor,
+            }),
+            // Of a transformers model, whose other file was not put here.
+            (None, Some(processor)) if format.name.starts_with("transformers") => Some(Self {
+                path: preparation,
+                json: Value::Null,
+                processor: Some(processor),
+            }),
+            _ => None,
+        })
+    }
+
+    /// Whether it says anything of the network.
+    pub fn configured(&self) -> bool {
+        !self.json.is_null()
     }
 
     /// The configuration file.
@@ -86,7 +97,9 @@ impl Beside {
     /// When it is of none of the three libraries, of another family, or has a field that is not known or not built.
     pub(crate) fn reading(&self, family: &str) -> Result<Reading> {
         let json = &self.json;
-        let reading = if json.get("model_cfg").is_some() {
+        let reading = if json.is_null() {
+            transformers::prepared(self.processor.as_ref(), family)
+        } else if json.get("model_cfg").is_some() {
             match family {
                 "clip" => open_clip::reading(json),
                 _ => Err(format!(

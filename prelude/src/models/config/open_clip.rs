@@ -159,7 +159,6 @@ pub(super) fn reading(json: &Value) -> Result<Reading, String> {
     let model = &json["model_cfg"];
     read(json, "", "", &[ROOT, NOTES], &mut claims)?;
     read(model, "model_cfg.", "", &[MODEL, NOTES], &mut claims)?;
-    claims.otherwise("quick_gelu", "model_cfg.quick_gelu", json!(false));
     for (tower, table) in [("vision_cfg", VISION), ("text_cfg", TEXT)] {
         // These decide what the rest of the tower is.
         let (at, house) = (format!("model_cfg.{tower}."), format!("{tower}."));

@@ -211,7 +211,7 @@ fn defaults(family: &str) -> Value {
 
 pub(super) fn reading(json: &Value, family: &str) -> Result<Reading, String> {
     // Before timm 0.9 the fields of `pretrained_cfg` were at the root.
-    let nested = json.get("pretrained_cfg");
+    let nested = json.get("pretrained_cfg").filter(|cfg| !cfg.is_null());
     let pretrained = nested.unwrap_or(json);
     let mut picture = Picture::read(pretrained)?;
     picture.size = input_size(&pretrained["input_size"])?;

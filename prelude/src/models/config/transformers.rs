@@ -290,15 +290,32 @@ pub(super) fn reading(
             for (house, field, value) in defaults(kind) {
                 claims.otherwise(house, field, value)
             }
+            if family == "vit" {
+                // What the kind of model has, whatever the fields.
+                let kind = &json["model_type"];
+                let scaled = kind.as_str().is_some_and(|kind| kind.starts_with("dinov2"));
+                let means = if scaled { json!(1.) } else { Value::Null };
+                claims.say("init_values", "model_type", kind, means);
+                claims.say("class_token", "model_type", kind, json!(true));
+                if json["num_register_tokens"].is_null() && kind != "dinov2_with_registers" {
+                    claims.say("reg_tokens", "model_type", kind, json!(0))
+                }
+            }
         }
     }
+    let picture = prepared(processor, kind)?.picture;
+    Ok(Reading { claims, picture })
+}
+
+/// What the processor alone says, of a model of `kind`.
+pub(super) fn prepared(processor: Option<&Value>, kind: &str) -> Result<Reading, String> {
+    let picture = processor
+        .map(|file| processor::picture(file, kind))
+        .transpose();
+    let picture = picture.map_err(|reason| format!("{}: {reason}", processor::NAME))?;
     Ok(Reading {
-        claims,
-        picture: match processor {
-            Some(processor) => processor::picture(processor, kind)
-                .map_err(|e| format!("{}: {e}", processor::NAME))?,
-            None => Default::default(),
-        },
+        picture: picture.unwrap_or_default(),
+        ..Reading::default()
     })
 }
 
