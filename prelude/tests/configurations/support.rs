@@ -185,3 +185,13 @@ pub fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
     }
     text
 }
+
+/// Loads each folder of `formats` with each change, which must be refused in these words.
+#[track_caller]
+pub fn all_refused(format: &str, file: &str, changes: &[(Value, &[&str])]) {
+    for (change, parts) in changes {
+        let folder = Folder::of(format).with(file, change);
+        let text = refused(folder.load(), parts);
+        assert!(text.contains(file), "{file} is not in: {text}");
+    }
+}
