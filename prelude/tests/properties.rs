@@ -57,6 +57,7 @@ fn vit_config() -> impl Strategy<Value = VitConfig> {
             proj_bias: ends.1,
             fc_norm: ends.2,
             final_norm: ends.3,
+            pool_include_prefix: ends.1,
             act_layer: ends.4,
             num_classes,
             ..VitConfig::default()

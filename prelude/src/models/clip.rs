@@ -279,6 +279,12 @@ impl Clip {
         self.text.forward_ending(ids, end)
     }
 
+    /// What the text tower's forward pass is made of.
+    pub fn text_anatomy(&self) -> Anatomy {
+        let own = self.config.text_cfg.act_layer;
+        self.text.anatomy(self.config.activation(own))
+    }
+
     /// ln of the factor that turns cosines into logits.
     pub fn logit_scale(&self) -> &Tensor {
         &self.logit_scale

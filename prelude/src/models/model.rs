@@ -3,6 +3,7 @@
 use super::config::Settings;
 use super::family::{self, Network};
 use super::hub::{self, Hub, Watch};
+use super::text::TextPool;
 use super::weights::{Checkpoint, folder};
 use super::zoo::{self, Embedded};
 use super::{Anatomy, Clip, ImageEncoder};
@@ -218,6 +219,22 @@ impl Model {
         Ok(self)
     }
 
+    /// A CLIP's text tower, for the model's one line.
+    fn text_tower(&self) -> String {
+        let Network::Clip(clip) = &self.network else {
+            return String::new();
+        };
+        let text = clip.text_anatomy();
+        let by_id = clip.config().text_cfg.pool_type == TextPool::Argmax;
+        let pooling = match &self.tokenizer {
+            // The tokenizer knows the end token that the highest id stands for.
+            Some(_) if by_id => "end token",
+            _ => text.pooling,
+        };
+        let (heads, act, eps) = (text.heads[0], text.activation, text.norm_eps);
+        format!("; texts: {heads} heads, {act}, {pooling}, eps {eps:e}")
+    }
+
     /// Text embeddings of `texts`, N x d, not normalised.
     ///
     /// # Errors
@@ -255,13 +272,14 @@ impl std::fmt::Display for Model {
         let heads: Vec<_> = heads.iter().map(usize::to_string).collect();
         write!(
             f,
-            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}, {:.2} M parameters, {}",
+            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}{}, {:.2} M parameters, {}",
             self.name,
             self.family,
             encoder.image_size(),
             encoder.blocks().len(),
             heads.join("/"),
             encoder.width(),
+            self.text_tower(),
             self.parameters as f64 / 1e6,
             self.source,
         )

@@ -3,6 +3,7 @@
 //! candle-transformers' text model does not fit: its fused layer norm has no backward pass,
 //! so it cannot be trained, and it knows only the transformers key layout.
 
+use super::Anatomy;
 use super::layers::{Activation, Block, BlockConfig, LayerNorm, Linear, causal_mask};
 use super::limits::{self, within};
 use crate::trace::{self, Tape};
@@ -158,6 +159,22 @@ impl TextTransformer {
     /// The configuration.
     pub fn config(&self) -> &TextConfig {
         &self.config
+    }
+
+    /// What the forward pass is made of, `activation` being the one it was built with.
+    pub(super) fn anatomy(&self, activation: Activation) -> Anatomy {
+        let c = &self.config;
+        Anatomy {
+            heads: vec![c.heads],
+            activation,
+            pooling: match c.pool_type {
+                TextPool::Argmax => "highest id",
+                TextPool::First => "first token",
+                TextPool::Last => "last token",
+                TextPool::Eos => "end token",
+            },
+            norm_eps: c.norm_eps,
+        }
     }
 
     /// Token ids, B x T, to text embeddings, B x d, not normalised (open_clip `encode_text`), read out where

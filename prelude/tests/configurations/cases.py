@@ -26,6 +26,7 @@ CASES = [
     *[timm(f"act_{act}", act_layer=act) for act in ("relu", "silu", "gelu_tanh", "quick_gelu")],
     timm("norm_layer", norm_layer="layernorm"),
     timm("avg", FC_NORM, global_pool="avg"),
+    timm("avg_of_all", FC_NORM, global_pool="avg", pool_include_prefix=True),
     timm("avg_norm_first", global_pool="avg", fc_norm=False),
     timm("token_norm_last", FC_NORM, fc_norm=True),
     timm("no_class", NO_CLASS, class_token=False, global_pool="avg", fc_norm=False),

@@ -171,7 +171,15 @@ fn one_line_shows_what_a_model_is() {
             &["2/4/8 heads", "mean of normed tokens", "1e-5"],
         ),
         ("tiny_maxvit", &["2/4/8 heads", "gelu_tanh", "mean"]),
-        ("tiny_clip", &["6 heads", "width 64", "class token"]),
+        (
+            "tiny_clip",
+            &[
+                "6 heads",
+                "width 64",
+                "class token",
+                "texts: 4 heads, gelu, end token",
+            ],
+        ),
     ] {
         let line = load(name).unwrap().to_string();
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");

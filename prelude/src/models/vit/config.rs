@@ -14,7 +14,7 @@ pub enum Pool {
     /// The class token.
     #[default]
     Token,
-    /// The mean of the patch tokens.
+    /// The mean of the patch tokens, or of all.
     Avg,
 }
 
@@ -42,6 +42,8 @@ pub struct VitConfig {
     /// Whether the patch embedding has a bias; `None`: where there is no norm before the first block, as in timm.
     pub patch_bias: Option<bool>,
     pub global_pool: Pool,
+    /// Whether a mean is over class and register tokens as well.
+    pub pool_include_prefix: bool,
     /// Whether there is a norm behind the last block.
     pub final_norm: bool,
     /// Whether that norm comes after pooling; `None`: after a mean, but before a token is picked, as in timm.
@@ -71,6 +73,7 @@ impl Default for VitConfig {
             pre_norm: false,
             patch_bias: None,
             global_pool: Pool::Token,
+            pool_include_prefix: false,
             final_norm: true,
             fc_norm: None,
             act_layer: Activation::Gelu,

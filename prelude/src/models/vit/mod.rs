@@ -172,7 +172,9 @@ impl ImageEncoder for Vit {
             activation: c.act_layer,
             pooling: match (c.global_pool, c.norms_after_pooling()) {
                 (Pool::Token, _) => "class token",
+                (Pool::Avg, true) if c.pool_include_prefix => "mean of all tokens, then norm",
                 (Pool::Avg, true) => "mean, then norm",
+                (Pool::Avg, false) if c.pool_include_prefix => "mean of all normed tokens",
                 (Pool::Avg, false) => "mean of normed tokens",
             },
             norm_eps: c.norm_eps,
@@ -191,6 +193,7 @@ impl ImageEncoder for Vit {
         };
         let pooled = |x: &Traced| match self.config.global_pool {
             Pool::Token => x.select_token(0),
+            Pool::Avg if self.config.pool_include_prefix => x.mean_tokens(0),
             Pool::Avg => x.mean_tokens(self.config.prefix_tokens()),
         };
         let (tokens, representation) = match self.config.norms_after_pooling() {
