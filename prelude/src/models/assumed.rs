@@ -39,14 +39,14 @@ pub(super) fn assumed(known: &Known, network: &Network, preprocess: &Preprocess)
             if silent("vision_cfg.head_width") {
                 let other = call(json!({"vision_cfg": {"head_width": head}}));
                 all.push(format!(
-                    "{} heads for images are assumed, {head} channels each: {other} changes it",
+                    "heads for images are assumed to be {} of {head} channels: {other} changes it",
                     width / head.max(1)
                 ))
             }
             if silent("text_cfg.heads") {
                 let other = call(json!({"text_cfg": {"heads": c.text_cfg.heads}}));
                 all.push(format!(
-                    "{} heads for texts are assumed: {other} changes it",
+                    "heads for texts are assumed to be {}: {other} changes it",
                     c.text_cfg.heads
                 ))
             }
@@ -82,7 +82,7 @@ fn image(
             if let (true, &[heads]) = (silent("num_heads"), &anatomy.heads[..]) {
                 let each = encoder.width() / heads.max(1);
                 say(
-                    format!("{heads} heads are assumed, {each} channels each"),
+                    format!("heads are assumed to be {heads} of {each} channels"),
                     json!({"num_heads": heads}),
                 )
             }
@@ -140,11 +140,11 @@ fn picture(
     let (said, mut arguments, mut what) = (known.picture, json!({}), Vec::new());
     let normalisation = encoder.normalisation();
     if said.mean.is_none() {
-        arguments["mean"] = json!(normalisation.mean);
+        arguments["mean"] = json!(normalisation.mean.map(written));
         what.push(format!("mean {:?}", normalisation.mean))
     }
     if said.std.is_none() {
-        arguments["std"] = json!(normalisation.std);
+        arguments["std"] = json!(normalisation.std.map(written));
         what.push(format!("std {:?}", normalisation.std))
     }
     // open_clip crops nothing whatever its files say.
@@ -196,4 +196,9 @@ fn size(
         ),
         _ => what,
     })
+}
+
+/// The number as it is written, 0.485 and not the 0.48500001430511475 that its 32 bits are.
+fn written(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(value.into())
 }

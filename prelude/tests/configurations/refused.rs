@@ -179,6 +179,27 @@ fn an_architecture_is_what_timm_makes_of_its_name() {
     assert_eq!(apart(&represented(&model), &represented(&known)), 0.);
 }
 
+#[test]
+fn a_pooling_that_is_not_built_can_be_replaced_by_one_that_is() {
+    let max = json!({"global_pool": "max", "model_args": {"global_pool": "max"}});
+    let folder = Folder::of("timm_vit").with("config.json", &max);
+    refused(
+        folder.load(),
+        &[
+            "max",
+            "json!({\"global_pool\": \"avg\"})",
+            "taken out of the file",
+        ],
+    );
+    let none = json!({"global_pool": null, "model_args": {"global_pool": null}});
+    let given = json!({"global_pool": "avg"});
+    let model = folder.with("config.json", &none).load_with(given).unwrap();
+    assert!(
+        model.to_string().contains("mean of normed tokens"),
+        "{model}"
+    );
+}
+
 /// Before timm 0.9 the fields of `pretrained_cfg` were at the root.
 #[test]
 fn a_timm_file_without_pretrained_cfg_is_read() {

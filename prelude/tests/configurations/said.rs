@@ -25,7 +25,7 @@ fn a_bare_vit_says_its_heads_activation_eps_pooling_and_pictures() {
     let model = folder.load().unwrap();
     for (part, arguments) in [
         (
-            "1 heads are assumed, 24 channels each",
+            "heads are assumed to be 1 of 24 channels",
             json!({"num_heads": 1}),
         ),
         ("gelu is assumed", json!({"act_layer": "gelu"})),
@@ -140,7 +140,7 @@ fn pictures_without_a_processor_and_of_another_size_are_said() {
     let folder = Folder::of("transformers_vit").removed("config.json");
     let model = folder.load().unwrap();
     assert_eq!(model.preprocess().crop, 0.8);
-    said(&model, "heads are assumed");
+    said(&model, "heads are assumed to be 1");
     assert!(!model.assumed().iter().any(|line| line.contains("pictures")));
     // As facebook's DINOv2 has it: the processor crops to 224, the model is of 518.
     let other = json!({"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}});

@@ -55,7 +55,12 @@ pub(super) fn reading(json: &Value, family: &str) -> Result<Reading, String> {
         &mut claims,
     )?;
     read(given, "model_args.", "", &[table, ANY], &mut claims)?;
-    let all = overlay(implied, given);
+    // A null is what is not given; only for LayerScale it is a value.
+    let mut set = given.clone();
+    if let Some(fields) = set.as_object_mut() {
+        fields.retain(|_, value| !value.is_null())
+    }
+    let all = overlay(implied, &set);
     if given["init_values"].is_null() && given.get("init_values").is_some() {
         claims.say(
             "init_values",
