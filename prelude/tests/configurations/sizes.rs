@@ -155,6 +155,10 @@ fn absurd_shapes_of_new_models_are_refused() {
     refused(swin(|c, n| c.embed_dim = n), &["embed_dim"]);
     refused(swin(|c, n| c.window_size = n), &["window_size"]);
     refused(swin(|c, n| c.patch_size = n), &["patch_size"]);
+    refused(
+        swin(|c, _| (c.img_size, c.window_size) = (4096, 64)),
+        &["img_size = 4096", "windows of 64", "pairs"],
+    );
     refused(swin(|c, n| c.depths[0] = n), &["depths"]);
     let maxvit = |change: fn(&mut MaxVitConfig, usize)| {
         let mut config = MaxVitConfig::default();

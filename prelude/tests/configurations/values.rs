@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use candle_core::{Device, Tensor};
-use vitrepl_prelude::data::Input;
+use vitrepl_prelude::data::{CropMode, Input};
 use vitrepl_prelude::decompose::{Decomposer, Granularity, Options, Sharing};
 use vitrepl_prelude::models::weights::Checkpoint;
 
@@ -118,6 +118,23 @@ fn pictures_are_prepared_as_transformers_prepares_them() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn bars_have_open_clips_colour() {
+    for (fill, want) in [
+        (json!(null), [0; 3]),
+        (json!(7), [7; 3]),
+        (json!([1, 2, 3]), [1, 2, 3]),
+    ] {
+        let change = json!({"preprocess_cfg": {"resize_mode": "longest", "fill_color": fill}});
+        let model = Folder::of("open_clip")
+            .with("open_clip_config.json", &change)
+            .load()
+            .unwrap();
+        let preprocess = model.preprocess();
+        assert_eq!((preprocess.mode, preprocess.fill), (CropMode::Border, want));
+    }
 }
 
 /// Trials with a reference: each is as the library has it, or refused by the field's name.

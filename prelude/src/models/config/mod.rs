@@ -1,10 +1,10 @@
 //! What stands beside weights: the configuration files of timm, open_clip and transformers. Shapes are read off the
 //! tensors; a configuration adds what they do not tell, such as the number of heads and how images are prepared.
 //!
-//! Each library has tables of all its fields ([`field::Rule`]): what a field is turned into, that it is harmless, or
+//! Each library has tables of all its fields (`field::Rule`): what a field is turned into, that it is harmless, or
 //! with which values alone it is built. A field that has no rule, and a value that is not built, is refused by the
 //! file, the field and the value; null, and names that begin with `_`, are left alone. What a library takes for a field
-//! that is left out is taken here. What the weights tell as well is held against them ([`claims::Claims`]).
+//! that is left out is taken here. What the weights tell as well is held against them (`claims::Claims`).
 
 mod architectures;
 pub(crate) mod claims;

@@ -160,7 +160,6 @@ pub(super) fn reading(json: &Value) -> Result<Reading, String> {
     read(json, "", "", &[ROOT, NOTES], &mut claims)?;
     read(model, "model_cfg.", "", &[MODEL, NOTES], &mut claims)?;
     for (tower, table) in [("vision_cfg", VISION), ("text_cfg", TEXT)] {
-        // These decide what the rest of the tower is.
         let (at, house) = (format!("model_cfg.{tower}."), format!("{tower}."));
         let config = &model[tower];
         read(config, &at, &house, &[table, BLOCK], &mut claims)?;

@@ -120,6 +120,14 @@ impl SwinConfig {
             let (window, _) = self.window(stage);
             window > 0 && self.side(stage).is_multiple_of(window)
         };
+        let pairs = |stage| (self.side(stage) * self.window(stage).0).pow(2);
+        if (0..stages).map(pairs).any(|pairs| pairs > PAIRS) {
+            let why = format!(
+                "with windows of {} it has too many pairs of tokens; a smaller image or window is taken",
+                self.window_size
+            );
+            return Err(Error::argument("img_size", self.img_size, why));
+        }
         if merged && (0..stages).all(windowed) {
             return Ok(());
         }
@@ -189,3 +197,5 @@ impl SwinConfig {
 
 /// Tokens along a side of a window; its tokens all attend to each other.
 const WINDOW: usize = 64;
+/// Pairs of tokens that attend to each other, in all windows of a stage.
+const PAIRS: usize = 1 << 28;
