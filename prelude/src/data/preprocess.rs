@@ -47,6 +47,9 @@ pub struct Preprocess {
     /// Whether a picture is turned upright by its EXIF orientation first, and masks with it. The folders of torchvision
     /// and timm, and open_clip, do not.
     pub upright: bool,
+    /// Whether the corner of the centre crop is rounded down where the middle lies between two pixels, as in
+    /// transformers' processors; torchvision, and so timm and open_clip, round half to even.
+    pub corner_down: bool,
 }
 
 impl Default for Preprocess {
@@ -58,6 +61,7 @@ impl Default for Preprocess {
             mode: CropMode::Center,
             fill: [0; 3],
             upright: true,
+            corner_down: false,
         }
     }
 }
@@ -164,6 +168,7 @@ impl Preprocess {
             }
         };
         let start = |side: u32| match i64::from(side) - size as i64 {
+            more @ 0.. if self.corner_down => more / 2,
             // Python rounds half to even.
             more @ 0.. => (more as f64 / 2.).round_ties_even() as i64,
             // Of an odd number of bar pixels the last one is on the right or below (`center_crop_or_pad` of both).

@@ -92,6 +92,27 @@ impl Tokenizer {
         format!("{}-{}", self.hash, self.context)
     }
 
+    /// The id of the token that ends every text; `None` where the tokenizer puts none there.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on an empty text.
+    pub fn end(&self) -> Result<Option<u32>> {
+        // Of an empty text nothing but start and end is left, and padding.
+        let encoding = self
+            .inner
+            .encode("", true)
+            .map_err(|error| Error::argument("text", "\"\"", format!("text ({error})")))?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_attention_mask());
+        let kept: Vec<_> = tokens
+            .filter(|(_, kept)| **kept > 0)
+            .map(|(id, _)| *id)
+            .collect();
+        Ok(match kept.as_slice() {
+            [_, .., end] => Some(*end),
+            _ => None,
+        })
+    }
+
     /// Number of different ids.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)

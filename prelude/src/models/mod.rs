@@ -2,20 +2,24 @@
 //!
 //! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`family::FAMILIES`].
 
+mod assumed;
 pub mod clip;
 pub mod config;
 pub mod family;
 pub mod hub;
 pub mod layers;
+pub mod limits;
 pub mod maxvit;
 mod model;
 pub mod swin;
 pub mod text;
+mod told;
 pub mod vit;
 pub mod weights;
 pub mod zoo;
 
 pub use clip::{Clip, ClipConfig};
+pub use family::Network;
 pub use maxvit::{MaxVit, MaxVitConfig};
 pub use model::Model;
 pub use swin::{Swin, SwinConfig};
@@ -65,6 +69,19 @@ pub struct Features {
     pub logits: Option<Traced>,
 }
 
+/// What a forward pass is made of, besides shapes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anatomy {
+    /// Heads of a block: one number, or one for each stage.
+    pub heads: Vec<usize>,
+    /// Of the MLPs.
+    pub activation: layers::Activation,
+    /// How tokens become one vector.
+    pub pooling: &'static str,
+    /// Of the transformer's norms.
+    pub norm_eps: f64,
+}
+
 /// A vision model whose representation can be decomposed.
 pub trait ImageEncoder: Send + Sync {
     /// Side of the square input, in pixels.
@@ -79,6 +96,8 @@ pub trait ImageEncoder: Send + Sync {
     fn normalisation(&self) -> Normalisation;
     /// Where the weights are.
     fn device(&self) -> &Device;
+    /// What the forward pass is made of.
+    fn anatomy(&self) -> Anatomy;
     /// The forward pass of normalised pixels, B x 3 x H x W, recorded on `tape`.
     ///
     /// # Errors
