@@ -743,7 +743,8 @@ fn texts_are_joined_unambiguously() {
     for names in [
         &["sea\nforest"][..],
         &["sea", "forest"],
-        &["sea", "", "forest"],
+        &["sea forest", "meadow"],
+        &["sea", "forest meadow"],
     ] {
         let (classes, plain) = (
             class_embeddings(&clip, names).unwrap(),
