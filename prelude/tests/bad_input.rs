@@ -263,6 +263,16 @@ fn pixels_that_are_no_pixels_are_refused() {
         decomposer.run(&pixels.narrow(0, 0, 0).unwrap()),
         &["[batch, 3, 16, 16]"],
     );
+    let bytes = Tensor::zeros((1, 3, 48, 48), candle_core::DType::U8, &Device::Cpu).unwrap();
+    refused(
+        load("tiny_vit").unwrap().encoder().encode(&bytes),
+        &["U8", "f32", "/ 255."],
+    );
+    let grey = tensor(&[1, 1, 48, 48]);
+    refused(
+        load("tiny_vit").unwrap().encoder().encode(&grey),
+        &["[1, 1, 48, 48]", "[batch, 3, height, width]"],
+    );
 }
 
 fn tensor(dims: &[usize]) -> Tensor {

@@ -705,6 +705,13 @@ fn directions_of_another_width_are_named_in_plain_words() {
     }
     let clip = decompose(&model("tiny_clip"), &images(1), &options).unwrap();
     assert!(clip.tokens().unwrap().along(head, &location).is_ok());
+    // Directions of another type are taken, those that are no numbers are not.
+    let plain = Tensor::ones((2, widths), DType::F64, &Device::Cpu).unwrap();
+    assert!(tokens.along(head, &plain).is_ok());
+    refused(
+        tokens.along(head, &(plain * f64::NAN).unwrap()),
+        &["directions", "NaN"],
+    );
     // The remedy: what tokens give along the directions sums to what the head gives, but for the bias.
     let alignment = alignment("tiny_vit");
     let directions = alignment.pull_back("block 5 head 3", &location).unwrap();
@@ -734,6 +741,36 @@ fn directions_of_another_width_are_named_in_plain_words() {
     refused(
         alignment.aligner.pull_back(0, &wide),
         &["96 channels", "64 channels"],
+    );
+}
+
+#[test]
+fn every_measure_scores_aligned_contributions() {
+    let c = decompose(&model("tiny_vit"), &images(1), &Options::default()).unwrap();
+    let aligned = alignment("tiny_vit").apply(&c).unwrap();
+    let clip = model("tiny_clip");
+    let (forward, back) = (
+        class_embeddings(&clip, &["sea", "forest", "snow"]).unwrap(),
+        class_embeddings(&clip, &["snow", "forest", "sea"]).unwrap(),
+    );
+    let measure = ScoreMeasure::CorrelationAttributed;
+    let scores = aligned.score_by(measure, &forward).unwrap();
+    let plain = score::correlation_attributed(aligned.values(), &forward).unwrap();
+    assert_eq!(scores.values(), plain);
+    let turned = aligned.score_by(measure, &back).unwrap();
+    for (a, b) in scores.values().iter().zip(turned.values()) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+    // The paper's measure depends on the order of the texts.
+    let (a, b) = (
+        aligned.score(&forward).unwrap(),
+        aligned.score(&back).unwrap(),
+    );
+    let pairs = || a.values().iter().zip(b.values());
+    assert!(pairs().any(|(a, b)| (a - b).abs() > 1e-3));
+    refused(
+        scores.minus(&a),
+        &["correlation attributed", "variance attributed"],
     );
 }
 

@@ -7,7 +7,7 @@ use super::channel_map::ChannelMap;
 use super::{Component, Part, unrelated};
 use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
-use crate::{Error, Result};
+use crate::{Error, Result, check};
 use candle_core::{D, Tensor};
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ impl TokenContributions {
     /// How much one head's source tokens contribute along directions in the space of the model, `k x d`: B x T x k.
     ///
     /// # Errors
-    /// As [`Self::of`], or when the directions have another width or are embeddings of another model: text directions are
+    /// As [`Self::of`]; when the directions hold NaN or infinity, have another width or are embeddings of another model: text directions are
     /// in CLIP's space, and [`Alignment::pull_back`](crate::align::Alignment::pull_back) brings them to a component's.
     pub fn along<E: Vectors + ?Sized>(
         &self,
@@ -180,6 +180,10 @@ impl TokenContributions {
                 ),
             ));
         }
+        check::finite("directions", directions)?;
+        let directions = directions
+            .to_device(values.device())?
+            .to_dtype(values.dtype())?;
         let scores = values.flatten(0, 1)?.matmul(&directions.t()?)?;
         Ok(scores.reshape((b, t, ()))?)
     }

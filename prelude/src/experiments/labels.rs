@@ -6,7 +6,7 @@ use crate::charts::Table;
 use crate::identity::ModelId;
 use crate::models::Model;
 use crate::score::{self, Ranking};
-use crate::{Result, session};
+use crate::{Error, Result, session};
 
 /// The `count` texts that label each of `components` (of [`Scores::top`](crate::score::Scores::top)) best, out of `texts`
 /// in the 80 prompt templates; `aligned` are these components in the space of `clip`. Behind each text stands the standard deviation over images of the component's
@@ -32,7 +32,8 @@ pub fn text_labels(
     let mut table = Table::new("components by the texts that span them").columns(header);
     for component in components.iter() {
         let data = aligned.values().get(component.index)?;
-        let span = score::text_span(&data, &embeddings, count)?;
+        let span = score::text_span(&data, &embeddings, count)
+            .map_err(|e| Error::data(&component.name, format!("it cannot be labelled ({e})")))?;
         let picked = span.picks.iter().zip(&span.std);
         let row = [component.name.clone(), format!("{:.3}", component.score)]
             .into_iter()

@@ -27,7 +27,7 @@ pub use vit::{Vit, VitConfig};
 
 use crate::trace::{Block, Tape, Traced};
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 /// Mean and standard deviation of each colour channel, as the model was trained with.
@@ -50,7 +50,18 @@ impl Normalisation {
     };
 
     /// `(pixels - mean) / std` for pixels in [0, 1], B x 3 x H x W.
+    ///
+    /// # Errors
+    /// When the pixels are not f32, or have not three channels.
     pub fn apply(&self, pixels: &Tensor) -> Result<Tensor> {
+        let dims = pixels.dims();
+        if pixels.dtype() != DType::F32 || dims.len() != 4 || dims[1] != 3 {
+            return Err(Error::argument(
+                "pixels",
+                format!("{:?} of {dims:?}", pixels.dtype()),
+                "f32 values in 0 to 1 of shape [batch, 3, height, width]; bytes become that by (pixels.to_dtype(DType::F32)? / 255.)?",
+            ));
+        }
         let device = pixels.device();
         let mean = Tensor::new(&self.mean, device)?.reshape((1, 3, 1, 1))?;
         let std = Tensor::new(&self.std, device)?.reshape((1, 3, 1, 1))?;

@@ -1,7 +1,8 @@
 //! Scores that know what they are scores of.
 
 use super::{
-    Ranked, Ranking, covariance_attributed, rank, variance_attributed, variance_explained,
+    Ranked, Ranking, correlation_attributed, covariance_attributed, rank, variance_attributed,
+    variance_explained,
 };
 use crate::align::AlignedContributions;
 use crate::check;
@@ -21,6 +22,8 @@ use std::fmt;
 pub enum ScoreMeasure {
     /// [`variance_attributed`], the paper's.
     VarianceAttributed,
+    /// [`correlation_attributed`], which does not depend on the order of the texts.
+    CorrelationAttributed,
     /// [`covariance_attributed`].
     CovarianceAttributed,
     /// [`variance_explained`].
@@ -32,6 +35,7 @@ impl ScoreMeasure {
     pub fn name(self) -> &'static str {
         match self {
             Self::VarianceAttributed => "variance attributed",
+            Self::CorrelationAttributed => "correlation attributed",
             Self::CovarianceAttributed => "covariance attributed",
             Self::VarianceExplained => "variance explained",
         }
@@ -40,6 +44,7 @@ impl ScoreMeasure {
     fn of(self, contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
         match self {
             Self::VarianceAttributed => variance_attributed(contributions, features),
+            Self::CorrelationAttributed => correlation_attributed(contributions, features),
             Self::CovarianceAttributed => covariance_attributed(contributions, features),
             Self::VarianceExplained => variance_explained(contributions, features),
         }
@@ -63,7 +68,9 @@ pub struct Scores {
 
 impl AlignedContributions {
     /// Score every component for the feature that `texts` instantiate ("sea", "forest", ... for a location), by the
-    /// paper's measure ([`variance_attributed`]).
+    /// paper's measure ([`variance_attributed`]), which depends on the order of the texts;
+    /// [`ScoreMeasure::CorrelationAttributed`] is the order-free one. Under the paper's
+    /// [`Sharing`](crate::decompose::Sharing) rule even a head that does nothing has a score.
     ///
     /// # Errors
     /// When the texts were embedded by another CLIP than the one aligned to, or have another width; as
