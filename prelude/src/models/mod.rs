@@ -9,6 +9,7 @@ pub mod hub;
 pub mod layers;
 pub mod maxvit;
 mod model;
+pub mod place;
 pub mod swin;
 pub mod text;
 pub mod vit;
@@ -18,6 +19,7 @@ pub mod zoo;
 pub use clip::{Clip, ClipConfig};
 pub use maxvit::{MaxVit, MaxVitConfig};
 pub use model::Model;
+pub use place::Place;
 pub use swin::{Swin, SwinConfig};
 pub use vit::{Vit, VitConfig};
 

@@ -1,7 +1,7 @@
 //! A checkpoint under the house's names.
 
 use super::Checkpoint;
-use super::keys::{Naming, Reshape, Turned};
+use super::keys::{Naming, QV_BIAS, Reshape, Turned};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -9,57 +9,124 @@ use std::collections::BTreeMap;
 /// Query, key and value of one layer, as far as the file has them.
 type Thirds = [Option<Tensor>; 3];
 
+/// Tensors that a message about NaN lists.
+const SHOWN: usize = 5;
+
 impl Checkpoint {
     /// Turn the names of a known format into the house's; other files stay as they are. What is missing of a layer
     /// or not known is listed when a model is built.
     ///
     /// # Errors
-    /// When the model is of a kind that is not built, or a tensor has not the rank its name says.
-    pub fn renamed(mut self) -> Result<Self> {
-        let naming = Naming::of(|key| self.shape(key).is_some());
-        let class_has_position = naming.class_has_position(|key| self.shape(key).is_some());
-        self.naming = naming;
+    /// When the model is of a kind that is not built, a tensor has not the rank its name says, or numbers of a weight
+    /// are NaN or infinite.
+    pub fn renamed(self) -> Result<Self> {
+        let mut this = self.unwrapped()?;
+        this.set_aside_integers();
+        let naming = this.naming.clone();
+        let class_has_position = naming.class_has_position(|key| this.shape(key).is_some());
+        this.name_odd(&naming);
+        this.name_tensors(&naming)?;
+        if class_has_position {
+            this.move_class_position()?
+        }
+        Ok(this)
+    }
+
+    /// Integers are no weights, whatever they are called.
+    fn set_aside_integers(&mut self) {
+        let odd = self
+            .tensors
+            .iter()
+            .filter(|(_, tensor)| !tensor.dtype().is_float());
+        let odd: Vec<_> = odd
+            .map(|(key, tensor)| (key.clone(), tensor.dtype()))
+            .collect();
+        for (key, dtype) in odd {
+            self.tensors.remove(&key);
+            self.odd.insert(key, format!("it is of {}", dtype.as_str()));
+        }
+    }
+
+    /// What is no weight under the house's names. What the model is not made of is left out, and that is said.
+    fn name_odd(&mut self, naming: &Naming) {
+        for (key, why) in std::mem::take(&mut self.odd) {
+            let file = naming.in_file(&key);
+            match naming.to_house(&key) {
+                Turned::Into(name, _) => {
+                    self.odd.insert(name, format!("{file}: {why}"));
+                }
+                Turned::Unknown => self.assume(format!("\"{file}\" is left out: {why}")),
+                Turned::Ignored | Turned::Refused(_) => {}
+            }
+        }
+    }
+
+    fn name_tensors(&mut self, naming: &Naming) -> Result<()> {
+        let mut nonfinite = Vec::new();
         let mut thirds: BTreeMap<String, Thirds> = BTreeMap::new();
         for (key, tensor) in std::mem::take(&mut self.tensors) {
+            let file = naming.in_file(&key);
             let (name, reshape) = match naming.to_house(&key) {
                 Turned::Into(name, reshape) => (name, reshape),
                 Turned::Ignored => continue,
                 Turned::Refused(why) => {
                     return Err(Error::weights(
                         &self.path,
-                        format!("it has \"{key}\": {why}"),
+                        format!("it has \"{file}\": {why}"),
                     ));
                 }
                 Turned::Unknown => {
-                    self.faults.push(format!("not part of the model: {key}"));
+                    self.faults.push(format!("not part of the model: {file}"));
                     continue;
                 }
             };
             let dims = tensor.dims().to_vec();
+            if let Some(count) = self.nonfinite.get(&key) {
+                nonfinite.push(format!("{file} ({count} of {})", tensor.elem_count()))
+            }
             let Some(tensor) = reshape.apply(tensor)? else {
                 let format = naming.format.name;
-                let reason = format!("\"{key}\" has shape {dims:?}, not {format}'s");
+                let reason = format!("\"{file}\" has shape {dims:?}, not {format}'s");
                 return Err(Error::weights(&self.path, reason));
             };
             if let Reshape::Third(n) = reshape {
                 thirds.entry(name).or_default()[n] = Some(tensor)
             } else if self.tensors.insert(name, tensor).is_some() {
                 self.faults
-                    .push(format!("twice, under another name: {key}"))
+                    .push(format!("twice, under another name: {file}"))
             }
+        }
+        if !nonfinite.is_empty() {
+            return Err(self.not_finite(&nonfinite));
         }
         for (name, parts) in thirds {
             self.join(name, parts)?
         }
-        if class_has_position {
-            self.move_class_position()?
-        }
-        Ok(self)
+        Ok(())
+    }
+
+    /// Weights that no training has left, by their keys.
+    fn not_finite(&self, keys: &[String]) -> Error {
+        let (shown, more) = keys.split_at(keys.len().min(SHOWN));
+        let more = match more.len() {
+            0 => String::new(),
+            n => format!(" and {n} tensors more"),
+        };
+        let reason = format!(
+            "NaN or infinity in {}{more}; the training diverged, or numbers overflowed when they were saved in fewer bits: take an earlier checkpoint, or one in float32",
+            shown.join(", ")
+        );
+        Error::weights(&self.path, reason)
     }
 
     /// Stack query, key and value.
-    fn join(&mut self, name: String, parts: Thirds) -> Result<()> {
+    fn join(&mut self, name: String, mut parts: Thirds) -> Result<()> {
         let keys = self.naming.to_file(&name);
+        if let (true, [Some(query), key @ None, Some(_)]) =
+            (self.naming.format.name == QV_BIAS.name, &mut parts)
+        {
+            *key = Some(query.zeros_like()?)
+        }
         let shapes: Vec<_> = parts.iter().flatten().map(Tensor::dims).collect();
         let first = shapes[0];
         if let Some(odd) = parts
