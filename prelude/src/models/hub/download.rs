@@ -50,7 +50,7 @@ impl Hub {
             .with_token(self.token.clone())
             .with_progress(false)
             .build();
-        let there = RefCell::new(None);
+        let there: RefCell<Option<Vec<String>>> = RefCell::new(None);
         let final_of = |fault| match fault {
             Fault::Final(error) => error,
             Fault::Connection(why) => self.unreachable(
