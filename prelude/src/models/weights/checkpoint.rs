@@ -18,8 +18,8 @@ pub struct Checkpoint {
     pub(super) naming: Naming,
     /// Whether keys are those of one model, without its wrapper.
     pub(super) unwrapped: bool,
-    /// Tensors that are no weights, and why.
-    pub(super) odd: BTreeMap<String, String>,
+    /// Tensors that are no weights.
+    pub(super) odd: BTreeMap<String, read::Odd>,
     /// Numbers of a tensor that are NaN or infinite, where there are any.
     pub(super) nonfinite: BTreeMap<String, usize>,
     /// What renaming has found wrong, for the list of all faults.

@@ -6,7 +6,7 @@
 //! `encoder_q`). What was chosen is said when a model is loaded, and `weights` in
 //! [`load_with`](crate::session::load_with) chooses another.
 
-use super::roots::Root;
+use super::roots::{self, Root};
 
 /// How much rather a part of a name is taken than weights without any.
 fn rank(segment: &str) -> i32 {
@@ -51,7 +51,7 @@ pub(super) fn choose(
     let called = |root: &Root| match asked {
         None => true,
         Some(asked) => {
-            let wanted: Vec<_> = asked.split('.').filter(|s| !s.is_empty()).collect();
+            let wanted: Vec<_> = asked.split('.').filter(|s| roots::tells(s)).collect();
             let segments = root.segments();
             let label = root.label();
             label == asked.trim_end_matches('.')
@@ -96,7 +96,6 @@ pub(super) fn reason(root: &Root) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::roots;
     use super::*;
 
     /// The label that is taken of a file with a model behind each of `wrappers`.

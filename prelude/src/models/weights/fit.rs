@@ -24,7 +24,6 @@ impl Checkpoint {
         let fit = Fit {
             tensors: Arc::new(self.tensors.clone()),
             naming: self.naming.clone(),
-            odd: Arc::new(self.odd.clone()),
             excused: Arc::new(self.excused.clone()),
             asked: Arc::default(),
             faults: Arc::new(Mutex::new(self.faults.clone())),
@@ -52,8 +51,6 @@ impl Checkpoint {
 struct Fit {
     tensors: Arc<BTreeMap<String, Tensor>>,
     naming: Naming,
-    /// Tensors that are no weights, and why.
-    odd: Arc<BTreeMap<String, String>>,
     /// Names whose fault is known already.
     excused: Arc<BTreeSet<String>>,
     asked: Arc<Mutex<BTreeSet<String>>>,
@@ -87,11 +84,6 @@ impl Fit {
             return;
         }
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(why), None) = (self.odd.get(name), found) {
-            return faults.push(format!(
-                "no weight: {why}, and the model has {wanted:?} there"
-            ));
-        }
         for (key, reshape) in self.naming.to_file(name) {
             let wanted = reshape.dims_in_file(wanted);
             faults.push(match found.map(|dims| reshape.dims_in_file(dims)) {

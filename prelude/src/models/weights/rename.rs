@@ -2,6 +2,7 @@
 
 use super::Checkpoint;
 use super::keys::{Naming, QV_BIAS, Reshape, Turned};
+use super::read::Odd;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -9,8 +10,34 @@ use std::collections::BTreeMap;
 /// Query, key and value of one layer, as far as the file has them.
 type Thirds = [Option<Tensor>; 3];
 
-/// Tensors that a message about NaN lists.
+/// Keys that a message lists.
 const SHOWN: usize = 5;
+
+/// The first few of `keys`, and how many more there are.
+fn listed(keys: &[String]) -> String {
+    let (shown, more) = keys.split_at(keys.len().min(SHOWN));
+    match more.len() {
+        0 => shown.join(", "),
+        n => format!("{} and {n} tensors more", shown.join(", ")),
+    }
+}
+
+/// Whether a tensor of this name is a parameter, rather than a counter or mask that was saved along.
+fn is_weight(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let parameters = [
+        "weight",
+        "bias",
+        "gamma",
+        "pos_embed",
+        "cls_token",
+        "reg_token",
+        "relative_position_bias_table",
+        "positional_embedding",
+        "logit_scale",
+    ];
+    parameters.contains(&last)
+}
 
 impl Checkpoint {
     /// Turn the names of a known format into the house's; other files stay as they are. What is missing of a layer
@@ -24,7 +51,7 @@ impl Checkpoint {
         this.set_aside_integers();
         let naming = this.naming.clone();
         let class_has_position = naming.class_has_position(|key| this.shape(key).is_some());
-        this.name_odd(&naming);
+        this.refuse_odd(&naming)?;
         this.name_tensors(&naming)?;
         if class_has_position {
             this.move_class_position()?
@@ -34,31 +61,51 @@ impl Checkpoint {
 
     /// Integers are no weights, whatever they are called.
     fn set_aside_integers(&mut self) {
-        let odd = self
-            .tensors
-            .iter()
-            .filter(|(_, tensor)| !tensor.dtype().is_float());
+        let odd = self.tensors.iter();
+        let odd = odd.filter(|(_, tensor)| !tensor.dtype().is_float());
         let odd: Vec<_> = odd
-            .map(|(key, tensor)| (key.clone(), tensor.dtype()))
+            .map(|(key, tensor)| (key.clone(), tensor.dtype().as_str()))
             .collect();
-        for (key, dtype) in odd {
+        for (key, kind) in odd {
             self.tensors.remove(&key);
-            self.odd.insert(key, format!("it is of {}", dtype.as_str()));
+            self.odd.insert(key, Odd::Kind(kind.into()));
         }
     }
 
-    /// What is no weight under the house's names. What the model is not made of is left out, and that is said.
-    fn name_odd(&mut self, naming: &Naming) {
-        for (key, why) in std::mem::take(&mut self.odd) {
+    /// Tensors that are no weights: those that a model is made of, by their names, are refused, and others are left
+    /// out, which is said.
+    ///
+    /// # Errors
+    /// When there are such weights, or something is wrong with one of the model's tensors.
+    fn refuse_odd(&mut self, naming: &Naming) -> Result<()> {
+        let mut weights = Vec::new();
+        for (key, odd) in std::mem::take(&mut self.odd) {
             let file = naming.in_file(&key);
-            match naming.to_house(&key) {
-                Turned::Into(name, _) => {
-                    self.odd.insert(name, format!("{file}: {why}"));
+            let turned = naming.to_house(&key);
+            match (turned, odd) {
+                (Turned::Ignored | Turned::Refused(_), _) => {}
+                (Turned::Into(..), Odd::Broken(why)) => {
+                    return Err(Error::weights(&self.path, format!("\"{file}\": {why}")));
                 }
-                Turned::Unknown => self.assume(format!("\"{file}\" is left out: {why}")),
-                Turned::Ignored | Turned::Refused(_) => {}
+                (Turned::Into(name, _), Odd::Kind(kind)) if is_weight(&name) => {
+                    weights.push(format!("{file} ({kind})"))
+                }
+                (_, Odd::Kind(kind)) => self.assume(format!(
+                    "\"{file}\" is left out: it is of {kind}, which weights are not made of"
+                )),
+                (Turned::Unknown, Odd::Broken(why)) => {
+                    self.assume(format!("\"{file}\" is left out: {why}"))
+                }
             }
         }
+        if weights.is_empty() {
+            return Ok(());
+        }
+        let reason = format!(
+            "weights are floating-point numbers, and these are not: {}; save the model as it was before it was quantised",
+            listed(&weights)
+        );
+        Err(Error::weights(&self.path, reason))
     }
 
     fn name_tensors(&mut self, naming: &Naming) -> Result<()> {
@@ -107,14 +154,9 @@ impl Checkpoint {
 
     /// Weights that no training has left, by their keys.
     fn not_finite(&self, keys: &[String]) -> Error {
-        let (shown, more) = keys.split_at(keys.len().min(SHOWN));
-        let more = match more.len() {
-            0 => String::new(),
-            n => format!(" and {n} tensors more"),
-        };
         let reason = format!(
-            "NaN or infinity in {}{more}; the training diverged, or numbers overflowed when they were saved in fewer bits: take an earlier checkpoint, or one in float32",
-            shown.join(", ")
+            "NaN or infinity in {}; the training diverged, or numbers overflowed when they were saved in fewer bits: take an earlier checkpoint, or one in float32",
+            listed(keys)
         );
         Error::weights(&self.path, reason)
     }

@@ -30,6 +30,11 @@ pub(super) struct Root {
     pub prefix: &'static str,
 }
 
+/// Whether a segment of the way to a model tells anything of it.
+pub(super) fn tells(segment: &str) -> bool {
+    !segment.is_empty() && !TRANSPARENT.contains(&segment)
+}
+
 /// `key` without transparent segments.
 fn plain(key: &str) -> String {
     let kept: Vec<_> = (key.split('.'))
@@ -136,7 +141,6 @@ impl Root {
             .iter()
             .flat_map(|name| name.split('.'))
             .chain(wrapper);
-        all.filter(|segment| !segment.is_empty() && !TRANSPARENT.contains(segment))
-            .collect()
+        all.filter(|segment| tells(segment)).collect()
     }
 }

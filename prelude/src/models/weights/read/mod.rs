@@ -36,10 +36,19 @@ pub(super) struct Opened<'a> {
 #[derive(Default)]
 pub(super) struct Read {
     pub tensors: BTreeMap<String, Tensor>,
-    /// What stands in the way of using a tensor as weights: its kind of numbers, or what is wrong with it.
-    pub odd: BTreeMap<String, String>,
+    /// Tensors that weights are not made of.
+    pub odd: BTreeMap<String, Odd>,
     /// Numbers of a tensor that are NaN or infinite, where there are any.
     pub nonfinite: BTreeMap<String, usize>,
+}
+
+/// A tensor that was not read.
+#[derive(Clone, Debug)]
+pub(super) enum Odd {
+    /// Its numbers are of this kind.
+    Kind(String),
+    /// This is wrong with it.
+    Broken(String),
 }
 
 /// Open `path`, whichever of the formats it is in, with all its shards where it is one of several files.
@@ -143,18 +152,22 @@ impl Opened<'_> {
         let slot: &Slot = &self.listing.slots[i];
         let odd = slot.number.odd();
         if let (Some(kind), true) = (odd, weights) {
-            return Ok(One::Odd(format!("it is of {kind}")));
+            return Ok(One::Odd(Odd::Kind(kind.into())));
         }
         let place = match &slot.place {
             Ok(place) => place,
-            Err(why) => return Ok(One::Odd(why.clone())),
+            Err(why) => {
+                return Ok(One::Odd(match odd {
+                    Some(kind) => Odd::Kind(kind.into()),
+                    None => Odd::Broken(why.clone()),
+                }));
+            }
         };
         let (path, source) = &self.parts[place.part];
         match numbers::read(slot, place, source) {
             Ok(Some((tensor, bad))) => Ok(One::Weights(tensor, bad)),
-            Ok(None) => Ok(One::Odd(format!(
-                "it is of {}",
-                odd.unwrap_or("no kind that is read")
+            Ok(None) => Ok(One::Odd(Odd::Kind(
+                odd.unwrap_or("no kind that is read").into(),
             ))),
             Err(numbers::Fault::Read(e)) => Err(Error::io("reading", path, e)),
             Err(numbers::Fault::Tensor(e)) => {
@@ -235,7 +248,7 @@ impl Opened<'_> {
 
 enum One {
     Weights(Tensor, usize),
-    Odd(String),
+    Odd(Odd),
 }
 
 /// The file at `path` is `what`; what to do about it.

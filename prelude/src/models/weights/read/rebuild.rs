@@ -143,7 +143,8 @@ fn strided(pickle: &Pickle, arguments: &[Id], number: Option<Number>) -> Tensor 
         })
     })();
     Tensor {
-        number: kind.unwrap_or(Number::Other("unknown", 0)),
+        // What is wrong with it is told rather than its kind.
+        number: kind.unwrap_or(Number::F32),
         shape,
         numbers,
     }
