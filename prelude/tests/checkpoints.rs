@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use vitrepl_prelude::models::weights::Checkpoint;
+use vitrepl_prelude::models::weights::{Checkpoint, keys};
 use vitrepl_prelude::prelude::*;
 
 /// A file of `checkpoints`.
@@ -198,7 +198,7 @@ fn of_raw_and_averaged_weights_those_are_taken_that_are_evaluated_and_the_others
         (
             "moco.pth",
             "first",
-            "module.base_encoder",
+            "base_encoder",
             "second",
             "momentum_encoder",
         ),
@@ -819,4 +819,119 @@ fn write(path: &Path, tensors: &HashMap<String, Tensor>) {
     let new = path.with_extension("new");
     candle_core::safetensors::save(tensors, &new).unwrap();
     std::fs::rename(new, path).unwrap();
+}
+
+#[test]
+fn names_of_transformers_five_give_what_those_of_four_give() {
+    let formats = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let expected = Checkpoint::open(formats.join("expected.safetensors")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format, prefix, told) in [
+        (
+            "transformers_vit",
+            &keys::TRANSFORMERS5_VIT,
+            "vit.",
+            "vit.layers.1.attention.o_proj.bias",
+        ),
+        (
+            "transformers_dinov2",
+            &keys::TRANSFORMERS5_DINOV2,
+            "",
+            "encoder.layer.0.attention.k_proj.weight",
+        ),
+        (
+            "transformers_swin",
+            &keys::TRANSFORMERS5_SWIN,
+            "swin.",
+            "swin.encoder.layers.0.blocks.1.mlp.fc2.bias",
+        ),
+    ] {
+        let house = Checkpoint::open(formats.join(name).join("model.safetensors")).unwrap();
+        let house = house.renamed().unwrap();
+        let names: Vec<_> = house.keys().map(str::to_string).collect();
+        let tensors = names.into_iter().map(|key| {
+            let tensor = house.tensor(&key).unwrap().clone();
+            (key, tensor)
+        });
+        let renamed = keys::export(&tensors.collect(), format, prefix).unwrap();
+        assert!(renamed.contains_key(told), "{:?}", renamed.keys());
+        let into = folder.path().join(name);
+        std::fs::create_dir(&into).unwrap();
+        write(
+            &into.join("model.safetensors"),
+            &renamed.into_iter().collect(),
+        );
+        for beside in ["config.json", "preprocessor_config.json"] {
+            std::fs::copy(formats.join(name).join(beside), into.join(beside)).unwrap();
+        }
+        let model = load_path(&into).unwrap();
+        let want = expected.tensor(&format!("{name}.representation")).unwrap();
+        let error = distance(&model, want);
+        assert!(error < 1e-4, "{name}: {error:.1e}");
+    }
+}
+
+/// The trials beside the repository, where they are.
+fn trials() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/trials");
+    if !path.exists() {
+        println!("skipped: there is no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn the_trials_load_or_are_named() {
+    let Some(trials) = trials() else { return };
+    let at = |name: &str| trials.join("checkpoints").join(name);
+    let bytes = std::fs::read(trials.join("references/vit.f32")).unwrap();
+    let values: Vec<f32> = bytes
+        .chunks(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    let vit = Tensor::from_vec(values, (2, 24), &Device::Cpu).unwrap();
+    for name in [
+        "b1_module__orig_mod_",
+        "b2_msd/w.pth",
+        "b2_acc/w.pth",
+        "b9_shard",
+    ] {
+        let error = distance(&load_path(&at(name)).unwrap(), &vit);
+        assert!(error < 1e-4, "{name}: {error:.1e}");
+    }
+    let heads = json!({"num_heads": 3});
+    for name in ["b10b/w.pth", "b15", "b4_ch/w.pth", "b4_md/w.pth"] {
+        let model = load_with(at(name).to_str().unwrap(), heads.clone()).unwrap();
+        assert_eq!(model.encoder().width(), 24, "{name}");
+    }
+    for name in ["t5sd_vit", "t5sd_dinov2", "b11_c", "b11_d", "b11_lb"] {
+        load_path(&at(name)).unwrap();
+    }
+    says(
+        &load_path(&at("b11_d")).unwrap(),
+        &["\"some.mask\" is left out", "bool"],
+    );
+    // Both sets of an EMA file, and one of them is the reference.
+    let path = at("b3_ema/w.pth");
+    let (ema, raw) = (
+        load_path(&path).unwrap(),
+        load_as(&path, "state_dict").unwrap(),
+    );
+    says(
+        &ema,
+        &[
+            "\"state_dict_ema\" are taken",
+            "json!({\"weights\": \"state_dict\"})",
+        ],
+    );
+    assert!(distance(&raw, &vit) < 1e-4 && distance(&ema, &vit) > 1e-2);
+    for (name, parts) in [
+        ("b7/clip.pt", &["TorchScript", "torch.jit.load("][..]),
+        ("b7/nodata.pt", &["TorchScript", "data.pkl"]),
+        ("b9_bin", &["git LFS pointer", "lfs pull"]),
+        ("b9_safetensors", &["git LFS pointer", "lfs pull"]),
+    ] {
+        refused(load_path(&at(name)), parts);
+    }
 }

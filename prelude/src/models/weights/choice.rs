@@ -125,15 +125,15 @@ mod tests {
             ),
             (
                 ["module.base_encoder.", "module.momentum_encoder."],
-                "module.base_encoder",
+                "base_encoder",
             ),
             (["encoder_q.", "encoder_k."], "encoder_q"),
             (
                 ["module.encoder.", "module.target_encoder."],
-                "module.target_encoder",
+                "target_encoder",
             ),
             (["online_network.", "target_network."], "online_network"),
-            (["ema_model.module.", "online_model."], "ema_model.module"),
+            (["ema_model.module.", "online_model."], "ema_model"),
             (["", "swa_model."], "swa_model"),
             // "ema" is no word of these.
             (["schema.", "student."], "schema"),

@@ -123,14 +123,9 @@ impl Root {
         self.plain.ends_with("visual.trunk.")
     }
 
-    /// How a person names it: the way to it.
+    /// How a person names it: the way to it, without what says nothing. Empty for what is at the top of a file.
     pub fn label(&self) -> String {
-        let wrapper = self.wrapper.trim_end_matches('.');
-        let parts = self.entry.iter().map(String::as_str);
-        let parts: Vec<_> = parts
-            .chain(Some(wrapper).filter(|w| !w.is_empty()))
-            .collect();
-        parts.join(".")
+        self.segments().join(".")
     }
 
     /// The segments of the way to it, but for what says nothing.

@@ -51,7 +51,7 @@ pub(super) fn unwrap(
         )
     };
     let labels = |roots: &mut dyn Iterator<Item = &Root>| {
-        let labels: Vec<_> = roots.map(|root| format!("\"{}\"", root.label())).collect();
+        let labels: Vec<_> = roots.map(named).collect();
         labels.join(", ")
     };
     let equal = |a: usize, b: usize| same(&numbers(a), &numbers(b));
@@ -91,8 +91,8 @@ pub(super) fn unwrap(
     }
     if let (Some(other), None) = (others.first(), asked) {
         remarks.push(format!(
-            "the weights \"{}\" are taken ({}); it also has {}: {} takes those",
-            root.label(),
+            "the weights {} are taken ({}); it also has {}: {} takes those",
+            named(root),
             choice::reason(root),
             labels(&mut others.iter().map(|i| &roots[*i])),
             argument(&roots[*other])
@@ -113,6 +113,14 @@ pub(super) fn unwrap(
     unwrapped.label = label;
     unwrapped.remarks = remarks;
     Ok(unwrapped)
+}
+
+/// The label of `root` as a message has it.
+fn named(root: &Root) -> String {
+    match root.label().as_str() {
+        "" => "\"\" (at the top of the file)".into(),
+        label => format!("\"{label}\""),
+    }
 }
 
 /// The tensors of each root: those behind its wrapper, but for those of a root further in.

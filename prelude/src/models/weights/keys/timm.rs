@@ -19,7 +19,10 @@ pub const TIMM: Format = Format {
 pub const OLD_SWIN: Format = Format {
     name: "timm Swin before 0.9",
     prefixes: &[],
-    signatures: &["layers.0.downsample.reduction.weight"],
+    signatures: &[
+        "layers.0.downsample.reduction.weight",
+        "patch_embed.proj.weight",
+    ],
     tables: &[OLD_SWIN_WHOLE],
     outside: &[],
     ignored: IGNORED,

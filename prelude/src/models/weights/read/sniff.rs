@@ -156,7 +156,7 @@ fn text(path: &Path, start: &[u8]) -> Option<Error> {
     let lower = text.to_lowercase();
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().take(80).collect();
-    let again = "the address was that of a page and not of the file: on the hub take .../resolve/main/FILE in place of .../blob/main/FILE (curl -L -o FILE ADDRESS), with a token where the repository asks for one";
+    let again = "fetch it again, from the address of the file itself: on the hub .../resolve/main/FILE in place of .../blob/main/FILE (curl -L -o FILE ADDRESS), with a token where the repository asks for one";
     let (what, remedy) = if lower.starts_with("<!doctype html")
         || lower.starts_with("<html")
         || lower.contains("<head")
