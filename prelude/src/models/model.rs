@@ -4,9 +4,10 @@ use super::config::Settings;
 use super::family::{self, Network};
 use super::hub::{Hub, Watch};
 use super::place::Place;
+use super::text::TextPool;
 use super::weights::{Checkpoint, folder};
 use super::zoo::Embedded;
-use super::{Clip, ImageEncoder};
+use super::{Anatomy, Clip, ImageEncoder};
 use crate::data::{Input, Preprocess, Tokenizer};
 use crate::{Error, Result, files};
 use candle_core::{Device, Tensor};
@@ -50,6 +51,8 @@ pub struct Model {
     card: Option<Value>,
     preprocess: Preprocess,
     assumed: Vec<String>,
+    /// Where its weights are, as [`Self::source`] shows it.
+    source: String,
 }
 
 impl Model {
@@ -135,6 +138,7 @@ impl Model {
         let weights = Checkpoint::from_bytes(embedded.name, embedded.weights)?;
         let published = Settings::default();
         let mut model = Self::from_checkpoint(embedded.name, weights, &published, given, device)?;
+        model.source = "embedded".into();
         let card = serde_json::from_str(embedded.card);
         model.card =
             Some(card.map_err(|e| Error::weights(embedded.name, format!("its card: {e}")))?);
@@ -152,6 +156,7 @@ impl Model {
         device: &Device,
     ) -> Result<Self> {
         let parameters = weights.elements();
+        let source = source(name, weights.path());
         let built = family::build(weights, published, given, device)?;
         Ok(Self {
             name: name.to_string(),
@@ -163,6 +168,7 @@ impl Model {
             card: None,
             preprocess: built.preprocess,
             assumed: built.assumed,
+            source,
         })
     }
 
@@ -189,6 +195,12 @@ impl Model {
     /// How an embedded model was trained and what it scored.
     pub fn card(&self) -> Option<&Value> {
         self.card.as_ref()
+    }
+
+    /// Where its weights are: `embedded`, `hub OWNER/NAME`, or `file PATH`, of which only the name is shown where the
+    /// model's name has the rest.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// What was assumed where neither the weights nor a configuration decide: one sentence each, with the argument of
@@ -244,24 +256,78 @@ impl Model {
             card: self.card.clone(),
             preprocess: self.preprocess,
             assumed: self.assumed.clone(),
+            source: self.source.clone(),
         })
+    }
+
+    /// The tokenizer of a CLIP that has one.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// A CLIP's text tower, for the model's one line.
+    fn text_tower(&self) -> String {
+        let Network::Clip(clip) = &*self.network else {
+            return String::new();
+        };
+        let text = clip.text_anatomy();
+        let by_id = clip.config().text_cfg.pool_type == TextPool::Argmax;
+        let pooling = match &self.tokenizer {
+            // The tokenizer knows the end token that the highest id stands for.
+            Some(_) if by_id => "end token",
+            _ => text.pooling,
+        };
+        let (heads, act, eps) = (text.heads[0], text.activation, text.norm_eps);
+        format!("; texts: {heads} heads, {act}, {pooling}, eps {eps:e}")
     }
 
     /// Text embeddings of `texts`, N x d, not normalised.
     ///
     /// # Errors
-    /// When this model is no CLIP, has no tokenizer, or a text is too long.
+    /// When this model is no CLIP or has no tokenizer; a text that is empty, has no word, is too long, or has a word
+    /// that the tokenizer does not know ([`Self::vocabulary`]).
     pub fn encode_text(&self, texts: &[impl AsRef<str>]) -> Result<Tensor> {
         let clip = self.clip()?;
-        let tokenizer = self.tokenizer.as_ref().ok_or_else(|| {
+        let tokenizer = self.own_tokenizer()?;
+        let ids = tokenizer.encode_known(texts)?;
+        let ids = ids.to_device(self.encoder().device())?;
+        match tokenizer.end()? {
+            Some(end) => clip.encode_text_ending(&ids, end),
+            None => clip.encode_text(&ids),
+        }
+    }
+
+    /// Refuses texts that [`Self::encode_text`] would refuse, without embedding them: for a name before it is put into
+    /// prompts, which would hide that it is empty.
+    ///
+    /// # Errors
+    /// As [`Self::encode_text`].
+    pub fn check_texts(&self, texts: &[impl AsRef<str>]) -> Result<()> {
+        self.clip()?;
+        self.own_tokenizer()?.encode_known(texts).map(drop)
+    }
+
+    /// The words that this CLIP knows, in alphabetical order, where its tokenizer is made of whole words, as the embedded
+    /// one's is.
+    ///
+    /// # Errors
+    /// When this model is no CLIP, has no tokenizer, or one that splits any word into pieces it knows.
+    pub fn vocabulary(&self) -> Result<Vec<String>> {
+        self.clip()?;
+        self.own_tokenizer()?.words().ok_or_else(|| {
+            let reason = "its tokenizer splits words into pieces, so it has no list of words: it takes any text";
+            Error::argument("clip", &self.name, reason)
+        })
+    }
+
+    fn own_tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| {
             let name = &self.name;
             let remedy = format!(
                 "it has no tokenizer: put its tokenizer.json beside the weights and load it again, or load_with(\"{name}\", json!({{\"tokenizer\": \"FOLDER/tokenizer.json\"}})), or clip.with_tokenizer(\"FOLDER/tokenizer.json\")?"
             );
             Error::argument("clip", name, remedy)
-        })?;
-        let tokens = tokenizer.encode(texts)?;
-        clip.encode_text(&tokens.ids.to_device(self.encoder().device())?)
+        })
     }
 }
 
@@ -274,15 +340,41 @@ impl std::fmt::Debug for Model {
 impl std::fmt::Display for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let encoder = self.encoder();
+        let Anatomy {
+            heads,
+            activation,
+            pooling,
+            norm_eps,
+        } = encoder.anatomy();
+        let heads: Vec<_> = heads.iter().map(usize::to_string).collect();
         write!(
             f,
-            "{} ({}): {} px, {} blocks, width {}, {:.2} M parameters",
+            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}{}, {:.2} M parameters, {}",
             self.name,
             self.family,
             encoder.image_size(),
             encoder.blocks().len(),
+            heads.join("/"),
             encoder.width(),
-            self.parameters as f64 / 1e6
+            self.text_tower(),
+            self.parameters as f64 / 1e6,
+            self.source,
         )
     }
+}
+
+/// Where the weights in the file `path` come from, for a model called `name`.
+fn source(name: &str, path: &Path) -> String {
+    // The hub's cache has a folder `models--OWNER--NAME` for each repository.
+    let folders = path.iter().filter_map(|part| part.to_str());
+    let mut repositories = folders.filter_map(|part| part.strip_prefix("models--"));
+    if let Some(repository) = repositories.next() {
+        return format!("hub {}", repository.replacen("--", "/", 1));
+    }
+    let shown = match path.strip_prefix(name) {
+        Ok(rest) if rest.as_os_str().is_empty() => path.file_name().map(Path::new).unwrap_or(path),
+        Ok(rest) => rest,
+        Err(_) => path,
+    };
+    format!("file {}", shown.display())
 }

@@ -1,8 +1,9 @@
 //! Resident models.
 
 use super::device;
+use super::keys::Kind;
 use super::progress::Progress;
-use super::registry::{Kind, resident_or};
+use super::registry::resident_or;
 use super::replay;
 use super::stop;
 use crate::models::hub::{Hub, Watch};
