@@ -655,7 +655,10 @@ fn a_changed_or_added_file_beside_the_weights_is_noticed() {
         let said = |crop: f64| {
             let pretrained =
                 json!({"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "crop_pct": crop});
-            std::fs::write(&config, json!({"pretrained_cfg": pretrained}).to_string()).unwrap()
+            std::fs::write(&config, json!({
+                "architecture": "vit_base_patch16_224", "pretrained_cfg": pretrained,
+                "model_args": {"img_size": 8, "patch_size": 4, "embed_dim": 8, "depth": 1, "num_heads": 1, "mlp_ratio": 1.0},
+            }).to_string()).unwrap()
         };
         said(0.5);
         let added = load_path(asked).unwrap();
@@ -687,12 +690,25 @@ fn a_changed_or_added_file_beside_the_weights_is_noticed() {
     assert_eq!(with.encode_text(&["the sea"]).unwrap().dims(), [1, 16]);
 }
 
-/// A small `tokenizer.json`.
+/// A small `tokenizer.json`, whose texts end with the token that the test models read out.
 fn tokenizer() -> String {
+    let special = |token: &str, id: u32| json!({"id": token, "ids": [id], "tokens": [token]});
+    let place = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let text = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": {"the": 1, "sea": 2, "[UNK]": 3}, "unk_token": "[UNK]"},
+        "pre_tokenizer": {"type": "Whitespace"}, "decoder": null,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [place("[START]"), text("A"), place("[END]")],
+            "pair": [text("A"), text("B")],
+            "special_tokens": {"[START]": special("[START]", 28), "[END]": special("[END]", 29)},
+        },
+        "model": {
+            "type": "WordLevel",
+            "vocab": {"the": 1, "sea": 2, "[UNK]": 3, "[START]": 28, "[END]": 29},
+            "unk_token": "[UNK]",
+        },
     })
     .to_string()
 }
