@@ -8,9 +8,21 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// A model name that the zoo does not have.
     #[error(
-        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file or a folder is taken too."
+        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file or a folder is taken too.{nearest}"
     )]
-    UnknownModel { name: String, known: String },
+    UnknownModel {
+        name: String,
+        known: String,
+        nearest: String,
+    },
+
+    /// A published model of an architecture that this library does not have.
+    #[error("model \"{name}\": {reason}")]
+    Unbuilt { name: String, reason: String },
+
+    /// A path at which there is nothing.
+    #[error("reading {path}: there is no such file or folder (check the path){nearest}")]
+    Missing { path: PathBuf, nearest: String },
 
     /// A weights file that is missing, truncated or not what it should be.
     #[error("weights {path}: {reason}")]

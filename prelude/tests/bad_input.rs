@@ -61,9 +61,9 @@ fn load_path(path: &Path) -> Result<Arc<Model>> {
 #[test]
 fn an_unknown_model_is_answered_with_the_known_ones() {
     refused(
-        load("resnet50"),
+        load("no_such_model"),
         &[
-            "unknown model \"resnet50\"",
+            "unknown model \"no_such_model\"",
             "tiny_vit",
             "tiny_clip",
             ".safetensors",

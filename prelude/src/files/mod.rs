@@ -1,10 +1,14 @@
 //! Files that are written whole or not at all, and checked when they are read.
 
+mod paths;
 pub(crate) mod sealed;
+
+pub use paths::{expand, nearest};
+pub(crate) use paths::{missing, or};
 
 use crate::{Error, Result};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Write `bytes` to `path` through a temporary file beside it and a rename: a reader never sees a part, and what was
 /// there stays until all of it is on disk. Folders on the way are made.
@@ -34,23 +38,4 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist(path)
         .map_err(|e| Error::io("writing", path, e.error))?;
     Ok(())
-}
-
-/// `path` with a `~` or `~/` at its beginning in place of the home folder, as a shell has it. `~user` is left as it is.
-///
-/// # Errors
-/// When `HOME` is not set and the path begins with `~`.
-pub fn expand(path: impl AsRef<Path>) -> Result<PathBuf> {
-    let path = path.as_ref();
-    let Ok(rest) = path.strip_prefix("~") else {
-        return Ok(path.to_path_buf());
-    };
-    match std::env::var_os("HOME").filter(|home| !home.is_empty()) {
-        Some(home) => Ok(Path::new(&home).join(rest)),
-        None => Err(Error::argument(
-            "path",
-            path.display(),
-            "~ stands for the home folder, and HOME is not set; write the whole path",
-        )),
-    }
 }

@@ -11,6 +11,7 @@ pub mod layers;
 pub mod limits;
 pub mod maxvit;
 mod model;
+pub mod place;
 pub mod swin;
 pub mod text;
 mod told;
@@ -22,6 +23,7 @@ pub use clip::{Clip, ClipConfig};
 pub use family::Network;
 pub use maxvit::{MaxVit, MaxVitConfig};
 pub use model::Model;
+pub use place::Place;
 pub use swin::{Swin, SwinConfig};
 pub use vit::{Vit, VitConfig};
 
