@@ -5,6 +5,7 @@
 //! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`identity`] ->
 //! [`decompose`] -> [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
 
+pub mod activations;
 pub mod align;
 pub mod charts;
 mod check;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod models;
 pub mod ops;
 pub mod prelude;
+pub mod relevance;
 pub mod score;
 pub mod session;
 pub mod trace;

@@ -22,15 +22,9 @@ const SKIPPED: &[(&str, &str)] = &[
     ("ordering", "read by tests/experiments_golden.rs"),
     ("segmentation", "read by tests/experiments_golden.rs"),
     ("sparse_text", "read by tests/experiments_golden.rs"),
-    ("relevance", "it holds relevance maps, no contributions"),
-    (
-        "relevance_maxvit",
-        "it holds relevance maps, no contributions",
-    ),
-    (
-        "relevance_swin",
-        "it holds relevance maps, no contributions",
-    ),
+    ("relevance", "read by tests/relevance_golden.rs"),
+    ("relevance_maxvit", "read by tests/relevance_golden.rs"),
+    ("relevance_swin", "read by tests/relevance_golden.rs"),
 ];
 
 const TOLERANCE: f64 = 1e-4;

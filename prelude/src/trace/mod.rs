@@ -9,12 +9,14 @@
 //! probabilities, the statistics of a norm), are recorded as what they are. Everything else is [`Op::Nonlinear`],
 //! where the walk stops.
 
+mod hook;
 mod op;
 mod site;
 mod tape;
 mod traced;
 mod windows;
 
+pub use hook::{Hook, HookKind, HookPoint};
 pub use op::{Keep, Kept, Op, Rows};
 pub use site::{Block, Branch, Partition, Site};
 pub use tape::{BatchStatistics, Node, NodeId, Record, Tape};

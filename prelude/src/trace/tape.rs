@@ -1,5 +1,6 @@
 //! The record of a forward pass.
 
+use super::hook::{Hook, HookKind, Watch};
 use super::op::{Keep, Kept, Op};
 use super::traced::Traced;
 use candle_core::Tensor;
@@ -52,6 +53,7 @@ pub struct Tape {
     pub(super) record: Option<Rc<RefCell<Record>>>,
     statistics: Option<Rc<RefCell<Vec<BatchStatistics>>>>,
     stop: Option<fn() -> bool>,
+    pub(super) watch: Option<Watch>,
 }
 
 impl Tape {
@@ -89,6 +91,30 @@ impl Tape {
     pub fn until(mut self, stop: fn() -> bool) -> Self {
         self.stop = Some(stop);
         self
+    }
+
+    /// Record nothing, and pass every named value ([`super::HookPoint`]) through `hook`.
+    pub fn hooked(hook: Hook) -> Self {
+        Self {
+            watch: Some(Watch::new(hook)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether named values pass through a hook.
+    pub fn is_hooked(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// The `value` of `kind` in the residual branch that is being computed, as the hook gives it back.
+    ///
+    /// # Errors
+    /// When the hook fails, or gives another shape.
+    pub fn pass(&self, kind: HookKind, value: Tensor) -> candle_core::Result<Tensor> {
+        match &self.watch {
+            Some(watch) => watch.pass(kind, value),
+            None => Ok(value),
+        }
     }
 
     /// Fails where the forward pass is to stop.

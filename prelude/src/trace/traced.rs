@@ -1,8 +1,9 @@
 //! The traced tensor and its operations.
 
+use super::hook::HookKind;
 use super::op::{Keep, Kept, Op};
 use super::tape::{Node, NodeId, Tape};
-use super::{Site, Windows};
+use super::{Branch, Site, Windows};
 use crate::ops;
 use candle_core::{D, Result, Tensor};
 use std::sync::Arc;
@@ -69,13 +70,64 @@ impl Traced {
 
     /// `self + branch(self)`, the branch's contributions carrying the name of `site`.
     pub fn residual(&self, site: Site, branch: impl FnOnce(&Self) -> Result<Self>) -> Result<Self> {
-        self.plus(site, &branch(self)?)
+        let Some(watch) = &self.tape.watch else {
+            return self.plus(site, &branch(self)?);
+        };
+        let stream = match site.branch {
+            Branch::Attention => self.passed(site, HookKind::ResidPre)?,
+            Branch::Conv | Branch::Mlp => self.clone(),
+        };
+        stream.plus(site, &watch.within(site, || branch(&stream))?)
+    }
+
+    /// The same, with the value that the tape's hook gives for it.
+    pub fn hooked(&self, kind: HookKind) -> Result<Self> {
+        Ok(Self {
+            value: self.tape.pass(kind, self.value.clone())?,
+            ..self.clone()
+        })
+    }
+
+    /// [`Self::hooked`] for a value whose `heads` stand side by side in the channels, B x T x C: the hook has it as
+    /// B x H x T x C/H.
+    pub fn heads_hooked(&self, kind: HookKind, heads: usize) -> Result<Self> {
+        if !self.tape.is_hooked() {
+            return Ok(self.clone());
+        }
+        let (b, t, width) = self.value.dims3()?;
+        let apart = self.value.reshape((b, t, heads, width / heads))?;
+        let value = self.tape.pass(kind, apart.transpose(1, 2)?)?;
+        Ok(Self {
+            value: value.transpose(1, 2)?.reshape((b, t, width))?,
+            ..self.clone()
+        })
+    }
+
+    fn passed(&self, site: Site, kind: HookKind) -> Result<Self> {
+        let value = match &self.tape.watch {
+            Some(watch) => watch.pass_at(site.block, kind, self.value.clone())?,
+            None => return Ok(self.clone()),
+        };
+        Ok(Self {
+            value,
+            ..self.clone()
+        })
     }
 
     /// `self + branch`, where `self` is the stream after whatever leads past the branch.
     pub fn plus(&self, site: Site, branch: &Self) -> Result<Self> {
+        let (out, after) = match site.branch {
+            Branch::Conv => (HookKind::ConvOut, None),
+            Branch::Attention => (HookKind::AttnOut, Some(HookKind::ResidMid)),
+            Branch::Mlp => (HookKind::MlpOut, Some(HookKind::ResidPost)),
+        };
+        let branch = branch.passed(site, out)?;
         let value = (&self.value + &branch.value)?;
-        Self::record(&self.tape, value, Op::Residual(site), &[self, branch])
+        let sum = Self::record(&self.tape, value, Op::Residual(site), &[self, &branch])?;
+        match after {
+            Some(kind) => sum.passed(site, kind),
+            None => Ok(sum),
+        }
     }
 
     /// `self W^T + b` over channels; `weight`: out x in.

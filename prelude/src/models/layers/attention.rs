@@ -1,6 +1,6 @@
 use super::Linear;
 use crate::ops::softmax_last_dim;
-use crate::trace::{Traced, Windows};
+use crate::trace::{HookKind, Traced, Windows};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use std::sync::Arc;
@@ -48,6 +48,9 @@ impl Attention {
         let split = grouped.reshape((b, t, 3, self.heads, head_width))?;
         let split = split.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let (q, k, v) = (split.get(0)?, split.get(1)?, split.get(2)?);
+        let tape = x.tape();
+        let (q, k) = (tape.pass(HookKind::Q, q)?, tape.pass(HookKind::K, k)?);
+        let v = tape.pass(HookKind::V, v)?;
         let q = (q * (head_width as f64).powf(-0.5))?;
         let mut logits = q.matmul(&k.t()?)?;
         if let Some(bias) = bias {
@@ -60,7 +63,10 @@ impl Attention {
                 _ => logits.broadcast_add(bias)?,
             }
         }
-        let mixed = qkv.attend(softmax_last_dim(&logits)?, v, windows)?;
+        let logits = tape.pass(HookKind::AttnScores, logits)?;
+        let pattern = tape.pass(HookKind::Pattern, softmax_last_dim(&logits)?)?;
+        let mixed = qkv.attend(pattern, v, windows)?;
+        let mixed = mixed.heads_hooked(HookKind::Z, self.heads)?;
         self.proj.forward(&mixed)
     }
 }

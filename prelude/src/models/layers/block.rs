@@ -1,5 +1,5 @@
 use super::{Activation, Attention, LayerNorm, LayerScale, Mlp};
-use crate::trace::{self, Site, Traced, Windows};
+use crate::trace::{self, HookKind, Site, Traced, Windows};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use std::sync::Arc;
@@ -58,11 +58,13 @@ impl Block {
         windows: Option<&Arc<Windows>>,
     ) -> Result<Traced> {
         let x = x.residual(Site::attention(self.at), |x| {
-            let x = self.attn.forward(&self.norm1.forward(x)?, bias, windows)?;
+            let x = self.norm1.forward(x)?.hooked(HookKind::Ln1)?;
+            let x = self.attn.forward(&x, bias, windows)?;
             scaled(&self.ls1, x)
         })?;
         x.residual(Site::mlp(self.at), |x| {
-            let x = self.mlp.forward(&self.norm2.forward(x)?)?;
+            let x = self.norm2.forward(x)?.hooked(HookKind::Ln2)?;
+            let x = self.mlp.forward(&x)?;
             scaled(&self.ls2, x)
         })
     }

@@ -1,6 +1,6 @@
 use super::Linear;
 use crate::ops;
-use crate::trace::Traced;
+use crate::trace::{HookKind, Traced};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,8 @@ impl Mlp {
 
     /// Same shape out as in.
     pub fn forward(&self, x: &Traced) -> Result<Traced> {
-        let hidden = self.fc1.forward(x)?;
+        let hidden = self.fc1.forward(x)?.hooked(HookKind::MlpPre)?;
         let hidden = hidden.nonlinear(|x| self.activation.apply(x))?;
-        self.fc2.forward(&hidden)
+        self.fc2.forward(&hidden.hooked(HookKind::MlpPost)?)
     }
 }
