@@ -1,5 +1,6 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
+pub use crate::activations::{Change, Objective, Recorded};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
 pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
 pub use crate::data::{
@@ -11,14 +12,16 @@ pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
 pub use crate::experiments::{
-    Head, Mitigated, Setting, Study, comparison, local_models, models_table, text_labels,
+    Head, Mitigated, Setting, Study, comparison, effects, local_models, models_table, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
+pub use crate::relevance::{self, Method};
 pub use crate::score::{self, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
-    align, class_embeddings, decompose, device, embed_images, embed_texts, forget, load, load_clip,
-    load_with, resident, set_device, set_loading,
+    activation_gradients, activation_names, activations, align, class_embeddings, decompose,
+    device, embed_images, embed_texts, forget, intervene, load, load_clip, load_with, resident,
+    set_device, set_loading,
 };
 pub use crate::trace::Block;
 pub use crate::{Error, Result};

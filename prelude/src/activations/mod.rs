@@ -33,6 +33,7 @@ mod names;
 mod record;
 
 pub use gradients::{Gradients, Objective, gradients};
+pub(crate) use intervention::run_batch;
 pub use intervention::{Change, Intervened, Intervention, run_with};
 pub use names::{Named, Selected, hook_points, select};
 pub use record::{Recorded, record};

@@ -4,6 +4,7 @@
 //! person asks for by these functions is kept under a key of its content (weights, data set, options), so that
 //! asking twice costs nothing.
 
+mod activations;
 mod aligners;
 mod cache;
 mod contributions;
@@ -19,6 +20,7 @@ mod replay;
 pub(crate) mod stop;
 mod texts;
 
+pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
 pub use contributions::{decompose, embed_images};

@@ -1,0 +1,130 @@
+//! Parity of source tokens with reference values: `tokens_*` of `tests/golden`, or of the folder named by
+//! `VITREPL_GOLDEN_DIR`.
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use std::path::PathBuf;
+use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
+use vitrepl_prelude::models::weights::Checkpoint;
+use vitrepl_prelude::models::{
+    ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
+};
+use vitrepl_prelude::trace::{Block, Partition};
+
+const TOLERANCE: f64 = 1e-4;
+
+fn check(name: &str) {
+    let folder = std::env::var_os("VITREPL_GOLDEN_DIR")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
+    let open = || Checkpoint::open(folder.join(format!("{name}.safetensors"))).unwrap();
+    let (file, weights) = (open(), open().under("weights."));
+    let meta = |key: &str| -> Value {
+        let text = &file.metadata()[key];
+        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+    };
+    let numbers = |key: &str| -> [f32; 3] { serde_json::from_value(meta(key)).unwrap() };
+    let (config, device) = (meta("config"), Device::Cpu);
+    let model: Box<dyn ImageEncoder> = match meta("family").as_str().unwrap() {
+        "vit" => {
+            let config = VitConfig::infer(&weights, &config).unwrap();
+            let vit = weights.build("the golden vit", &device, |vb| Vit::new(&config, vb));
+            Box::new(vit.unwrap())
+        }
+        "swin" => {
+            let config = SwinConfig::infer(&weights, &config).unwrap();
+            let swin = weights.build("the golden swin", &device, |vb| Swin::new(&config, vb));
+            Box::new(swin.unwrap())
+        }
+        _ => {
+            let config = MaxVitConfig::infer(&weights, &config).unwrap();
+            let maxvit = weights.build("the golden maxvit", &device, |vb| MaxVit::new(&config, vb));
+            Box::new(maxvit.unwrap())
+        }
+    };
+    let (mean, std) = (numbers("mean"), numbers("std"));
+    let pixels = Normalisation { mean, std }
+        .apply(file.tensor("pixels").unwrap())
+        .unwrap();
+    let options = Options {
+        granularity: Granularity::Tokens,
+        first_block: first_block(&meta("first_block")),
+        ..Options::default()
+    };
+    let decomposed = Decomposer::new(model.as_ref(), options).unwrap();
+    let decomposed = decomposed.run(&pixels).unwrap();
+    let tokens = decomposed.tokens().unwrap();
+    let layers = meta("tokens");
+    let mut worst: f64 = 0.0;
+    let layers = layers.as_object().unwrap();
+    assert!(!layers.is_empty(), "{name} has no layers");
+    for (key, layer) in layers {
+        let want = file.tensor(key).unwrap();
+        let block = block(key.strip_prefix("tokens.").unwrap());
+        for head in 0..layer["heads"].as_array().unwrap().len() {
+            let part = Part::Head(head);
+            let got = tokens.of(Component::Part { block, part }).unwrap();
+            let error = difference(&got, &want.get(head).unwrap());
+            assert!(error <= TOLERANCE, "{name} {key} head {head}: {error:.1e}");
+            worst = worst.max(error);
+        }
+    }
+    println!("{name}: {} layers, worst token {worst:.1e}", layers.len());
+}
+
+/// The largest difference over the largest value.
+fn difference(got: &Tensor, want: &Tensor) -> f64 {
+    assert_eq!(got.dims(), want.dims());
+    let flat = |t: &Tensor| -> Vec<f64> {
+        let t = t.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+        t.to_vec1().unwrap()
+    };
+    let (got, want) = (flat(got), flat(want));
+    let size = want.iter().fold(f64::MIN_POSITIVE, |m, w| m.max(w.abs()));
+    (got.iter().zip(&want)).fold(0.0, |m: f64, (g, w)| m.max((g - w).abs())) / size
+}
+
+/// `2`, `1.0`, `1.0.window`.
+fn block(text: &str) -> Block {
+    let parts: Vec<_> = text.split('.').collect();
+    let number = |i: usize| parts[i].parse::<usize>().unwrap();
+    match parts.len() {
+        1 => Block::at(number(0)),
+        2 => Block::in_stage(number(0), number(1)),
+        _ => Block::in_stage(number(0), number(1)).part(match parts[2] {
+            "window" => Partition::Window,
+            _ => Partition::Grid,
+        }),
+    }
+}
+
+fn first_block(value: &Value) -> Option<Block> {
+    match value {
+        Value::Number(n) => Some(Block::at(n.as_u64()? as usize)),
+        Value::Array(pair) => {
+            let at = |i: usize| pair.get(i).and_then(Value::as_u64);
+            Some(Block::in_stage(at(0)? as usize, at(1)? as usize))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn tokens_of_a_vit() {
+    check("tokens_vit");
+}
+
+#[test]
+fn tokens_with_registers_and_layer_scale() {
+    check("tokens_dinov2");
+}
+
+#[test]
+fn tokens_of_shifted_windows() {
+    check("tokens_swin");
+}
+
+#[test]
+fn tokens_of_windows_and_grids() {
+    check("tokens_maxvit");
+}
