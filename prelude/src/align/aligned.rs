@@ -16,10 +16,12 @@ use crate::{Error, Result};
 /// origin, and only shapes and the names of components are checked.
 #[derive(Clone)]
 pub struct AlignedContributions {
-    components: Vec<Component>,
-    values: Tensor,
-    origin: Option<Origin>,
-    clip: Option<ModelId>,
+    pub(super) components: Vec<Component>,
+    pub(super) values: Tensor,
+    pub(super) origin: Option<Origin>,
+    pub(super) clip: Option<ModelId>,
+    /// Of how many components these are a part, where they are not all.
+    pub(super) part_of: Option<usize>,
 }
 
 impl AlignedContributions {
@@ -35,6 +37,7 @@ impl AlignedContributions {
             values,
             origin: None,
             clip: None,
+            part_of: None,
         })
     }
 
@@ -89,7 +92,7 @@ impl AlignedContributions {
         Ok(self.values.get(index_of(&self.components, name)?)?)
     }
 
-    /// The aligned representations, B x D: the sum over components.
+    /// The sum of these components, B x D: of all of them, the aligned representations.
     pub fn sum(&self) -> Result<Tensor> {
         Ok(self.values.sum(0)?)
     }
@@ -127,6 +130,7 @@ impl AlignedContributions {
             what: "the aligned contributions",
             components: Some(&self.components),
             origin: self.origin.as_ref(),
+            part_of: self.part_of,
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod file;
 mod fit;
 mod options;
 mod origin;
+mod part;
 mod start;
 mod state;
 mod trainer;

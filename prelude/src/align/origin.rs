@@ -23,6 +23,7 @@ impl AlignerOrigin {
             what: "the aligner",
             components: Some(&self.components),
             origin: self.source.as_ref(),
+            part_of: None,
         }
     }
 }

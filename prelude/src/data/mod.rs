@@ -34,6 +34,7 @@ pub mod templates;
 mod text;
 pub mod tokenizer;
 mod waterbirds;
+mod which;
 mod words;
 
 pub use adaptors::{Preprocessed, Relabelled};
@@ -45,9 +46,11 @@ pub use parquet::ParquetSet;
 pub use preprocess::{CropMode, Input, Interpolation, Preprocess, resize};
 pub use segmentation::{MaskGeometry, SegmentationSet};
 pub use subset::Subset;
+pub(crate) use subset::part_key;
 pub use tar::TarSet;
 pub use tokenizer::Tokenizer;
 pub use waterbirds::Waterbirds;
+pub use which::WhichImages;
 
 use crate::{Error, Result};
 use candle_core::Tensor;

@@ -122,6 +122,16 @@ impl Subset {
     }
 }
 
+/// The key of the images at `indices` of the set whose key is `whole`.
+pub(crate) fn part_key(whole: &str, indices: &[usize]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(whole.as_bytes());
+    for &index in indices {
+        hash.update(&(index as u64).to_le_bytes());
+    }
+    format!("subset-{}", &hash.finalize().to_hex()[..16])
+}
+
 /// The numbers below `len` in the order of `seed`.
 fn order(len: usize, seed: u64) -> Vec<usize> {
     let mut indices: Vec<_> = (0..len).collect();
@@ -135,12 +145,7 @@ impl DataSet for Subset {
     }
 
     fn key(&self) -> String {
-        let mut hash = blake3::Hasher::new();
-        hash.update(self.whole.key().as_bytes());
-        for &index in &self.indices {
-            hash.update(&(index as u64).to_le_bytes());
-        }
-        format!("subset-{}", &hash.finalize().to_hex()[..16])
+        part_key(&self.whole.key(), &self.indices)
     }
 
     fn len(&self) -> usize {

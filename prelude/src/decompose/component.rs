@@ -51,6 +51,20 @@ impl Component {
         }
     }
 
+    /// The layer this component is of: a head's attention; anything else is its own.
+    pub fn layer(&self) -> Self {
+        match *self {
+            Self::Part {
+                block,
+                part: Part::Head(_),
+            } => Self::Part {
+                block,
+                part: Part::Attention,
+            },
+            other => other,
+        }
+    }
+
     /// The block this component belongs to.
     pub fn block(&self) -> Option<Block> {
         match self {

@@ -23,14 +23,17 @@
 mod channel_map;
 mod component;
 mod contributions;
+mod names;
 mod origin;
+pub(crate) mod part;
 mod plan;
 mod tokens;
 mod walk;
 
 pub use component::{Component, Part};
 pub use contributions::Contributions;
-pub(crate) use contributions::index_of;
+pub use names::ComponentNames;
+pub(crate) use names::{index_of, matching};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;

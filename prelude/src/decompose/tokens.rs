@@ -4,6 +4,7 @@
 //! value vector, then one channel map a head), which costs no more than the values, and written out on demand.
 
 use super::channel_map::ChannelMap;
+use super::part::rows;
 use super::{Component, Part, unrelated};
 use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
@@ -186,6 +187,49 @@ impl TokenContributions {
             .to_dtype(values.dtype())?;
         let scores = values.flatten(0, 1)?.matmul(&directions.t()?)?;
         Ok(scores.reshape((b, t, ()))?)
+    }
+
+    /// Those of the layers that have one of `components` among their heads.
+    pub(super) fn of_heads(&self, components: &[Component]) -> Self {
+        let asked = |layer: &&TokenFactors| {
+            let block = Some(layer.site.block);
+            components.iter().any(|c| {
+                c.block() == block
+                    && matches!(
+                        c,
+                        Component::Part {
+                            part: Part::Head(_),
+                            ..
+                        }
+                    )
+            })
+        };
+        Self {
+            layers: self.layers.iter().filter(asked).cloned().collect(),
+            model: self.model.clone(),
+        }
+    }
+
+    /// Those of the images at `chosen`, out of `images`.
+    pub(super) fn of_images(&self, chosen: &[usize], images: usize) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| {
+            let windows = layer.weights.dim(0)? / images.max(1);
+            let groups: Vec<usize> = chosen
+                .iter()
+                .flat_map(|&i| i * windows..(i + 1) * windows)
+                .collect();
+            let share = layer.share.as_ref();
+            Ok(TokenFactors {
+                weights: rows(&layer.weights, 0, &groups)?,
+                v: rows(&layer.v, 0, &groups)?,
+                share: share.map(|share| rows(share, 0, chosen)).transpose()?,
+                ..layer.clone()
+            })
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            model: self.model.clone(),
+        })
     }
 
     pub(super) fn concat(parts: &[&Self]) -> Result<Self> {

@@ -1,6 +1,6 @@
 //! Which images a result is of.
 
-use crate::data::DataSet;
+use crate::data::{DataSet, part_key};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +57,19 @@ impl ImagesId {
             ),
             false => format!("one is on {}, the other on {}", of(self), of(other)),
         })
+    }
+
+    /// The images at `indices`, which exist: the identity of [`DataSet::subset`] of them.
+    pub(crate) fn at(&self, indices: &[usize]) -> Self {
+        let set = match indices {
+            [one] => format!("{}, image {one}", self.set),
+            _ => format!("{}, {} images", self.set, indices.len()),
+        };
+        Self {
+            set,
+            key: part_key(&self.key, indices),
+            names: indices.iter().map(|&i| self.names[i].clone()).collect(),
+        }
     }
 
     /// The images of `parts`, one after the other.

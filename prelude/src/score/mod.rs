@@ -36,6 +36,7 @@ mod linear_probe;
 mod means;
 mod mitigation;
 mod ordering;
+mod part;
 mod ranking;
 pub mod retrieval;
 mod scores;

@@ -1,7 +1,7 @@
 //! Components in the order of their scores.
 
 use crate::check;
-use crate::decompose::Origin;
+use crate::decompose::{ComponentNames, Origin};
 use crate::{Error, Result};
 use std::ops::Deref;
 
@@ -14,6 +14,13 @@ pub struct Ranked {
     pub name: String,
     /// Its score.
     pub score: f64,
+}
+
+/// Its name, so that ranked components can be given where names are wanted.
+impl AsRef<str> for Ranked {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Components in an order, and what their scores were made of: a list (`&ranking` is taken where a `&[Ranked]` is wanted).
@@ -38,6 +45,16 @@ impl Ranking {
 impl From<Vec<Ranked>> for Ranking {
     fn from(rows: Vec<Ranked>) -> Self {
         Self { rows, origin: None }
+    }
+}
+
+impl ComponentNames for Ranking {
+    fn patterns(&self) -> Vec<&str> {
+        self.rows.iter().map(AsRef::as_ref).collect()
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 }
 

@@ -24,6 +24,8 @@ struct About {
     components: Vec<Component>,
     origin: Option<Origin>,
     texts: Option<TextOrigin>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    places: Option<Vec<usize>>,
 }
 
 impl Scores {
@@ -77,6 +79,7 @@ impl Scores {
             values: values.to_vec1()?,
             origin: about.origin,
             texts: about.texts,
+            places: about.places,
         })
     }
 
@@ -87,6 +90,7 @@ impl Scores {
             components: self.components.clone(),
             origin: self.origin.clone(),
             texts: self.texts.clone(),
+            places: self.places.clone(),
         };
         let mut file = Sealed::new(LAYOUT, &self.to_string(), &about)?;
         let values = Tensor::from_slice(&self.values, self.values.len(), &Device::Cpu)?;
