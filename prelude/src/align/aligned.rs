@@ -1,7 +1,5 @@
 //! Contributions in CLIP space.
 
-use std::fmt;
-
 use candle_core::Tensor;
 
 use crate::check;
@@ -134,21 +132,3 @@ impl AlignedContributions {
         }
     }
 }
-
-impl fmt::Display for AlignedContributions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clip = self.clip.as_ref().map(ModelId::to_string);
-        let (n, b, d) = (self.len(), self.images(), self.values.dims()[2]);
-        write!(
-            f,
-            "contributions of {n} components in the space of {}, width {d}: ",
-            clip.as_deref().unwrap_or("an unknown CLIP")
-        )?;
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}"),
-            None => write!(f, "unknown origin, {b} images"),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(AlignedContributions);

@@ -7,7 +7,7 @@ use std::fmt;
 /// A component of a representation. Blocks count from the input; the paper's `layer:00` is the last one here.
 ///
 /// Ordered as the computation is: `init`, then block by block, convolution, attention, MLP; `bias` last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Component {
     /// Everything before the first decomposed block.
     Init,

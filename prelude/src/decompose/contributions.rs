@@ -247,16 +247,3 @@ impl Contributions {
         }
     }
 }
-
-impl std::fmt::Display for Contributions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (n, b, d) = (self.len(), self.images(), self.values.dims()[2]);
-        write!(f, "contributions of {n} components, width {d}: ")?;
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}"),
-            None => write!(f, "unknown origin, {b} images"),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(Contributions);

@@ -144,12 +144,8 @@ pub(crate) fn unknown(components: &[Component], pattern: &str) -> Error {
     });
     let hint = match longer {
         Some((longer, count)) => {
-            let few = match count {
-                1 => "one component",
-                _ => "components",
-            };
-            format!("no component is called so; select(\"{longer}\")? takes {count} {few}")
-                .replace("1 one component", "one")
+            let takes = crate::facts::count(count, "component");
+            format!("no component is called so; select(\"{longer}\")? takes {takes}")
         }
         None => {
             let mut near: Vec<(f64, &String)> = names

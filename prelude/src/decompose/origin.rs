@@ -8,7 +8,7 @@ use std::fmt;
 
 /// What contributions, and all that is made of them, were made of: a model's weights, what of it was decomposed and how,
 /// and the images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub model: ModelId,
     pub options: Options,

@@ -100,7 +100,7 @@ impl TokenFactors {
 
 /// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
 /// evenly, so that tokens sum to their head.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenContributions {
     layers: Vec<TokenFactors>,
     /// In whose space they are, where that is known.
@@ -259,10 +259,34 @@ impl TokenContributions {
         })
     }
 
+    /// What they are, in a line.
+    pub(super) fn line(&self) -> String {
+        let heads: usize = self
+            .layers
+            .iter()
+            .map(|layer| layer.weights.dims()[1])
+            .sum();
+        let layers = crate::facts::count(self.layers.len(), "layer");
+        let whose = self
+            .model
+            .as_ref()
+            .map_or(String::new(), |model| format!(" of {model}"));
+        format!(
+            "of {heads} heads in {layers}{whose}, kept as products, {}",
+            crate::facts::size(self.bytes())
+        )
+    }
+
     pub(super) fn bytes(&self) -> usize {
         let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
         let layer = |l: &TokenFactors| of(&l.weights) + of(&l.v) + l.share.as_ref().map_or(0, of);
         self.layers.iter().map(layer).sum()
+    }
+}
+
+impl std::fmt::Display for TokenContributions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "contributions of source tokens {}", self.line())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Images in an order: what their data set is called, its key, and the name of each image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagesId {
     /// The data set's name, for messages.
     pub set: String,
@@ -95,6 +95,13 @@ impl ImagesId {
 
 impl fmt::Display for ImagesId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} images", self.set, self.len())
+        // The name of a part ends with its number of images already.
+        let count = crate::facts::count(self.len(), "image");
+        match self.set.ends_with(&count) {
+            true => f.write_str(&self.set),
+            false => write!(f, "{}, {count}", self.set),
+        }
     }
 }
+
+super::debug_as_display!(ImagesId);

@@ -60,4 +60,5 @@ pub use embeddings::{ImageEmbeddings, ImageOrigin, Prompts, TextEmbeddings, Text
 pub(crate) use formats::Format;
 pub use images::ImagesId;
 pub use model::ModelId;
+pub(crate) use model::short;
 pub use vectors::Vectors;

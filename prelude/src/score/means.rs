@@ -5,7 +5,6 @@ use crate::Result;
 use crate::check;
 use crate::decompose::{Component, ComponentNames, Contributions, Origin, Side, same_components};
 use candle_core::Tensor;
-use std::fmt;
 use std::ops::Deref;
 
 /// The mean over the images of a reference set of each component, n x d: a tensor (`&means` is taken where a `&Tensor` is
@@ -69,18 +68,6 @@ impl Deref for ComponentMeans {
         &self.values
     }
 }
-
-impl fmt::Display for ComponentMeans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "means of {} components", self.components.len())?;
-        match &self.origin {
-            Some(origin) => write!(f, " over {origin}"),
-            None => Ok(()),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(ComponentMeans);
 
 impl Contributions {
     /// The mean over the images of each component, by which it can be switched off ([`component_means`]).

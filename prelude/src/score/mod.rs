@@ -42,6 +42,7 @@ pub mod retrieval;
 mod scores;
 mod scores_file;
 mod segmentation;
+mod show;
 mod singular;
 mod sparse_code;
 mod spearman;

@@ -66,16 +66,6 @@ impl Deref for Ranking {
     }
 }
 
-impl std::fmt::Display for Ranking {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rows = self.rows.iter();
-        let rows: Vec<_> = rows.map(|r| format!("{} {:.3}", r.name, r.score)).collect();
-        write!(f, "{}", rows.join("\n"))
-    }
-}
-
-crate::identity::debug_as_display!(Ranking);
-
 /// All components, highest score first; equal scores keep the order of the stack.
 ///
 /// # Errors

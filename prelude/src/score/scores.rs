@@ -13,7 +13,6 @@ use crate::identity::{TextEmbeddings, TextOrigin};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// How a component is scored for a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,19 +236,6 @@ impl Scores {
         }
     }
 }
-
-impl fmt::Display for Scores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (measure, n) = (self.measure.name(), self.len());
-        write!(f, "{measure} of {n} components, for {}", self.feature)?;
-        match &self.origin {
-            Some(origin) => write!(f, "; {origin}"),
-            None => Ok(()),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(Scores);
 
 impl Ranking {
     /// Refuses a ranking of other components than those of `aligned`.

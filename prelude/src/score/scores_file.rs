@@ -92,7 +92,7 @@ impl Scores {
             texts: self.texts.clone(),
             places: self.places.clone(),
         };
-        let mut file = Sealed::new(LAYOUT, &self.to_string(), &about)?;
+        let mut file = Sealed::new(LAYOUT, &self.line(), &about)?;
         let values = Tensor::from_slice(&self.values, self.values.len(), &Device::Cpu)?;
         file.put("scores", &values);
         file.put_names("components", &self.names())?;
