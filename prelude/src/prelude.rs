@@ -5,10 +5,11 @@ pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Ti
 pub use crate::data::{
     Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
     Input, Interpolation, Labels, MaskGeometry, OnUnreadable, ParquetSet, Preprocess,
-    SegmentationSet, Subset, TarSet, Waterbirds, ahead::Loading,
+    SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
+    Component, ComponentNames, Contributions, Decomposer, Granularity, Options, Part, Sharing,
+    Target,
 };
 pub use crate::experiments::{
     Head, Mitigated, Setting, Study, comparison, local_models, models_table, text_labels,

@@ -111,6 +111,23 @@ impl FitOptions<'_> {
         Ok(())
     }
 
+    /// What differs from the defaults, in a few words, with epochs and seed in any case.
+    pub(crate) fn words(&self) -> String {
+        let default = FitOptions::default();
+        let mut words = vec![
+            crate::facts::count(self.epochs, "epoch"),
+            format!("seed {}", self.seed),
+        ];
+        let (own, usual) = (self.fingerprint(), default.fingerprint());
+        let pairs = own.split(' ').zip(usual.split(' '));
+        words.extend(
+            pairs
+                .filter(|(own, usual)| own != usual && !own.starts_with("seed="))
+                .map(|(own, _)| own.to_string()),
+        );
+        words.join(", ")
+    }
+
     /// Everything but `epochs` that changes the outcome, for a checkpoint to be compared with.
     pub(crate) fn fingerprint(&self) -> String {
         format!(

@@ -9,9 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
 /// Some images of another set, by their indices there. Made by [`DataSet::subset`] and its like.
+#[derive(Clone)]
 pub struct Subset {
     whole: Arc<dyn DataSet>,
-    indices: Vec<usize>,
+    indices: Arc<[usize]>,
     name: String,
 }
 
@@ -29,7 +30,7 @@ impl Subset {
         check_indices(whole.name(), &indices, whole.len())?;
         Ok(Self {
             whole,
-            indices,
+            indices: indices.into(),
             name,
         })
     }
@@ -173,6 +174,10 @@ impl DataSet for Subset {
     }
 
     fn labels(&self, column: &str) -> Result<Labels> {
-        Ok(self.whole.labels(column)?.at(&self.indices))
+        self.whole.labels_of(column, &self.indices)
+    }
+
+    fn labels_of(&self, column: &str, indices: &[usize]) -> Result<Labels> {
+        self.whole.labels_of(column, &self.within(indices)?)
     }
 }
