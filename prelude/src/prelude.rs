@@ -1,7 +1,7 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
-pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
+pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
 pub use crate::data::{
     Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
     Input, Interpolation, Labels, MaskGeometry, OnUnreadable, ParquetSet, Preprocess,

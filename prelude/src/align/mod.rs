@@ -24,6 +24,7 @@ mod adam;
 mod aligned;
 mod alignment;
 mod checkpoint;
+mod export;
 pub(crate) mod file;
 mod fit;
 mod options;

@@ -23,6 +23,7 @@
 mod channel_map;
 mod component;
 mod contributions;
+pub(crate) mod export;
 mod names;
 mod origin;
 pub(crate) mod part;

@@ -50,6 +50,7 @@
 //! ```
 
 mod embeddings;
+mod export;
 mod formats;
 mod images;
 mod model;

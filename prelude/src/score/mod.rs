@@ -27,8 +27,10 @@ mod ablation;
 mod accuracy;
 mod attribution;
 mod basis;
+mod classified;
 mod completeness;
 mod enough;
+mod export;
 mod groups;
 mod heatmap;
 mod linear_head;
@@ -56,6 +58,7 @@ pub use attribution::{
     correlation_attributed, covariance_attributed, variance_attributed, variance_explained,
 };
 pub use basis::{Basis, Dropped};
+pub use classified::Classified;
 pub use completeness::{Rebuild, Rebuilt, rebuild_from_texts};
 pub use groups::{GroupAccuracy, GroupCount, cross_groups};
 pub use heatmap::{Scaled, ShownSign, enlarge, scaled};

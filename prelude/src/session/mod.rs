@@ -6,6 +6,7 @@
 
 mod aligners;
 mod cache;
+mod classify;
 mod contributions;
 mod device;
 mod disk;
