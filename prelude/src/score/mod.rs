@@ -45,6 +45,7 @@ mod scores;
 mod scores_file;
 mod segmentation;
 mod show;
+mod show_texts;
 mod singular;
 mod sparse_code;
 mod spearman;
