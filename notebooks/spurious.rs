@@ -7,25 +7,23 @@
 
 let clip = load_clip("tiny_clip")?;
 let vit = load("tiny_vit")?;
-let images = Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(77_000, 4000))?);
+let images = GeneratedSet::new(GeneratedSpec::unbiased(77_000, 4000))?;
 
-// Some of them, with one of the captions CLIP learned from.
-let pixels = images.pixels(&(0..10).collect::<Vec<_>>(), 96.into())?;
-let tiles = (0..10).map(|i| Tile::of_pixels(&pixels.get(i)?, images.caption(i, 0))).collect::<Result<Vec<_>>>()?;
-tiles.into_iter().fold(HeatmapGrid::new("Generated images and captions", ""), HeatmapGrid::tile)
+// Some of them, with what is known of each.
+images.show(0..10)?
 
 // 1. Decompose: one contribution for each head and each MLP. They sum to the representation.
-let contributions = decompose(&vit, &*images, &Options::default())?;
+let contributions = decompose(&vit, &images, &Options::default())?;
 println!("{} components, sum error {:.1e}", contributions.len(), contributions.sum_error()?);
 
 // 2. Align: one linear map for each component, to the image space of CLIP.
-let alignment = align(&vit, &clip, &*images, &Options::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
+let alignment = align(&vit, &clip, &images, &Options::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
 println!("{alignment}");
 let aligned = alignment.apply(&contributions)?;
 
 // 3. Score and rank: which components carry the location?
 let location = class_embeddings(&clip, Factor::Location.names())?;
-let scores = aligned.score(&location)?;
+let scores = aligned.score(&location)?.named("location");
 let top = scores.top(8)?;
 BarChart::ranked("tiny_vit: who carries the location?", "variance attributed", &top)
 

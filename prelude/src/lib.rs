@@ -13,6 +13,7 @@ pub mod data;
 pub mod decompose;
 pub mod error;
 pub mod experiments;
+mod facts;
 pub mod files;
 pub mod identity;
 pub mod models;

@@ -2,14 +2,15 @@
 
 pub use crate::activations::{Change, Objective, Recorded};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
-pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, Table, Tile};
+pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
 pub use crate::data::{
     Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
     Input, Interpolation, Labels, MaskGeometry, OnUnreadable, ParquetSet, Preprocess,
-    SegmentationSet, Subset, TarSet, Waterbirds, ahead::Loading,
+    SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
+    Component, ComponentNames, Contributions, Decomposer, Granularity, Options, Part, Sharing,
+    Target,
 };
 pub use crate::experiments::{
     Head, Mitigated, Setting, Study, comparison, effects, local_models, models_table, text_labels,

@@ -95,7 +95,7 @@ fn locations(c: &Contributions) -> Result<Tensor> {
     let rows = (0..Factor::Location.count())
         .map(|l| {
             let chosen: Vec<u32> = (0..IMAGES as u32)
-                .filter(|i| values[*i as usize] as usize == l)
+                .filter(|i| values[*i as usize] == l)
                 .collect();
             let chosen = Tensor::new(chosen, &Device::Cpu)?;
             Ok((z.index_select(&chosen, 0)?.mean(0)? - &mean)?)

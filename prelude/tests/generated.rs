@@ -109,7 +109,7 @@ fn every_value_is_equally_frequent_and_factors_are_independent() {
     let set = unbiased(6000);
     for factor in Factor::ALL {
         let values = set.values(factor);
-        for value in 0..factor.count() as u32 {
+        for value in 0..factor.count() {
             let share = values.iter().filter(|&&v| v == value).count() as f64 / values.len() as f64;
             let expected = 1. / factor.count() as f64;
             assert!(

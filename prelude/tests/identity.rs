@@ -829,7 +829,7 @@ fn another_tokenizer_makes_other_embeddings() {
 }
 
 #[test]
-fn values_show_what_they_are_in_a_line() {
+fn values_show_what_they_are() {
     let c = contributions("tiny_vit", 1);
     let aligned = aligned("tiny_vit", 1);
     let location = texts(&["sea", "forest"]);
@@ -866,7 +866,8 @@ fn values_show_what_they_are_in_a_line() {
             ["held-out cosine", "steps", "images"],
         ),
     ] {
-        assert!(shown.len() < 300 && !shown.contains("Tensor"), "{shown}");
+        let short = shown.lines().all(|line| line.chars().count() <= 200);
+        assert!(short && !shown.contains("Tensor"), "{shown}");
         parts
             .iter()
             .for_each(|part| assert!(shown.contains(part), "{part} in {shown}"));

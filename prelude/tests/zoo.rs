@@ -92,7 +92,7 @@ fn models_are_as_accurate_as_their_cards_say() -> Result<()> {
                 .values(factor)
                 .iter()
                 .zip(said)
-                .filter(|(value, said)| **value == *said)
+                .filter(|(value, said)| **value == *said as usize)
                 .count();
             let (measured, stated) = (right as f64 / SOME as f64, card.accuracy[factor.name()]);
             // Four standard errors, and a little for the rounding of the weights.

@@ -1,7 +1,5 @@
 //! Contributions in CLIP space.
 
-use std::fmt;
-
 use candle_core::Tensor;
 
 use crate::check;
@@ -16,10 +14,12 @@ use crate::{Error, Result};
 /// origin, and only shapes and the names of components are checked.
 #[derive(Clone)]
 pub struct AlignedContributions {
-    components: Vec<Component>,
-    values: Tensor,
-    origin: Option<Origin>,
-    clip: Option<ModelId>,
+    pub(super) components: Vec<Component>,
+    pub(super) values: Tensor,
+    pub(super) origin: Option<Origin>,
+    pub(super) clip: Option<ModelId>,
+    /// Of how many components these are a part, where they are not all.
+    pub(super) part_of: Option<usize>,
 }
 
 impl AlignedContributions {
@@ -35,6 +35,7 @@ impl AlignedContributions {
             values,
             origin: None,
             clip: None,
+            part_of: None,
         })
     }
 
@@ -89,7 +90,7 @@ impl AlignedContributions {
         Ok(self.values.get(index_of(&self.components, name)?)?)
     }
 
-    /// The aligned representations, B x D: the sum over components.
+    /// The sum of these components, B x D: of all of them, the aligned representations.
     pub fn sum(&self) -> Result<Tensor> {
         Ok(self.values.sum(0)?)
     }
@@ -127,24 +128,7 @@ impl AlignedContributions {
             what: "the aligned contributions",
             components: Some(&self.components),
             origin: self.origin.as_ref(),
+            part_of: self.part_of,
         }
     }
 }
-
-impl fmt::Display for AlignedContributions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clip = self.clip.as_ref().map(ModelId::to_string);
-        let (n, b, d) = (self.len(), self.images(), self.values.dims()[2]);
-        write!(
-            f,
-            "contributions of {n} components in the space of {}, width {d}: ",
-            clip.as_deref().unwrap_or("an unknown CLIP")
-        )?;
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}"),
-            None => write!(f, "unknown origin, {b} images"),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(AlignedContributions);

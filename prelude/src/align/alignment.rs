@@ -146,17 +146,3 @@ impl Alignment {
         Ok(Self { aligner, report })
     }
 }
-
-impl std::fmt::Display for Alignment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.report {
-            Some(report) => write!(f, "{report}"),
-            None if self.aligner.is_identity() => {
-                write!(f, "aligner: identity, the components are in CLIP space")
-            }
-            None => write!(f, "aligner, without the report of its fit"),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(Alignment);

@@ -24,10 +24,13 @@ mod adam;
 mod aligned;
 mod alignment;
 mod checkpoint;
+mod export;
 pub(crate) mod file;
 mod fit;
 mod options;
 mod origin;
+mod part;
+mod show;
 mod start;
 mod state;
 mod trainer;
@@ -50,13 +53,13 @@ use crate::{Error, Result};
 ///
 /// One of [`crate::session::align`] or [`Alignment::fit`] knows what it was fitted for and on ([`Self::origin`]), and so
 /// does its file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Aligner {
     maps: Option<Maps>,
     origin: Option<AlignerOrigin>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Maps {
     /// n x d x D
     weights: Tensor,

@@ -111,6 +111,23 @@ impl FitOptions<'_> {
         Ok(())
     }
 
+    /// What differs from the defaults, in a few words, with epochs and seed in any case.
+    pub(crate) fn words(&self) -> String {
+        let default = FitOptions::default();
+        let mut words = vec![
+            crate::facts::count(self.epochs, "epoch"),
+            format!("seed {}", self.seed),
+        ];
+        let (own, usual) = (self.fingerprint(), default.fingerprint());
+        let pairs = own.split(' ').zip(usual.split(' '));
+        words.extend(
+            pairs
+                .filter(|(own, usual)| own != usual && !own.starts_with("seed="))
+                .map(|(own, _)| own.to_string()),
+        );
+        words.join(", ")
+    }
+
     /// Everything but `epochs` that changes the outcome, for a checkpoint to be compared with.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
@@ -144,7 +161,7 @@ pub struct Progress {
 }
 
 /// What a fit came to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// Mean held-out cosine of the aligner returned, the best of the run.
     pub held_out_cosine: f32,
@@ -168,25 +185,4 @@ pub struct FitReport {
     pub history: Vec<(usize, f32)>,
     /// Time of this call.
     pub time: Duration,
-}
-
-impl std::fmt::Display for FitReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "aligner: held-out cosine {:.4} on {} images (mean target {:.4}, start {:.4}), {} steps on {} images{}, {:.1} s",
-            self.held_out_cosine,
-            self.held_out_images,
-            self.baseline_cosine,
-            self.history.first().map_or(f32::NAN, |h| h.1),
-            self.steps,
-            self.train_images,
-            if self.stopped_early {
-                ", stopped early"
-            } else {
-                ""
-            },
-            self.time.as_secs_f64()
-        )
-    }
 }

@@ -6,7 +6,7 @@ use crate::decompose::{Component, Origin, Side};
 use crate::identity::ModelId;
 
 /// The components an aligner maps, the contributions it was fitted on, and the CLIP it maps to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlignerOrigin {
     /// The components, in the order of the maps.
     pub components: Vec<Component>,
@@ -23,6 +23,7 @@ impl AlignerOrigin {
             what: "the aligner",
             components: Some(&self.components),
             origin: self.source.as_ref(),
+            part_of: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
+use ab_glyph::{Font, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
 
 use crate::{Error, Result};
 
@@ -121,4 +121,46 @@ pub(super) fn wrap(text: &str, em: f64, bold: bool, room: f64, lines: usize) -> 
         }
     }
     out.iter().map(|line| fit(line, em, bold, room)).collect()
+}
+
+/// A font as a document embeds it; lengths in thousandths of an em.
+pub(super) struct Face {
+    /// TrueType.
+    pub file: &'static [u8],
+    font: &'static FontRef<'static>,
+    units: f32,
+}
+
+impl Face {
+    pub fn of(bold: bool) -> Result<Self> {
+        let font = font(bold)?;
+        Ok(Self {
+            file: if bold { BOLD } else { REGULAR },
+            font,
+            units: font.units_per_em().unwrap_or(2048.0),
+        })
+    }
+
+    /// The number of a character's glyph; 0 where the font has none.
+    pub fn glyph(&self, c: char) -> u16 {
+        self.font.glyph_id(c).0
+    }
+
+    pub fn advance(&self, glyph: u16) -> f32 {
+        self.font.h_advance_unscaled(GlyphId(glyph)) * 1000.0 / self.units
+    }
+
+    /// How much further apart than their advance two glyphs stand.
+    pub fn kern(&self, left: u16, right: u16) -> f32 {
+        self.font.kern_unscaled(GlyphId(left), GlyphId(right)) * 1000.0 / self.units
+    }
+
+    /// Ascent and descent, the latter below zero.
+    pub fn extent(&self) -> (f32, f32) {
+        let scale = 1000.0 / self.units;
+        (
+            self.font.ascent_unscaled() * scale,
+            self.font.descent_unscaled() * scale,
+        )
+    }
 }

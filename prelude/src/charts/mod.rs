@@ -1,7 +1,7 @@
 //! Charts that are values: build one, then look at it, save it or print it.
 //!
 //! In a notebook a chart at the end of a cell is a picture (SVG, with PNG beside it), in a terminal it prints as
-//! text; `.save(path)` writes `.svg` or `.png`, by the extension. Pictures are drawn with plotters.
+//! text; `.save(path)` writes `.svg`, `.png` or `.pdf`, by the extension. Pictures are drawn with plotters.
 //!
 //! ```
 //! use vitrepl_prelude::charts::BarChart;
@@ -24,17 +24,21 @@ mod heat_scale;
 mod heatmap;
 mod line;
 mod number;
+mod of_images;
 mod of_scores;
 mod paint;
+mod pdf;
 mod render;
 mod scene;
 mod table;
+mod table_text;
 mod tile;
 
 pub use bars::BarChart;
 pub use grouped::GroupedBars;
 pub use heatmap::HeatmapGrid;
 pub use line::LineChart;
+pub use of_images::ShowImages;
 pub use render::Chart;
 pub use scene::{Anchor, Rgb, Scene, Shape};
 pub use table::Table;
@@ -60,7 +64,24 @@ macro_rules! chart {
                 $crate::charts::Chart::scene(self)?.png()
             }
 
-            /// Writes the picture, `.svg` or `.png` by the extension.
+            /// The picture as PDF, its texts as text.
+            ///
+            /// # Errors
+            /// As [`Self::svg`].
+            pub fn pdf(&self) -> $crate::Result<Vec<u8>> {
+                $crate::charts::Chart::scene(self)?.pdf()
+            }
+
+            /// [`Self::save`], by the name that other results have.
+            ///
+            /// # Errors
+            /// As [`Self::save`].
+            pub fn export(&self, path: impl AsRef<std::path::Path>) -> $crate::Result<()> {
+                self.save(path)
+            }
+
+            /// Writes it in the form that the extension names: `.svg`, `.png`, `.pdf`; a table also `.csv`, `.md`, `.tex`,
+            /// `.html`, `.txt`.
             ///
             /// # Errors
             /// As [`Self::svg`]; another extension, a folder that cannot be written.

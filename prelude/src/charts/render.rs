@@ -26,13 +26,14 @@ pub trait Chart {
         match extension {
             "svg" => Some(self.scene().and_then(|s| s.svg()).map(String::into_bytes)),
             "png" => Some(self.scene().and_then(|s| s.png())),
+            "pdf" => Some(self.scene().and_then(|s| s.pdf())),
             _ => None,
         }
     }
 
     /// The extensions [`Self::content`] knows.
     fn extensions(&self) -> &'static [&'static str] {
-        &["png", "svg"]
+        &["pdf", "png", "svg"]
     }
 
     /// Writes the chart to `path` in the form its extension names, whole or not at all.

@@ -95,17 +95,29 @@ impl Table {
             .collect()
     }
 
-    fn width(&self) -> usize {
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(super) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
+    pub(super) fn has_columns(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    pub(super) fn width(&self) -> usize {
         let rows = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         rows.max(self.columns.len())
     }
 
-    fn column(&self, c: usize) -> &str {
+    pub(super) fn column(&self, c: usize) -> &str {
         at(&self.columns, c)
     }
 
     /// Whether every cell of a column is a number, or two with an arrow, a percentage or missing.
-    fn is_number(&self, c: usize) -> bool {
+    pub(super) fn is_number(&self, c: usize) -> bool {
         let numeric = |cell: &str| {
             cell.split("->").flat_map(|s| s.split('→')).all(|part| {
                 let part = part.trim().trim_end_matches('%').replace('−', "-");
@@ -117,7 +129,7 @@ impl Table {
     }
 }
 
-fn at(cells: &[String], c: usize) -> &str {
+pub(super) fn at(cells: &[String], c: usize) -> &str {
     cells.get(c).map_or("", String::as_str)
 }
 
@@ -220,6 +232,9 @@ impl Chart for Table {
         match extension {
             "svg" => Some(self.scene().and_then(|s| s.svg()).map(String::into_bytes)),
             "png" => Some(self.scene().and_then(|s| s.png())),
+            "pdf" => Some(self.scene().and_then(|s| s.pdf())),
+            "md" => Some(Ok(self.markdown().into_bytes())),
+            "tex" => Some(Ok(self.latex().into_bytes())),
             "html" => Some(Ok(self.html().into_bytes())),
             "csv" => Some(Ok(self.csv().into_bytes())),
             "txt" => Some(Ok(self.text().into_bytes())),
@@ -228,7 +243,7 @@ impl Chart for Table {
     }
 
     fn extensions(&self) -> &'static [&'static str] {
-        &["csv", "html", "png", "svg", "txt"]
+        &["csv", "html", "md", "pdf", "png", "svg", "tex", "txt"]
     }
 
     /// A table is text: HTML for a notebook, characters for a terminal, and no picture.

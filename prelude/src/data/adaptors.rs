@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use std::sync::Arc;
 
 /// A set with a preprocessing of its own. Made by [`DataSet::preprocessed`].
+#[derive(Clone)]
 pub struct Preprocessed {
     whole: Arc<dyn DataSet>,
     preprocess: Preprocess,
@@ -60,9 +61,14 @@ impl DataSet for Preprocessed {
     fn labels(&self, column: &str) -> Result<Labels> {
         self.whole.labels(column)
     }
+
+    fn labels_of(&self, column: &str, indices: &[usize]) -> Result<Labels> {
+        self.whole.labels_of(column, indices)
+    }
 }
 
 /// A set with a label column given by the caller. Made by [`DataSet::relabelled`].
+#[derive(Clone)]
 pub struct Relabelled {
     whole: Arc<dyn DataSet>,
     column: String,

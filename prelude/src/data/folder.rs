@@ -14,7 +14,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What to do with a file that looks like an image and cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,16 @@ pub enum OnUnreadable {
 ///
 /// [`FolderSet::open`] takes the images of any folder; [`super::ImageNet`] and [`super::Waterbirds`] give sets of this
 /// kind too.
+#[derive(Clone)]
 pub struct FolderSet {
     root: PathBuf,
     name: String,
     key: String,
-    files: Vec<PathBuf>,
+    files: Arc<Vec<PathBuf>>,
     /// Of each file when the set was opened.
-    stamps: Vec<Option<Stamp>>,
-    columns: Vec<(String, Labels)>,
-    skipped: Vec<Error>,
+    stamps: Arc<Vec<Option<Stamp>>>,
+    columns: Arc<Vec<(String, Labels)>>,
+    skipped: Arc<Vec<Error>>,
 }
 
 impl FolderSet {
@@ -82,16 +83,23 @@ impl FolderSet {
             root: root.to_path_buf(),
             name: folder_name(root),
             key: String::new(),
-            stamps: stamps(&files),
-            files,
-            columns,
-            skipped: left_out,
+            stamps: stamps(&files).into(),
+            files: files.into(),
+            columns: columns.into(),
+            skipped: Arc::default(),
         };
+        let mut skipped = left_out;
         if unreadable == OnUnreadable::Skip {
-            set.leave_out_unreadable()?
+            skipped.splice(0..0, set.leave_out_unreadable()?);
         }
+        set.skipped = skipped.into();
         set.key = key(root, &set.files, &set.stamps);
         Ok(set)
+    }
+
+    /// The same under another name.
+    pub(super) fn called(self, name: String) -> Self {
+        Self { name, ..self }
     }
 
     /// The paths of the images, in order.
@@ -104,14 +112,14 @@ impl FolderSet {
         &self.root
     }
 
-    /// Decode each file once.
-    fn leave_out_unreadable(&mut self) -> Result<()> {
+    /// Decodes each file once, and says what is left out.
+    fn leave_out_unreadable(&mut self) -> Result<Vec<Error>> {
         let preprocess = Preprocess::default();
         let read = |i: usize| self.picture(i, &preprocess).map(drop);
         let (kept, unreadable) = readable(&self.name, self.files.len(), read)?;
-        retain(&mut self.files, &kept);
-        retain(&mut self.stamps, &kept);
-        for (_, labels) in &mut self.columns {
+        retain(Arc::make_mut(&mut self.files), &kept);
+        retain(Arc::make_mut(&mut self.stamps), &kept);
+        for (_, labels) in Arc::make_mut(&mut self.columns) {
             retain(&mut labels.values, &kept);
         }
         if let ([], [first, ..]) = (self.files.as_slice(), unreadable.as_slice()) {
@@ -122,8 +130,7 @@ impl FolderSet {
             );
             return Err(Error::data(&self.name, reason));
         }
-        self.skipped.splice(0..0, unreadable);
-        Ok(())
+        Ok(unreadable)
     }
 
     /// Image `i` as it is decoded, if it is still what it was.

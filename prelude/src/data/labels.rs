@@ -4,10 +4,10 @@ use crate::{Error, Result};
 use std::collections::BTreeSet;
 
 /// One label for each image of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Labels {
     /// Index into `names`, one for each image.
-    pub values: Vec<u32>,
+    pub values: Vec<usize>,
     /// What each value is called.
     pub names: Vec<String>,
 }
@@ -17,7 +17,7 @@ impl Labels {
     pub fn from_names(labels: Vec<String>) -> Self {
         let names: BTreeSet<&String> = labels.iter().collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
-        let value = |label| names.binary_search(label).unwrap_or_default() as u32;
+        let value = |label| names.binary_search(label).unwrap_or_default();
         Self {
             values: labels.iter().map(value).collect(),
             names,
@@ -25,7 +25,7 @@ impl Labels {
     }
 
     /// Class numbers without names: each is called by its digits.
-    pub fn from_numbers(values: Vec<u32>) -> Self {
+    pub fn from_numbers(values: Vec<usize>) -> Self {
         let count = values.iter().max().map_or(0, |&most| most + 1);
         Self {
             values,
@@ -42,9 +42,9 @@ impl Labels {
     }
 
     /// The value called `name`.
-    pub(super) fn value(&self, name: &str) -> Option<u32> {
+    pub(super) fn value(&self, name: &str) -> Option<usize> {
         let at = self.names.iter().position(|known| known == name)?;
-        Some(at as u32)
+        Some(at)
     }
 }
 
@@ -62,9 +62,9 @@ pub(super) fn no_column(set: &str, column: &str, known: &[String]) -> Error {
 const MOST_CLASSES: i128 = 1_000_000;
 
 /// `value` as a class number; `place` says where it stands.
-pub(super) fn class_number(value: i128, place: impl Fn() -> String) -> Result<u32> {
+pub(super) fn class_number(value: i128, place: impl Fn() -> String) -> Result<usize> {
     match value {
-        0..MOST_CLASSES => Ok(value as u32),
+        0..MOST_CLASSES => Ok(value as usize),
         -1 => Err(Error::data(
             place(),
             "-1 stands for an unknown label; take a split that is labelled",

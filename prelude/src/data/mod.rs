@@ -4,6 +4,7 @@
 //! | data | opened by |
 //! | --- | --- |
 //! | generated images | [`GeneratedSet::new`] |
+//! | one picture, some pictures | [`image()`], [`FolderSet::of_files`] |
 //! | a folder of images, or one sub-folder a class | [`FolderSet::open`] |
 //! | ImageNet's validation images | [`ImageNet::open`] |
 //! | Waterbirds | [`Waterbirds::open`] |
@@ -22,10 +23,12 @@ mod labels;
 mod listing;
 mod mask;
 pub mod parquet;
+mod picture;
 pub mod preprocess;
 mod resample;
 mod segmentation;
 mod shard;
+pub(crate) mod show;
 mod stamp;
 mod subset;
 mod table;
@@ -34,6 +37,7 @@ pub mod templates;
 mod text;
 pub mod tokenizer;
 mod waterbirds;
+mod which;
 mod words;
 
 pub use adaptors::{Preprocessed, Relabelled};
@@ -42,12 +46,15 @@ pub use generated::{Correlation, Factor, GeneratedSet, GeneratedSpec};
 pub use imagenet::ImageNet;
 pub use labels::Labels;
 pub use parquet::ParquetSet;
+pub use picture::image;
 pub use preprocess::{CropMode, Input, Interpolation, Preprocess, resize};
 pub use segmentation::{MaskGeometry, SegmentationSet};
 pub use subset::Subset;
+pub(crate) use subset::part_key;
 pub use tar::TarSet;
 pub use tokenizer::Tokenizer;
 pub use waterbirds::Waterbirds;
+pub use which::WhichImages;
 
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -55,6 +62,13 @@ use labels::no_column;
 use std::sync::Arc;
 
 /// A fixed, ordered collection of images that can be had at any square size.
+///
+/// Calls that take a set take it as it is, by reference or in an `Arc`. The parts of a set ([`Self::first`] and its like)
+/// leave it where it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no data set",
+    note = "image(\"cat.jpg\")?, FolderSet::open(..)? and the other sets of the library are, and references to them"
+)]
 pub trait DataSet: Send + Sync {
     /// What a person calls it, for messages and chart titles.
     fn name(&self) -> &str;
@@ -114,122 +128,166 @@ pub trait DataSet: Send + Sync {
         Err(no_column(self.name(), column, &self.label_columns()))
     }
 
+    /// The labels in `column` of the images at `indices` only.
+    ///
+    /// # Errors
+    /// As [`Self::labels`], and when an image does not exist.
+    fn labels_of(&self, column: &str, indices: &[usize]) -> Result<Labels> {
+        check_indices(self.name(), indices, self.len())?;
+        Ok(self.labels(column)?.at(indices))
+    }
+
     /// The images at `indices` as a set of their own, labels and masks with them.
     ///
     /// # Errors
     /// When there are none, or one does not exist.
-    fn subset(self, indices: &[usize]) -> Result<Subset>
+    fn subset(&self, indices: &[usize]) -> Result<Subset>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Subset::new(Arc::new(self), indices.to_vec())
+        Subset::new(Arc::new(self.clone()), indices.to_vec())
     }
 
     /// The first `count` images.
     ///
     /// # Errors
     /// When there are fewer, or `count` is 0.
-    fn first(self, count: usize) -> Result<Subset>
+    fn first(&self, count: usize) -> Result<Subset>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Subset::first(Arc::new(self), count)
+        Subset::first(Arc::new(self.clone()), count)
     }
 
     /// All images in an order that `seed` decides.
     ///
     /// # Errors
     /// When the set is empty.
-    fn shuffled(self, seed: u64) -> Result<Subset>
+    fn shuffled(&self, seed: u64) -> Result<Subset>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Subset::shuffled(Arc::new(self), seed)
+        Subset::shuffled(Arc::new(self.clone()), seed)
     }
 
     /// Disjoint parts of the set shuffled by `seed`, as large as `shares` say: `set.split(1, &[0.8, 0.2])?`.
     ///
     /// # Errors
     /// When a share is not above 0, they sum to more than 1, or a part would be empty.
-    fn split(self, seed: u64, shares: &[f64]) -> Result<Vec<Subset>>
+    fn split(&self, seed: u64, shares: &[f64]) -> Result<Vec<Subset>>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Subset::split(Arc::new(self), seed, shares)
+        Subset::split(Arc::new(self.clone()), seed, shares)
     }
 
     /// The images whose label in `column` is called `name`: `set.only("split", "test")?`.
     ///
     /// # Errors
     /// When there is no such column, name or image.
-    fn only(self, column: &str, name: &str) -> Result<Subset>
+    fn only(&self, column: &str, name: &str) -> Result<Subset>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Subset::only(Arc::new(self), column, name)
+        Subset::only(Arc::new(self.clone()), column, name)
     }
 
     /// The same images brought to size by `preprocess`, whatever the model says.
     ///
     /// # Errors
     /// When the crop is no share.
-    fn preprocessed(self, preprocess: Preprocess) -> Result<Preprocessed>
+    fn preprocessed(&self, preprocess: Preprocess) -> Result<Preprocessed>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Preprocessed::new(Arc::new(self), preprocess)
+        Preprocessed::new(Arc::new(self.clone()), preprocess)
     }
 
     /// The same images with `labels` as the column `column`, in place of one of that name.
     ///
     /// # Errors
     /// When there is not one label for each image, or a value has no name.
-    fn relabelled(self, column: &str, labels: Labels) -> Result<Relabelled>
+    fn relabelled(&self, column: &str, labels: Labels) -> Result<Relabelled>
     where
-        Self: Sized + 'static,
+        Self: Clone + Sized + 'static,
     {
-        Relabelled::new(Arc::new(self), column, labels)
+        Relabelled::new(Arc::new(self.clone()), column, labels)
     }
 }
 
-/// A shared set is a set: `Arc::clone(&set).first(10)`.
-impl<S: DataSet + ?Sized> DataSet for Arc<S> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
+/// A type that holds or refers to a set is that set: `delegate!({} TarSet, set => set.0)`.
+macro_rules! delegate {
+    ({$($generics:tt)*} $name:ty, $this:ident => $target:expr) => {
+        impl $($generics)* $crate::data::DataSet for $name {
+            fn name(&self) -> &str {
+                let $this = self;
+                $target.name()
+            }
 
-    fn key(&self) -> String {
-        (**self).key()
-    }
+            fn key(&self) -> String {
+                let $this = self;
+                $target.key()
+            }
 
-    fn len(&self) -> usize {
-        (**self).len()
-    }
+            fn len(&self) -> usize {
+                let $this = self;
+                $target.len()
+            }
 
-    fn image_name(&self, index: usize) -> String {
-        (**self).image_name(index)
-    }
+            fn image_name(&self, index: usize) -> String {
+                let $this = self;
+                $target.image_name(index)
+            }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
-        (**self).pixels(indices, input)
-    }
+            fn pixels(
+                &self,
+                indices: &[usize],
+                input: $crate::data::Input,
+            ) -> $crate::Result<candle_core::Tensor> {
+                let $this = self;
+                $target.pixels(indices, input)
+            }
 
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
-        (**self).masks(indices, input)
-    }
+            fn masks(
+                &self,
+                indices: &[usize],
+                input: $crate::data::Input,
+            ) -> $crate::Result<candle_core::Tensor> {
+                let $this = self;
+                $target.masks(indices, input)
+            }
 
-    fn skipped(&self) -> &[Error] {
-        (**self).skipped()
-    }
+            fn skipped(&self) -> &[$crate::Error] {
+                let $this = self;
+                $target.skipped()
+            }
 
-    fn label_columns(&self) -> Vec<String> {
-        (**self).label_columns()
-    }
+            fn label_columns(&self) -> Vec<String> {
+                let $this = self;
+                $target.label_columns()
+            }
 
-    fn labels(&self, column: &str) -> Result<Labels> {
-        (**self).labels(column)
-    }
+            fn labels(&self, column: &str) -> $crate::Result<$crate::data::Labels> {
+                let $this = self;
+                $target.labels(column)
+            }
+
+            fn labels_of(
+                &self,
+                column: &str,
+                indices: &[usize],
+            ) -> $crate::Result<$crate::data::Labels> {
+                let $this = self;
+                $target.labels_of(column, indices)
+            }
+        }
+    };
 }
+use delegate;
+
+// A shared or borrowed set is a set, so that a call takes `images`, `&images` and an `Arc` of either kind.
+delegate!({<S: DataSet + ?Sized>} Arc<S>, set => (**set));
+delegate!({<S: DataSet + ?Sized>} &S, set => (**set));
 
 /// The most bytes of pixels that are made at once, 16 GiB.
 const MOST_BYTES: u64 = 1 << 34;

@@ -12,12 +12,14 @@ use image::metadata::Orientation;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Images and label pictures of the same names. Masks are brought to a model's size in the geometry of their image, by
 /// nearest neighbour, and turned with it where EXIF says that it is to be turned.
+#[derive(Clone)]
 pub struct SegmentationSet {
     images: FolderSet,
-    masks: Vec<Mask>,
+    masks: Arc<[Mask]>,
 }
 
 /// How the masks of pictures that EXIF turns lie in their files.

@@ -9,9 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
 /// Some images of another set, by their indices there. Made by [`DataSet::subset`] and its like.
+#[derive(Clone)]
 pub struct Subset {
     whole: Arc<dyn DataSet>,
-    indices: Vec<usize>,
+    indices: Arc<[usize]>,
     name: String,
 }
 
@@ -29,7 +30,7 @@ impl Subset {
         check_indices(whole.name(), &indices, whole.len())?;
         Ok(Self {
             whole,
-            indices,
+            indices: indices.into(),
             name,
         })
     }
@@ -122,6 +123,16 @@ impl Subset {
     }
 }
 
+/// The key of the images at `indices` of the set whose key is `whole`.
+pub(crate) fn part_key(whole: &str, indices: &[usize]) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(whole.as_bytes());
+    for &index in indices {
+        hash.update(&(index as u64).to_le_bytes());
+    }
+    format!("subset-{}", &hash.finalize().to_hex()[..16])
+}
+
 /// The numbers below `len` in the order of `seed`.
 fn order(len: usize, seed: u64) -> Vec<usize> {
     let mut indices: Vec<_> = (0..len).collect();
@@ -135,12 +146,7 @@ impl DataSet for Subset {
     }
 
     fn key(&self) -> String {
-        let mut hash = blake3::Hasher::new();
-        hash.update(self.whole.key().as_bytes());
-        for &index in &self.indices {
-            hash.update(&(index as u64).to_le_bytes());
-        }
-        format!("subset-{}", &hash.finalize().to_hex()[..16])
+        part_key(&self.whole.key(), &self.indices)
     }
 
     fn len(&self) -> usize {
@@ -168,6 +174,10 @@ impl DataSet for Subset {
     }
 
     fn labels(&self, column: &str) -> Result<Labels> {
-        Ok(self.whole.labels(column)?.at(&self.indices))
+        self.whole.labels_of(column, &self.indices)
+    }
+
+    fn labels_of(&self, column: &str, indices: &[usize]) -> Result<Labels> {
+        self.whole.labels_of(column, &self.within(indices)?)
     }
 }

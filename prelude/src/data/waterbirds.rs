@@ -48,7 +48,7 @@ struct Birds {
 }
 
 impl Birds {
-    fn new(files: Vec<PathBuf>, classes: Vec<u32>, places: Vec<u32>) -> Self {
+    fn new(files: Vec<PathBuf>, classes: Vec<usize>, places: Vec<usize>) -> Self {
         let groups = classes
             .iter()
             .zip(&places)
@@ -76,7 +76,7 @@ impl Birds {
     }
 }
 
-fn column(name: &str, values: Vec<u32>, names: &[&str]) -> (String, Labels) {
+fn column(name: &str, values: Vec<usize>, names: &[&str]) -> (String, Labels) {
     let names = names.iter().map(|name| name.to_string()).collect();
     (name.to_string(), Labels { values, names })
 }
@@ -85,7 +85,7 @@ fn original(root: &Path, table: &Table) -> Result<Birds> {
     let [file, y, place, split] =
         ["img_filename", "y", "place", "split"].map(|name| table.column(name));
     let file = file?;
-    let read = |name: &str, column: usize, count: u32| -> Result<Vec<u32>> {
+    let read = |name: &str, column: usize, count: usize| -> Result<Vec<usize>> {
         let value = |row: &table::Row| match row.get(column).parse() {
             Ok(value) if value < count => Ok(value),
             _ => {
@@ -162,7 +162,7 @@ fn cleaned(root: &Path) -> Result<Birds> {
         for file in found.images {
             places.push(place(&file)?);
             files.push(file);
-            classes.push(class as u32);
+            classes.push(class);
         }
     }
     let mut birds = Birds::new(files, classes, places);
@@ -171,7 +171,7 @@ fn cleaned(root: &Path) -> Result<Birds> {
 }
 
 /// The place behind the last `_` of the file's name.
-fn place(file: &Path) -> Result<u32> {
+fn place(file: &Path) -> Result<usize> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     match stem.rsplit('_').next() {
         Some("land" | "0") => Ok(0),

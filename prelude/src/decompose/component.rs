@@ -7,7 +7,7 @@ use std::fmt;
 /// A component of a representation. Blocks count from the input; the paper's `layer:00` is the last one here.
 ///
 /// Ordered as the computation is: `init`, then block by block, convolution, attention, MLP; `bias` last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Component {
     /// Everything before the first decomposed block.
     Init,
@@ -48,6 +48,20 @@ impl Component {
         Self::Part {
             block: site.block,
             part: Part::Head(head),
+        }
+    }
+
+    /// The layer this component is of: a head's attention; anything else is its own.
+    pub fn layer(&self) -> Self {
+        match *self {
+            Self::Part {
+                block,
+                part: Part::Head(_),
+            } => Self::Part {
+                block,
+                part: Part::Attention,
+            },
+            other => other,
         }
     }
 

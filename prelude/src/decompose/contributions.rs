@@ -1,5 +1,6 @@
 //! The result of a decomposition.
 
+use super::names::{index_of, summary};
 use super::origin::{Side, same_components};
 use super::{Component, Origin, TokenContributions};
 use crate::identity::ImagesId;
@@ -14,11 +15,13 @@ use candle_core::{DType, Tensor};
 /// the names of the components are checked.
 #[derive(Clone)]
 pub struct Contributions {
-    components: Vec<Component>,
-    values: Tensor,
-    representation: Tensor,
-    tokens: Option<TokenContributions>,
-    origin: Option<Origin>,
+    pub(super) components: Vec<Component>,
+    pub(super) values: Tensor,
+    pub(super) representation: Tensor,
+    pub(super) tokens: Option<TokenContributions>,
+    pub(super) origin: Option<Origin>,
+    /// Of how many components these are a part, where they are not all.
+    pub(super) part_of: Option<usize>,
 }
 
 impl Contributions {
@@ -57,6 +60,7 @@ impl Contributions {
             representation,
             tokens,
             origin: None,
+            part_of: None,
         })
     }
 
@@ -91,8 +95,14 @@ impl Contributions {
         for batch in &batches[1..] {
             same_components(
                 "joining contributions",
-                first.side(),
-                batch.side(),
+                Side {
+                    part_of: None,
+                    ..first.side()
+                },
+                Side {
+                    part_of: None,
+                    ..batch.side()
+                },
                 "join those of one decomposition",
             )?;
             let (_, _, other) = batch.values.dims3()?;
@@ -126,6 +136,7 @@ impl Contributions {
             representation: Tensor::cat(&representations, 0)?,
             tokens: tokens.map(|t| TokenContributions::concat(&t)).transpose()?,
             origin,
+            part_of: first.part_of,
         })
     }
 
@@ -189,7 +200,7 @@ impl Contributions {
             Error::argument(
                 "component",
                 component,
-                format!("this decomposition has {}", self.names().join(", ")),
+                format!("this decomposition has {}", summary(&self.components)),
             )
         })?;
         Ok(self.values.get(index)?)
@@ -205,7 +216,11 @@ impl Contributions {
 
     /// How far the components are from summing to the representation: Frobenius norm of the difference over the
     /// norm of the representation.
+    ///
+    /// # Errors
+    /// Of a part of the components ([`Self::select`]), which do not sum to it.
     pub fn sum_error(&self) -> Result<f64> {
+        self.check_whole("the sum error", "ask that of the whole decomposition")?;
         let norm = |x: &Tensor| -> Result<f64> {
             let x = x.to_dtype(DType::F64)?;
             Ok(x.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt())
@@ -228,32 +243,7 @@ impl Contributions {
             what: "the contributions",
             components: Some(&self.components),
             origin: self.origin.as_ref(),
+            part_of: self.part_of,
         }
     }
-}
-
-impl std::fmt::Display for Contributions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (n, b, d) = (self.len(), self.images(), self.values.dims()[2]);
-        write!(f, "contributions of {n} components, width {d}: ")?;
-        match &self.origin {
-            Some(origin) => write!(f, "{origin}"),
-            None => write!(f, "unknown origin, {b} images"),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(Contributions);
-
-/// The place of the component called `name`.
-pub(crate) fn index_of(components: &[Component], name: &str) -> Result<usize> {
-    let found = components.iter().position(|c| c.to_string() == name);
-    found.ok_or_else(|| {
-        let names: Vec<_> = components.iter().map(Component::to_string).collect();
-        Error::argument(
-            "component",
-            format!("\"{name}\""),
-            format!("one of {}", names.join(", ")),
-        )
-    })
 }

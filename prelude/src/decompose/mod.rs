@@ -23,14 +23,19 @@
 mod channel_map;
 mod component;
 mod contributions;
+pub(crate) mod export;
+mod names;
 mod origin;
+pub(crate) mod part;
 mod plan;
+pub(crate) mod show;
 mod tokens;
 mod walk;
 
 pub use component::{Component, Part};
 pub use contributions::Contributions;
-pub(crate) use contributions::index_of;
+pub use names::ComponentNames;
+pub(crate) use names::{index_of, matching, summary as names_in_words};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// What contributions, and all that is made of them, were made of: a model's weights, what of it was decomposed and how,
 /// and the images.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub model: ModelId,
     pub options: Options,
@@ -69,6 +69,8 @@ pub(crate) struct Side<'a> {
     pub what: &'a str,
     pub components: Option<&'a [Component]>,
     pub origin: Option<&'a Origin>,
+    /// Of how many components these are a part, where they are not all.
+    pub part_of: Option<usize>,
 }
 
 impl fmt::Display for Side<'_> {
@@ -86,14 +88,25 @@ impl fmt::Display for Side<'_> {
     }
 }
 
-/// Refuses two values whose components do not mean the same. Where the origin of one is unknown, the names of the
-/// components decide.
+/// Refuses two values whose components do not mean the same, or of which one is a part of the components only. Where the
+/// origin of one is unknown, the names of the components decide.
 pub(crate) fn same_components(
     doing: &'static str,
     one: Side,
     other: Side,
     remedy: &str,
 ) -> Result<()> {
+    for side in [&one, &other] {
+        if let (Some(all), Some(components)) = (side.part_of, side.components) {
+            return Err(Error::argument(
+                "components",
+                format!("{} of {all}", components.len()),
+                format!(
+                    "{doing} takes all {all} components of the decomposition; select from what comes of it"
+                ),
+            ));
+        }
+    }
     let reason = match (one.origin, other.origin) {
         (Some(a), Some(b)) => a.difference(b),
         _ => None,

@@ -4,6 +4,7 @@
 //! value vector, then one channel map a head), which costs no more than the values, and written out on demand.
 
 use super::channel_map::ChannelMap;
+use super::part::rows;
 use super::{Component, Part, unrelated};
 use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
@@ -99,7 +100,7 @@ impl TokenFactors {
 
 /// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
 /// evenly, so that tokens sum to their head.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenContributions {
     layers: Vec<TokenFactors>,
     /// In whose space they are, where that is known.
@@ -188,6 +189,49 @@ impl TokenContributions {
         Ok(scores.reshape((b, t, ()))?)
     }
 
+    /// Those of the layers that have one of `components` among their heads.
+    pub(super) fn of_heads(&self, components: &[Component]) -> Self {
+        let asked = |layer: &&TokenFactors| {
+            let block = Some(layer.site.block);
+            components.iter().any(|c| {
+                c.block() == block
+                    && matches!(
+                        c,
+                        Component::Part {
+                            part: Part::Head(_),
+                            ..
+                        }
+                    )
+            })
+        };
+        Self {
+            layers: self.layers.iter().filter(asked).cloned().collect(),
+            model: self.model.clone(),
+        }
+    }
+
+    /// Those of the images at `chosen`, out of `images`.
+    pub(super) fn of_images(&self, chosen: &[usize], images: usize) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| {
+            let windows = layer.weights.dim(0)? / images.max(1);
+            let groups: Vec<usize> = chosen
+                .iter()
+                .flat_map(|&i| i * windows..(i + 1) * windows)
+                .collect();
+            let share = layer.share.as_ref();
+            Ok(TokenFactors {
+                weights: rows(&layer.weights, 0, &groups)?,
+                v: rows(&layer.v, 0, &groups)?,
+                share: share.map(|share| rows(share, 0, chosen)).transpose()?,
+                ..layer.clone()
+            })
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            model: self.model.clone(),
+        })
+    }
+
     pub(super) fn concat(parts: &[&Self]) -> Result<Self> {
         let layers = (0..parts[0].layers.len())
             .map(|i| {
@@ -215,10 +259,34 @@ impl TokenContributions {
         })
     }
 
+    /// What they are, in a line.
+    pub(super) fn line(&self) -> String {
+        let heads: usize = self
+            .layers
+            .iter()
+            .map(|layer| layer.weights.dims()[1])
+            .sum();
+        let layers = crate::facts::count(self.layers.len(), "layer");
+        let whose = self
+            .model
+            .as_ref()
+            .map_or(String::new(), |model| format!(" of {model}"));
+        format!(
+            "of {heads} heads in {layers}{whose}, kept as products, {}",
+            crate::facts::size(self.bytes())
+        )
+    }
+
     pub(super) fn bytes(&self) -> usize {
         let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
         let layer = |l: &TokenFactors| of(&l.weights) + of(&l.v) + l.share.as_ref().map_or(0, of);
         self.layers.iter().map(layer).sum()
+    }
+}
+
+impl std::fmt::Display for TokenContributions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "contributions of source tokens {}", self.line())
     }
 }
 

@@ -244,8 +244,7 @@ impl Study {
 fn truth(set: &GeneratedSet) -> Result<Truth> {
     let column = |name: &str| -> Result<_> {
         let labels = set.labels(name)?;
-        let values: Vec<_> = labels.values.into_iter().map(|v| v as usize).collect();
-        Ok((values, labels.names))
+        Ok((labels.values, labels.names))
     };
     let (classes, _) = column("class")?;
     let (groups, group_names) = column("group")?;

@@ -1,5 +1,7 @@
 //! Files that are written whole or not at all, and checked when they are read.
 
+pub(crate) mod arrays;
+pub(crate) mod rows;
 mod paths;
 pub(crate) mod sealed;
 

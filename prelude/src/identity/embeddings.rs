@@ -2,6 +2,7 @@
 
 use super::{ImagesId, ModelId};
 use crate::check;
+use crate::facts::{self, Facts};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -170,36 +171,41 @@ impl Deref for ImageEmbeddings {
 
 impl fmt::Display for TextEmbeddings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 8;
-        let whose = self.origin.as_ref();
-        let whose = whose.map_or("an unknown space".into(), |origin| origin.clip.to_string());
-        write!(
-            f,
-            "{} text embeddings of {whose}, width {}: {}{}",
-            self.texts.len(),
-            self.tensor.dims()[1],
-            self.texts[..self.texts.len().min(SHOWN)].join(", "),
-            if self.texts.len() > SHOWN {
-                ", ..."
-            } else {
-                ""
-            }
-        )
+        let texts = facts::count(self.texts.len(), "text embedding");
+        let (whose, prompts) = match &self.origin {
+            Some(origin) => (origin.clip.to_string(), Some(origin.prompts)),
+            None => ("an unknown space".into(), None),
+        };
+        let width = self.tensor.dims()[1];
+        let prompts = prompts.map(|prompts| match prompts {
+            Prompts::Plain => "as they are",
+            Prompts::Templates => "each in 80 prompt templates, the mean of unit vectors",
+        });
+        let shown = Facts::new(format!("{texts} of {whose}, width {width}"))
+            .row("texts", facts::list(&self.texts, 110))
+            .maybe("prompts", prompts)
+            .row("values", facts::tensor(&self.tensor));
+        write!(f, "{shown}")
     }
 }
 
 impl fmt::Display for ImageEmbeddings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (images, width) = (self.tensor.dims()[0], self.tensor.dims()[1]);
-        match &self.origin {
+        let title = match &self.origin {
             Some(ImageOrigin { model, images }) => {
-                write!(f, "image embeddings of {model}, width {width}: {images}")
+                format!("image embeddings of {model}, width {width}: {images}")
             }
-            None => write!(
-                f,
-                "image embeddings of unknown origin, width {width}: {images} images"
-            ),
-        }
+            None => {
+                let images = facts::count(images, "image");
+                format!("image embeddings of unknown origin, width {width}: {images}")
+            }
+        };
+        let names = self.origin.as_ref().map(|origin| &origin.images.names);
+        let shown = Facts::new(title)
+            .maybe("images", names.map(|names| facts::list(names.iter(), 110)))
+            .row("values", facts::tensor(&self.tensor));
+        write!(f, "{shown}")
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which images a result is of.
 
-use crate::data::DataSet;
+use crate::data::{DataSet, part_key};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// Images in an order: what their data set is called, its key, and the name of each image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagesId {
     /// The data set's name, for messages.
     pub set: String,
@@ -59,6 +59,19 @@ impl ImagesId {
         })
     }
 
+    /// The images at `indices`, which exist: the identity of [`DataSet::subset`] of them.
+    pub(crate) fn at(&self, indices: &[usize]) -> Self {
+        let set = match indices {
+            [one] => format!("{}, image {one}", self.set),
+            _ => format!("{}, {} images", self.set, indices.len()),
+        };
+        Self {
+            set,
+            key: part_key(&self.key, indices),
+            names: indices.iter().map(|&i| self.names[i].clone()).collect(),
+        }
+    }
+
     /// The images of `parts`, one after the other.
     pub fn concat<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
         let parts: Vec<&Self> = parts.into_iter().collect();
@@ -82,6 +95,13 @@ impl ImagesId {
 
 impl fmt::Display for ImagesId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} images", self.set, self.len())
+        // The name of a part ends with its number of images already.
+        let count = crate::facts::count(self.len(), "image");
+        match self.set.ends_with(&count) {
+            true => f.write_str(&self.set),
+            false => write!(f, "{}, {count}", self.set),
+        }
     }
 }
+
+super::debug_as_display!(ImagesId);

@@ -50,6 +50,7 @@
 //! ```
 
 mod embeddings;
+mod export;
 mod formats;
 mod images;
 mod model;
@@ -60,4 +61,5 @@ pub use embeddings::{ImageEmbeddings, ImageOrigin, Prompts, TextEmbeddings, Text
 pub(crate) use formats::Format;
 pub use images::ImagesId;
 pub use model::ModelId;
+pub(crate) use model::short;
 pub use vectors::Vectors;

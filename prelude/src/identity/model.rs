@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A model, told from others by what changes its outputs: weights, configuration, and the pictures it sees.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelId {
     /// What it was loaded by. Two names of the same weights are the same model.
     pub name: String,
@@ -74,7 +74,18 @@ impl fmt::Display for ModelId {
     }
 }
 
+impl fmt::Debug for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (family, weights) = (&self.family, short(&self.weights));
+        write!(
+            f,
+            "{} ({family}, weights {weights}, {} px)",
+            self.name, self.size
+        )
+    }
+}
+
 /// The beginning of a hash, enough for a person to tell it from others.
-fn short(hash: &str) -> &str {
+pub(crate) fn short(hash: &str) -> &str {
     hash.get(..8).unwrap_or(hash)
 }

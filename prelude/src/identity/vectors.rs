@@ -11,6 +11,11 @@ pub trait Vectors {
 
     /// The model in whose space they are, where that is known.
     fn model(&self) -> Option<&ModelId>;
+
+    /// What each is called, where that is known: the texts of text embeddings.
+    fn names(&self) -> Option<&[String]> {
+        None
+    }
 }
 
 impl Vectors for Tensor {
@@ -31,6 +36,10 @@ impl Vectors for TextEmbeddings {
     fn model(&self) -> Option<&ModelId> {
         Some(&self.origin()?.clip)
     }
+
+    fn names(&self) -> Option<&[String]> {
+        Some(self.texts())
+    }
 }
 
 impl Vectors for ImageEmbeddings {
@@ -50,5 +59,9 @@ impl<E: Vectors + ?Sized> Vectors for Arc<E> {
 
     fn model(&self) -> Option<&ModelId> {
         (**self).model()
+    }
+
+    fn names(&self) -> Option<&[String]> {
+        (**self).names()
     }
 }

@@ -95,6 +95,17 @@ pub struct Anatomy {
     pub norm_eps: f64,
 }
 
+/// A model's own classifier.
+#[derive(Clone, Debug)]
+pub enum ClassHead<'m> {
+    /// There is none.
+    None,
+    /// Linear in the representation: weight, classes x d, and bias, classes, where there is one.
+    Linear(&'m Tensor, Option<&'m Tensor>),
+    /// Something else: a norm, a hidden layer.
+    Nonlinear,
+}
+
 /// A vision model whose representation can be decomposed.
 pub trait ImageEncoder: Send + Sync {
     /// Side of the square input, in pixels.
@@ -111,6 +122,10 @@ pub trait ImageEncoder: Send + Sync {
     fn device(&self) -> &Device;
     /// What the forward pass is made of.
     fn anatomy(&self) -> Anatomy;
+    /// Its own classifier.
+    fn head(&self) -> ClassHead<'_> {
+        ClassHead::None
+    }
     /// The forward pass of normalised pixels, B x 3 x H x W, recorded on `tape`.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ pub(super) fn distinct(set: &[usize], n: usize) -> Result<Vec<usize>> {
 /// A head's logits on one set of images, ready to be taken apart. Norms, attention and later blocks stay as they were in
 /// the undisturbed pass: what a real forward pass would give differs, by about half of the change for heads of the last
 /// block and by all of it for the first.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ablation {
     images: usize,
     classes: usize,
@@ -148,6 +148,11 @@ impl Ablation {
     /// Number of components.
     pub fn components(&self) -> usize {
         self.shares.len()
+    }
+
+    /// Number of classes of the head.
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// Number of images.

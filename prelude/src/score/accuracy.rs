@@ -12,7 +12,7 @@ const ENOUGH: usize = 30;
 const SIGNIFICANT: f64 = 3.0;
 
 /// How many of a set's images a classifier got right.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Accuracy {
     /// Images whose predicted class is their label.
     pub correct: usize,

@@ -28,7 +28,7 @@ const NOTHING: f64 = 1e-9;
 /// the first is the first text's, each next one what its text adds. They are the Q of a QR decomposition of the kept
 /// texts as columns, up to signs, which no score depends on. [`Self::principal`] has the same number of directions as
 /// right singular vectors, which do not depend on the order.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Basis {
     directions: Vec<Vec<f64>>,
     principal: Vec<Vec<f64>>,

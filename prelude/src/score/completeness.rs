@@ -21,7 +21,7 @@ pub enum Rebuild {
 }
 
 /// A representation rebuilt from texts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rebuilt {
     /// For each component rebuilt from texts, in order: its place in the stack, and the rows of its texts as picked.
     pub picks: Vec<(usize, Vec<usize>)>,

@@ -32,7 +32,7 @@ impl GroupCount {
 }
 
 /// Accuracy of every group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GroupAccuracy {
     pub groups: Vec<GroupCount>,
 }

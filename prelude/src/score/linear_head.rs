@@ -10,11 +10,12 @@ use crate::{Error, Result};
 
 /// logits = z W^T + b. Cosine classifiers are of this form as well: the length of z does not change which class
 /// is the highest.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LinearHead {
     weight: Tensor,
     bias: Tensor,
     reads: Option<ModelId>,
+    names: Option<Vec<String>>,
 }
 
 impl LinearHead {
@@ -32,6 +33,7 @@ impl LinearHead {
             weight,
             bias,
             reads: None,
+            names: None,
         })
     }
 
@@ -41,6 +43,30 @@ impl LinearHead {
             reads: model,
             ..self
         }
+    }
+
+    /// The same, whose classes are called `names`.
+    ///
+    /// # Errors
+    /// When there is not one name for each class.
+    pub fn named(self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        check::same("names", names.len(), self.classes(), "classes")?;
+        Ok(Self {
+            names: Some(names),
+            ..self
+        })
+    }
+
+    /// What its classes are called, where that is known.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    /// What class number `class` is called: its name, or its digits where that is not known.
+    pub fn name(&self, class: usize) -> String {
+        let known = self.names.as_ref().and_then(|names| names.get(class));
+        known.cloned().unwrap_or_else(|| class.to_string())
     }
 
     /// The model whose representation it reads; none where it was put together by hand.

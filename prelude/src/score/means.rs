@@ -3,9 +3,8 @@
 use super::{Ablation, LinearHead, ablate, component_means};
 use crate::Result;
 use crate::check;
-use crate::decompose::{Component, Contributions, Origin, Side, index_of, same_components};
+use crate::decompose::{Component, ComponentNames, Contributions, Origin, Side, same_components};
 use candle_core::Tensor;
-use std::fmt;
 use std::ops::Deref;
 
 /// The mean over the images of a reference set of each component, n x d: a tensor (`&means` is taken where a `&Tensor` is
@@ -57,6 +56,7 @@ impl ComponentMeans {
             what: "the means",
             components: Some(&self.components),
             origin: self.origin.as_ref(),
+            part_of: None,
         }
     }
 }
@@ -68,18 +68,6 @@ impl Deref for ComponentMeans {
         &self.values
     }
 }
-
-impl fmt::Display for ComponentMeans {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "means of {} components", self.components.len())?;
-        match &self.origin {
-            Some(origin) => write!(f, " over {origin}"),
-            None => Ok(()),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(ComponentMeans);
 
 impl Contributions {
     /// The mean over the images of each component, by which it can be switched off ([`component_means`]).
@@ -94,17 +82,14 @@ impl Contributions {
         })
     }
 
-    /// The representations (B x d) with the components called `names` replaced by their `means` ([`ablate`]).
+    /// The representations (B x d) with the components that `names` names replaced by their `means` ([`ablate`]):
+    /// `ablate(&means, &["block 11 *", "block 5 head 3"])`, `ablate(&means, &scores.top(8)?)`.
     ///
     /// # Errors
-    /// When the means are of another model, of other options or of other components, or a name is not there.
-    pub fn ablate(&self, means: &ComponentMeans, names: &[impl AsRef<str>]) -> Result<Tensor> {
+    /// When the means are of another model, of other options or of other components, or a name or pattern fits none.
+    pub fn ablate(&self, means: &ComponentMeans, names: impl ComponentNames) -> Result<Tensor> {
         self.check_means(means)?;
-        let set = names
-            .iter()
-            .map(|name| index_of(self.components(), name.as_ref()))
-            .collect::<Result<Vec<_>>>()?;
-        ablate(self.values(), means, &set)
+        ablate(self.values(), means, &self.places(&names)?)
     }
 
     /// The logits of `head` taken apart, so that components can be switched off by their `means` ([`Ablation::new`]).

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::check;
 
 /// The rank correlations of one model.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ordering {
     /// Features x components: the mean over words of the correlation with CLIP.
     pub correlation: Vec<Vec<f64>>,

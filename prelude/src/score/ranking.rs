@@ -1,7 +1,7 @@
 //! Components in the order of their scores.
 
 use crate::check;
-use crate::decompose::Origin;
+use crate::decompose::{ComponentNames, Origin};
 use crate::{Error, Result};
 use std::ops::Deref;
 
@@ -14,6 +14,13 @@ pub struct Ranked {
     pub name: String,
     /// Its score.
     pub score: f64,
+}
+
+/// Its name, so that ranked components can be given where names are wanted.
+impl AsRef<str> for Ranked {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
 }
 
 /// Components in an order, and what their scores were made of: a list (`&ranking` is taken where a `&[Ranked]` is wanted).
@@ -41,6 +48,16 @@ impl From<Vec<Ranked>> for Ranking {
     }
 }
 
+impl ComponentNames for Ranking {
+    fn patterns(&self) -> Vec<&str> {
+        self.rows.iter().map(AsRef::as_ref).collect()
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+}
+
 impl Deref for Ranking {
     type Target = [Ranked];
 
@@ -48,16 +65,6 @@ impl Deref for Ranking {
         &self.rows
     }
 }
-
-impl std::fmt::Display for Ranking {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rows = self.rows.iter();
-        let rows: Vec<_> = rows.map(|r| format!("{} {:.3}", r.name, r.score)).collect();
-        write!(f, "{}", rows.join("\n"))
-    }
-}
-
-crate::identity::debug_as_display!(Ranking);
 
 /// All components, highest score first; equal scores keep the order of the stack.
 ///

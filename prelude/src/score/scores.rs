@@ -13,7 +13,6 @@ use crate::identity::{TextEmbeddings, TextOrigin};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// How a component is scored for a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +63,8 @@ pub struct Scores {
     pub(super) values: Vec<f64>,
     pub(super) origin: Option<Origin>,
     pub(super) texts: Option<TextOrigin>,
+    /// Where the components are in the stack that was scored, where they are a part of it.
+    pub(super) places: Option<Vec<usize>>,
 }
 
 impl AlignedContributions {
@@ -73,8 +74,8 @@ impl AlignedContributions {
     /// [`Sharing`](crate::decompose::Sharing) rule even a head that does nothing has a score.
     ///
     /// # Errors
-    /// When the texts were embedded by another CLIP than the one aligned to, or have another width; as
-    /// [`variance_attributed`].
+    /// When the texts were embedded by another CLIP than the one aligned to, or have another width; of a part of the
+    /// components, as a score compares each with the sum of all; as [`variance_attributed`].
     pub fn score(&self, texts: &TextEmbeddings) -> Result<Scores> {
         self.score_by(ScoreMeasure::VarianceAttributed, texts)
     }
@@ -84,6 +85,7 @@ impl AlignedContributions {
     /// # Errors
     /// As [`Self::score`].
     pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
+        self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
         if let Some(origin) = texts.origin() {
             self.check_clip("scoring contributions", "texts", &origin.clip)?;
         }
@@ -94,6 +96,7 @@ impl AlignedContributions {
             values: measure.of(self.values(), texts)?,
             origin: self.origin().cloned(),
             texts: texts.origin().cloned(),
+            places: None,
         })
     }
 }
@@ -176,7 +179,11 @@ impl Scores {
         self.ranking(super::top(&self.names(), &self.values, k)?)
     }
 
-    fn ranking(&self, rows: Vec<Ranked>) -> Result<Ranking> {
+    fn ranking(&self, mut rows: Vec<Ranked>) -> Result<Ranking> {
+        if let Some(places) = &self.places {
+            rows.iter_mut()
+                .for_each(|row| row.index = places[row.index]);
+        }
         Ok(Ranking::of(rows, self.origin.clone()))
     }
 
@@ -225,22 +232,10 @@ impl Scores {
             what: "the scores",
             components: Some(&self.components),
             origin: self.origin.as_ref(),
+            part_of: None,
         }
     }
 }
-
-impl fmt::Display for Scores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (measure, n) = (self.measure.name(), self.len());
-        write!(f, "{measure} of {n} components, for {}", self.feature)?;
-        match &self.origin {
-            Some(origin) => write!(f, "; {origin}"),
-            None => Ok(()),
-        }
-    }
-}
-
-crate::identity::debug_as_display!(Scores);
 
 impl Ranking {
     /// Refuses a ranking of other components than those of `aligned`.
@@ -250,6 +245,7 @@ impl Ranking {
             what: "the ranking",
             components: None,
             origin: self.origin(),
+            part_of: None,
         };
         same_components(doing, side, aligned.side(), remedy)?;
         let names = aligned.names();

@@ -2,8 +2,8 @@
 
 use super::{ScoreMeasure, Scores};
 use crate::decompose::{Component, Origin};
+use crate::files::rows;
 use crate::files::sealed::{Layout, Sealed};
-use crate::files::write_whole;
 use crate::identity::{Format, TextOrigin};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -24,11 +24,13 @@ struct About {
     components: Vec<Component>,
     origin: Option<Origin>,
     texts: Option<TextOrigin>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    places: Option<Vec<usize>>,
 }
 
 impl Scores {
-    /// Writes the scores, whole or not at all: `.safetensors` keeps everything ([`Self::open`] reads it again), `.csv` is
-    /// for other programs, one row a component, with the names of feature, model, weights, CLIP and data set in each.
+    /// Writes the scores, whole or not at all: `.safetensors` keeps everything ([`Self::open`] reads it again), `.csv` and
+    /// `.parquet` are for other programs, one row a component, with the names of feature, model, weights, CLIP and data set in each.
     ///
     /// # Errors
     /// Another ending, or a file that cannot be written.
@@ -36,14 +38,11 @@ impl Scores {
         let path = path.as_ref();
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("safetensors") => self.sealed()?.write(path),
-            Some("csv") => write_whole(path, &self.csv(path)?),
-            other => Err(Error::argument(
-                "path",
-                path.display(),
-                format!(
-                    "an ending that says how, .safetensors or .csv, not \"{}\"",
-                    other.unwrap_or_default()
-                ),
+            Some("csv" | "parquet") => rows::export(path, &self.columns()),
+            other => Err(rows::unknown(
+                path,
+                other.unwrap_or_default(),
+                &["safetensors", "csv", "parquet"],
             )),
         }
     }
@@ -77,6 +76,7 @@ impl Scores {
             values: values.to_vec1()?,
             origin: about.origin,
             texts: about.texts,
+            places: about.places,
         })
     }
 
@@ -87,8 +87,9 @@ impl Scores {
             components: self.components.clone(),
             origin: self.origin.clone(),
             texts: self.texts.clone(),
+            places: self.places.clone(),
         };
-        let mut file = Sealed::new(LAYOUT, &self.to_string(), &about)?;
+        let mut file = Sealed::new(LAYOUT, &self.line(), &about)?;
         let values = Tensor::from_slice(&self.values, self.values.len(), &Device::Cpu)?;
         file.put("scores", &values);
         file.put_names("components", &self.names())?;
@@ -96,40 +97,5 @@ impl Scores {
             file.put_names("images", &origin.images.names)?;
         }
         Ok(file)
-    }
-
-    fn csv(&self, path: &Path) -> Result<Vec<u8>> {
-        let failed =
-            |e: &dyn std::fmt::Display| Error::unfit(path, e.to_string(), "save to another file");
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let header = [
-            "component",
-            "score",
-            "measure",
-            "feature",
-            "model",
-            "weights",
-            "clip",
-            "data",
-        ];
-        writer.write_record(header).map_err(|e| failed(&e))?;
-        let origin = self.origin.as_ref();
-        let of = |value: Option<&String>| value.cloned().unwrap_or_default();
-        let constant = [
-            self.measure.name().to_string(),
-            self.feature.clone(),
-            of(origin.map(|origin| &origin.model.name)),
-            of(origin.map(|origin| &origin.model.weights)),
-            of(self.texts.as_ref().map(|texts| &texts.clip.name)),
-            of(origin.map(|origin| &origin.images.set)),
-        ];
-        for (name, value) in self.names().into_iter().zip(&self.values) {
-            // `{}` of an f64 is the shortest text that reads back as the same number.
-            let row = [name, value.to_string()]
-                .into_iter()
-                .chain(constant.clone());
-            writer.write_record(row).map_err(|e| failed(&e))?;
-        }
-        writer.into_inner().map_err(|e| failed(&e))
     }
 }

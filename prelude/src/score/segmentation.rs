@@ -53,7 +53,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 /// A segmented image.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Segmented {
     /// The mean of the map over all pixels, those that the mask leaves out too.
     pub threshold: f64,

@@ -21,7 +21,7 @@ const GAP: f64 = 1e-12;
 const PASSES: usize = 100_000;
 
 /// The texts of one vector in the order in which they were picked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Pursuit {
     /// Rows of the texts.
     pub picks: Vec<usize>,
@@ -41,7 +41,7 @@ impl Pursuit {
 }
 
 /// A non-negative code of one vector.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SparseCode {
     /// One coefficient a text, none below zero, most of them exactly zero.
     pub coefficients: Vec<f64>,

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const STILL: f64 = 1e-6;
 
 /// The texts that span most of what a component does, in the order they were picked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TextSpan {
     /// Rows of the texts picked.
     pub picks: Vec<usize>,

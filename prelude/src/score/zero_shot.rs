@@ -42,14 +42,18 @@ pub fn class_embeddings(prompts: &[Tensor]) -> Result<Tensor> {
 }
 
 /// The head that predicts the class whose embedding (a row of C x d, as of [`class_embeddings`]) has the highest
-/// cosine with a representation. Its logits on unit vectors are the cosines. Made of embeddings that know their CLIP, it
+/// cosine with a representation, and is called by its text. Its logits on unit vectors are the cosines. Made of embeddings that know their CLIP, it
 /// reads image embeddings of that CLIP only.
 ///
 /// # Errors
 /// An embedding that is zero, NaN or infinity; one class, which has nothing to be told from.
 pub fn zero_shot<E: Vectors + ?Sized>(classes: &E) -> Result<LinearHead> {
     let head = of_classes(classes.vectors())?;
-    Ok(head.reading(classes.model().cloned()))
+    let head = head.reading(classes.model().cloned());
+    match classes.names() {
+        Some(names) => head.named(names),
+        None => Ok(head),
+    }
 }
 
 fn of_classes(classes: &Tensor) -> Result<LinearHead> {

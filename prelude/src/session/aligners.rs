@@ -2,7 +2,7 @@
 
 use super::contributions::{decompose, embed_images};
 use super::disk::KeptFit;
-use super::keys::{Kind, key, place};
+use super::keys::{Kind, key, model_label, place, set_label};
 use super::progress::Progress;
 use super::registry::resident_or;
 use super::replay;
@@ -27,6 +27,16 @@ use std::sync::Arc;
 pub fn align(
     model: &Model,
     clip: &Model,
+    set: impl DataSet,
+    options: &Options,
+    fit: &FitOptions,
+) -> Result<Arc<Alignment>> {
+    alignment(model, clip, &set, options, fit)
+}
+
+fn alignment(
+    model: &Model,
+    clip: &Model,
     set: &dyn DataSet,
     options: &Options,
     fit: &FitOptions,
@@ -37,7 +47,15 @@ pub fn align(
     let fitted = format!("{} epochs={}", fit.fingerprint(), fit.epochs);
     let (from, to) = (place(model), place(clip));
     let parts = [model.hash(), clip.hash(), &data, &how, &from, &to, &fitted];
-    let label = format!("{} to {}, {}", model.name(), clip.name(), set.name());
+    let label = format!(
+        "{} to {}, {}, {}, {}{}",
+        model.name(),
+        clip.name(),
+        set_label(set),
+        options.words(),
+        fit.words(),
+        model_label(model)
+    );
     let alignment = resident_or(Kind::Aligner, &parts, &label, || {
         let decomposer = Decomposer::new(model.encoder(), *options)?;
         let origin = AlignerOrigin {

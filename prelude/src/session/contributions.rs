@@ -1,7 +1,7 @@
 //! Resident contributions and image embeddings.
 
 use super::disk::Pieces;
-use super::keys::{Kind, key, place};
+use super::keys::{Kind, key, model_label, place, set_label};
 use super::loading::loading;
 use super::progress::Progress;
 use super::registry::{resident_or, take};
@@ -27,13 +27,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// When an image cannot be read, the options do not fit the model, or the call was stopped.
 pub fn decompose(
     model: &Model,
+    set: impl DataSet,
+    options: &Options,
+) -> Result<Arc<Contributions>> {
+    contributions(model, &set, options)
+}
+
+fn contributions(
+    model: &Model,
     set: &dyn DataSet,
     options: &Options,
 ) -> Result<Arc<Contributions>> {
     let data = set.key();
     let how = format!("{options:?} {}", place(model));
     let parts = [model.hash(), &data, &how];
-    let label = format!("{}, {}", model.name(), set.name());
+    let label = format!(
+        "{}, {}, {}{}",
+        model.name(),
+        set_label(set),
+        options.words(),
+        model_label(model)
+    );
     let contributions = resident_or(Kind::Contributions, &parts, &label, || {
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         let origin = Origin {
@@ -133,11 +147,15 @@ impl Batches {
 ///
 /// # Errors
 /// When an image cannot be read, or the call was stopped.
-pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> {
+pub fn embed_images(model: &Model, set: impl DataSet) -> Result<Arc<ImageEmbeddings>> {
+    embeddings(model, &set)
+}
+
+fn embeddings(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> {
     let data = set.key();
     let place = place(model);
     let parts = [model.hash(), &data, &place];
-    let label = format!("{}, {}", model.name(), set.name());
+    let label = format!("{}, {}{}", model.name(), set_label(set), model_label(model));
     resident_or(Kind::Images, &parts, &label, || {
         let mut batches = Vec::new();
         each_batch("embed", model, set, 0..set.len(), |start, pixels| {

@@ -1,6 +1,7 @@
 //! Content keys: what a result is made of, as a short hash by which it is found again.
 
-use crate::identity::Format;
+use crate::data::DataSet;
+use crate::identity::{Format, short};
 use crate::models::Model;
 use candle_core::DType;
 
@@ -66,6 +67,17 @@ pub(super) fn place(model: &Model) -> String {
         DType::F32,
         model.input()
     )
+}
+
+/// A data set in the label of what was made of it: its name and number of images.
+pub(super) fn set_label(set: &dyn DataSet) -> String {
+    crate::data::show::title(set)
+}
+
+/// What tells models of one name apart in a label: the size of their pictures and the beginning of their weights' hash.
+pub(super) fn model_label(model: &Model) -> String {
+    let (size, weights) = (model.encoder().image_size(), short(model.hash()));
+    format!(", {size} px, weights {weights}")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod activations;
 mod aligners;
 mod cache;
+mod classify;
 mod contributions;
 mod device;
 mod disk;

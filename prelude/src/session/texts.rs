@@ -1,6 +1,6 @@
 //! Resident text embeddings.
 
-use super::keys::{Kind, place};
+use super::keys::{Kind, model_label, place};
 use super::registry::resident_or;
 use crate::data::{Tokenizer, templates};
 use crate::identity::{ModelId, Prompts, TextEmbeddings, TextOrigin};
@@ -57,15 +57,16 @@ fn embeddings(
     let (place, how) = (place(clip), format!("{prompts:?}"));
     let mut parts = vec![clip.hash(), &tokenizer, &place, &how];
     parts.extend(texts);
-    let label = match prompts {
-        Prompts::Plain => format!("{}, {} texts", clip.name(), texts.len()),
-        Prompts::Templates => {
-            let named = texts[..texts.len().min(NAMED)].join(", ");
-            let more = texts.len().saturating_sub(NAMED);
-            let more = (more > 0).then(|| format!(" and {more} more"));
-            format!("{}, {named}{}", clip.name(), more.unwrap_or_default())
-        }
+    let named = texts[..texts.len().min(NAMED)].join(", ");
+    let more = match texts.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
     };
+    let how = match prompts {
+        Prompts::Plain => "as they are",
+        Prompts::Templates => "in 80 templates",
+    };
+    let label = format!("{}, {named}{more}, {how}{}", clip.name(), model_label(clip));
     resident_or(Kind::Texts, &parts, &label, || {
         let tensor = make()?;
         let bytes = 4 * tensor.elem_count();

@@ -71,6 +71,20 @@ impl From<usize> for Block {
     }
 }
 
+/// Stage and block: `(2, 14)`.
+impl From<(usize, usize)> for Block {
+    fn from((stage, index): (usize, usize)) -> Self {
+        Self::in_stage(stage, index)
+    }
+}
+
+/// Stage, block and which of its transformers: `(2, 3, Partition::Grid)`.
+impl From<(usize, usize, Partition)> for Block {
+    fn from((stage, index, partition): (usize, usize, Partition)) -> Self {
+        Self::in_stage(stage, index).part(partition)
+    }
+}
+
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(stage) = self.stage {

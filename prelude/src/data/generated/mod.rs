@@ -81,7 +81,7 @@ pub struct Batch {
 }
 
 /// A generated set. See the [module](self).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GeneratedSet {
     spec: GeneratedSpec,
     name: String,
@@ -142,8 +142,10 @@ impl GeneratedSet {
     }
 
     /// The value of `factor` in every image.
-    pub fn values(&self, factor: Factor) -> Vec<u32> {
-        self.column(|factors| factors.get(factor))
+    pub fn values(&self, factor: Factor) -> Vec<usize> {
+        self.column((0..self.len()).into_par_iter(), |factors| {
+            factors.get(factor)
+        })
     }
 
     /// Caption `variant` (taken modulo [`CAPTIONS`]) of image `index`.
@@ -160,11 +162,53 @@ impl GeneratedSet {
             .collect()
     }
 
-    fn column(&self, value: impl Fn(&Factors) -> u32 + Sync) -> Vec<u32> {
-        (0..self.len())
-            .into_par_iter()
-            .map(|i| value(&self.factors(i)))
-            .collect()
+    fn column(
+        &self,
+        indices: impl ParallelIterator<Item = usize>,
+        value: impl Fn(&Factors) -> u32 + Sync + Send,
+    ) -> Vec<usize> {
+        indices.map(|i| value(&self.factors(i)) as usize).collect()
+    }
+
+    /// A factor by name; with a correlation also "class", "place" and "group" (2 class + place).
+    fn labels_at(
+        &self,
+        column: &str,
+        indices: impl ParallelIterator<Item = usize>,
+    ) -> Result<Labels> {
+        if let Some(factor) = Factor::from_name(column) {
+            let names = factor.names().iter().map(|name| name.to_string()).collect();
+            return Ok(Labels {
+                values: self.column(indices, |factors| factors.get(factor)),
+                names,
+            });
+        }
+        match (&self.spec.correlation, column) {
+            (Some(Correlation { class, .. }), "class") => Ok(Labels {
+                values: self.column(indices, |factors| class.group(factors)),
+                names: class.names.to_vec(),
+            }),
+            (Some(Correlation { place, .. }), "place") => Ok(Labels {
+                values: self.column(indices, |factors| place.group(factors)),
+                names: place.names.to_vec(),
+            }),
+            (Some(Correlation { class, place, .. }), "group") => Ok(Labels {
+                values: self.column(indices, |factors| {
+                    2 * class.group(factors) + place.group(factors)
+                }),
+                names: class
+                    .names
+                    .iter()
+                    .flat_map(|class| {
+                        place
+                            .names
+                            .iter()
+                            .map(move |place| format!("{class}, {place}"))
+                    })
+                    .collect(),
+            }),
+            _ => Err(no_column(&self.name, column, &self.label_columns())),
+        }
     }
 
     /// A random stream for each image and purpose.
@@ -217,38 +261,12 @@ impl DataSet for GeneratedSet {
             .collect()
     }
 
-    /// A factor by name; with a correlation also "class", "place" and "group" (2 class + place).
     fn labels(&self, column: &str) -> Result<Labels> {
-        if let Some(factor) = Factor::from_name(column) {
-            let names = factor.names().iter().map(|name| name.to_string()).collect();
-            return Ok(Labels {
-                values: self.values(factor),
-                names,
-            });
-        }
-        match (&self.spec.correlation, column) {
-            (Some(Correlation { class, .. }), "class") => Ok(Labels {
-                values: self.column(|factors| class.group(factors)),
-                names: class.names.to_vec(),
-            }),
-            (Some(Correlation { place, .. }), "place") => Ok(Labels {
-                values: self.column(|factors| place.group(factors)),
-                names: place.names.to_vec(),
-            }),
-            (Some(Correlation { class, place, .. }), "group") => Ok(Labels {
-                values: self.column(|factors| 2 * class.group(factors) + place.group(factors)),
-                names: class
-                    .names
-                    .iter()
-                    .flat_map(|class| {
-                        place
-                            .names
-                            .iter()
-                            .map(move |place| format!("{class}, {place}"))
-                    })
-                    .collect(),
-            }),
-            _ => Err(no_column(&self.name, column, &self.label_columns())),
-        }
+        self.labels_at(column, (0..self.len()).into_par_iter())
+    }
+
+    fn labels_of(&self, column: &str, indices: &[usize]) -> Result<Labels> {
+        check_indices(&self.name, indices, self.len())?;
+        self.labels_at(column, indices.par_iter().copied())
     }
 }

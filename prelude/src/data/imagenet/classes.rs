@@ -32,7 +32,7 @@ pub(super) static CLASSES: LazyLock<Vec<Class>> = LazyLock::new(|| {
 });
 
 /// What a class may be called, in lower case without underscores; `None` where two classes share the name.
-static KNOWN: LazyLock<HashMap<String, Option<u32>>> = LazyLock::new(|| {
+static KNOWN: LazyLock<HashMap<String, Option<usize>>> = LazyLock::new(|| {
     let mut known = HashMap::new();
     for (value, class) in CLASSES.iter().enumerate() {
         let lemmas = class.lemmas.split(", ").chain([class.lemmas]);
@@ -42,8 +42,8 @@ static KNOWN: LazyLock<HashMap<String, Option<u32>>> = LazyLock::new(|| {
             .map(plain)
             .collect();
         for name in names {
-            let entry = known.entry(name).or_insert(Some(value as u32));
-            if *entry != Some(value as u32) {
+            let entry = known.entry(name).or_insert(Some(value));
+            if *entry != Some(value) {
                 *entry = None
             }
         }
@@ -56,10 +56,10 @@ fn plain(name: &str) -> String {
 }
 
 /// The class called `name`, or why there is none.
-pub(super) fn class(name: &str) -> Result<u32, String> {
+pub(super) fn class(name: &str) -> Result<usize, String> {
     if let Ok(number) = name.parse::<usize>() {
         return match CLASSES.get(number) {
-            Some(_) => Ok(number as u32),
+            Some(_) => Ok(number),
             None => Err(format!("class {number} does not exist; they are 0 to 999")),
         };
     }
@@ -75,12 +75,12 @@ pub(super) fn class(name: &str) -> Result<u32, String> {
 }
 
 /// A WordNet id, or a number of the development kit.
-pub(super) fn kit_class(field: &str) -> Result<u32, String> {
+pub(super) fn kit_class(field: &str) -> Result<usize, String> {
     let Ok(kit) = field.parse::<u32>() else {
         return class(field);
     };
     match CLASSES.iter().position(|class| class.kit == kit) {
-        Some(value) => Ok(value as u32),
+        Some(value) => Ok(value),
         None => Err(format!(
             "{kit} is no number of the development kit (1 to 1000); numbers from 0 go behind a file name"
         )),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The class of each of `files` by the labels file at `labels` ([`super::ImageNet::with_labels`]).
-pub(super) fn read(files: &[PathBuf], labels: &Path) -> Result<Vec<u32>> {
+pub(super) fn read(files: &[PathBuf], labels: &Path) -> Result<Vec<usize>> {
     let text = text::read(labels)?;
     let header = text.lines().next().unwrap_or_default().replace('"', "");
     if header.starts_with("ImageId,") {
@@ -97,7 +97,7 @@ fn quoted(line: &str) -> (String, &str) {
 struct Named {
     line: u64,
     image: String,
-    class: u32,
+    class: usize,
 }
 
 fn kaggle(path: &Path) -> Result<Vec<Named>> {
@@ -143,7 +143,7 @@ fn named(path: &Path, lines: Vec<Line>) -> Result<Vec<Named>> {
 }
 
 /// Labels that name their images, with or without folder and ending.
-fn by_name(files: &[PathBuf], path: &Path, named: Vec<Named>) -> Result<Vec<u32>> {
+fn by_name(files: &[PathBuf], path: &Path, named: Vec<Named>) -> Result<Vec<usize>> {
     let name = |file: &Path| {
         file.file_name()
             .unwrap_or_default()
@@ -191,7 +191,7 @@ fn by_name(files: &[PathBuf], path: &Path, named: Vec<Named>) -> Result<Vec<u32>
                 ));
             }
         };
-        let value: &mut Option<u32> = &mut values[place];
+        let value: &mut Option<usize> = &mut values[place];
         if value.is_some_and(|value| value != line.class) {
             return wrong(format!("the image {} has another class above", line.image));
         }
@@ -206,7 +206,7 @@ fn by_name(files: &[PathBuf], path: &Path, named: Vec<Named>) -> Result<Vec<u32>
 }
 
 /// Labels by the number of their line.
-fn by_number(files: &[PathBuf], path: &Path, lines: &[Line]) -> Result<Vec<u32>> {
+fn by_number(files: &[PathBuf], path: &Path, lines: &[Line]) -> Result<Vec<usize>> {
     let classes = lines
         .iter()
         .map(|line| kit_class(&line.fields[0]).map_err(|reason| at_line(path, line.number, reason)))

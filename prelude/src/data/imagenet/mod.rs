@@ -104,7 +104,7 @@ impl ImageNet {
     }
 }
 
-fn columns(values: Vec<u32>) -> Vec<(String, Labels)> {
+fn columns(values: Vec<usize>) -> Vec<(String, Labels)> {
     let column = |column: &str, names: Vec<&str>| {
         let names = names.into_iter().map(str::to_string).collect();
         let values = values.clone();

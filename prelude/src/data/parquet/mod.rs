@@ -25,9 +25,14 @@ use candle_core::Tensor;
 use image::RgbImage;
 use std::io::BufReader;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Images in parquet shards, with every plain label column of theirs.
-pub struct ParquetSet {
+#[derive(Clone)]
+pub struct ParquetSet(Arc<Parquet>);
+
+/// What all clones of a set share.
+pub(super) struct Parquet {
     name: String,
     key: String,
     files: Vec<File>,
@@ -82,7 +87,8 @@ impl ParquetSet {
     /// # Errors
     /// When there are none, one is cut off or no parquet file, their columns differ, or none holds images.
     pub fn open(path: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<Self> {
-        Self::of_column(path, None, unreadable)
+        let set = Parquet::of_column(path, None, unreadable)?;
+        Ok(Self(Arc::new(set)))
     }
 
     /// [`Self::open`] with the images of the column `image`.
@@ -94,9 +100,12 @@ impl ParquetSet {
         image: &str,
         unreadable: OnUnreadable,
     ) -> Result<Self> {
-        Self::of_column(path, Some(image), unreadable)
+        let set = Parquet::of_column(path, Some(image), unreadable)?;
+        Ok(Self(Arc::new(set)))
     }
+}
 
+impl Parquet {
     fn of_column(
         path: impl AsRef<Path>,
         image: Option<&str>,
@@ -214,7 +223,9 @@ impl File {
     }
 }
 
-impl DataSet for ParquetSet {
+super::delegate!({} ParquetSet, set => set.0);
+
+impl DataSet for Parquet {
     fn name(&self) -> &str {
         &self.name
     }
@@ -314,7 +325,7 @@ impl DataSet for ParquetSet {
                 let number = class_number(value.number(), || self.place(row))?;
                 match found.names.len() {
                     0 => Ok(number),
-                    count if (number as usize) < count => Ok(number),
+                    count if number < count => Ok(number),
                     count => {
                         let reason =
                             format!("\"{column}\" is {number}, and {count} classes have names");

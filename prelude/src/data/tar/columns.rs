@@ -1,6 +1,6 @@
 //! Label columns of tar shards: which there are, and reading them.
 
-use super::TarSet;
+use super::Tar;
 use super::fields::{Holds, holds};
 use super::index::Sample;
 use crate::data::Labels;
@@ -20,7 +20,7 @@ pub(super) enum Source {
     Entry(u32, String),
 }
 
-impl TarSet {
+impl Tar {
     /// The columns that any sample has: `class` of `.cls`, `text` of `.txt`, the other fields of numbers and text under
     /// their own names, then the plain entries of `.json`, and of `NAME.json` as `NAME.entry`.
     ///

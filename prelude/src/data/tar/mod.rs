@@ -24,10 +24,15 @@ use crate::{Error, Result};
 use candle_core::Tensor;
 use image::RgbImage;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Images in tar shards, with the columns `class` (from `.cls`), `text` (from `.txt`), the plain entries of `.json`, and
 /// other fields of numbers and text that WebDataset decodes (`.id`, `.index`, `caption.txt`) under their own names.
-pub struct TarSet {
+#[derive(Clone)]
+pub struct TarSet(Arc<Tar>);
+
+/// What all clones of a set share.
+pub(super) struct Tar {
     name: String,
     key: String,
     shards: Vec<Shard>,
@@ -47,7 +52,7 @@ impl TarSet {
     /// When there are no shards, one is cut off, compressed or no tar file, a member is there twice, a sample has two
     /// images, or (unless they are to be skipped) none, or a broken `.json`.
     pub fn open(path: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<Self> {
-        Self::of(path.as_ref(), None, unreadable)
+        Ok(Self(Arc::new(Tar::of(path.as_ref(), None, unreadable)?)))
     }
 
     /// [`Self::open`] with the images of the field `image`, such as `input.jpg` for the members `key.input.jpg`.
@@ -60,9 +65,15 @@ impl TarSet {
         unreadable: OnUnreadable,
     ) -> Result<Self> {
         let image = image.trim_start_matches('.').to_lowercase();
-        Self::of(path.as_ref(), Some(image), unreadable)
+        Ok(Self(Arc::new(Tar::of(
+            path.as_ref(),
+            Some(image),
+            unreadable,
+        )?)))
     }
+}
 
+impl Tar {
     fn of(path: &Path, image: Option<String>, unreadable: OnUnreadable) -> Result<Self> {
         let path = &expand(path)?;
         let mut set = Self {
@@ -207,7 +218,9 @@ impl TarSet {
     }
 }
 
-impl DataSet for TarSet {
+super::delegate!({} TarSet, set => set.0);
+
+impl DataSet for Tar {
     fn name(&self) -> &str {
         &self.name
     }

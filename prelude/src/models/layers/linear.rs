@@ -35,6 +35,11 @@ impl Linear {
         x.linear(&self.weight, self.bias.as_ref())
     }
 
+    /// out, if the layer has one.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// out x in.
     pub fn weight(&self) -> &Tensor {
         &self.weight

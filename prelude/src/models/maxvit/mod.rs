@@ -13,7 +13,7 @@ use super::layers::{
     RelativePosition,
 };
 use super::weights::Parameters;
-use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels};
+use super::{Anatomy, ClassHead, Features, ImageEncoder, Normalisation, check_pixels};
 use crate::Result;
 use crate::ops::{self, depthwise::Placement};
 use crate::trace::{Block, Partition, Tape, Traced, Windows};
@@ -216,6 +216,13 @@ fn block(
 }
 
 impl ImageEncoder for MaxVit {
+    fn head(&self) -> ClassHead<'_> {
+        match &self.head {
+            Some(_) => ClassHead::Nonlinear,
+            None => ClassHead::None,
+        }
+    }
+
     fn image_size(&self) -> usize {
         self.config.img_size
     }

@@ -11,7 +11,7 @@ use super::layers::{
     self, BlockConfig, LayerNorm, Linear, PatchEmbed, PatchMerging, RelativePosition, shift_mask,
 };
 use super::weights::Parameters;
-use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels};
+use super::{Anatomy, ClassHead, Features, ImageEncoder, Normalisation, check_pixels};
 use crate::Result;
 use crate::trace::{Block, Tape, Traced, Windows};
 use candle_core::{Device, Tensor};
@@ -173,6 +173,13 @@ impl Stage {
 }
 
 impl ImageEncoder for Swin {
+    fn head(&self) -> ClassHead<'_> {
+        match &self.head {
+            Some(head) => ClassHead::Linear(head.weight(), head.bias()),
+            None => ClassHead::None,
+        }
+    }
+
     fn image_size(&self) -> usize {
         self.config.img_size
     }

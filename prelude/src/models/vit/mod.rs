@@ -9,7 +9,7 @@ pub use config::{Pool, VitConfig};
 
 use super::layers::{self, BlockConfig, LayerNorm, Linear, PatchEmbed};
 use super::weights::Parameters;
-use super::{Anatomy, Features, ImageEncoder, Normalisation, check_pixels, limits};
+use super::{Anatomy, ClassHead, Features, ImageEncoder, Normalisation, check_pixels, limits};
 use crate::Result;
 use crate::trace::{Block, Tape, Traced};
 use candle_core::{Device, Tensor};
@@ -141,6 +141,13 @@ impl Vit {
 }
 
 impl ImageEncoder for Vit {
+    fn head(&self) -> ClassHead<'_> {
+        match &self.head {
+            Some(head) => ClassHead::Linear(head.weight(), head.bias()),
+            None => ClassHead::None,
+        }
+    }
+
     fn image_size(&self) -> usize {
         self.config.img_size
     }
