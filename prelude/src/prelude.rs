@@ -11,7 +11,8 @@ pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
 pub use crate::experiments::{
-    Head, Mitigated, Setting, Study, comparison, local_models, models_table, text_labels,
+    GeneratedSplits, Head, Mitigated, Protocol, Setting, Study, StudyData, comparison,
+    local_models, models_table, remedy_comparison, study_accuracies, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

@@ -4,7 +4,11 @@ use super::{BarChart, GroupedBars, LineChart, Table};
 use crate::score::{GroupAccuracy, Mitigation, Scores};
 
 fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
+    match share.is_finite() {
+        true => format!("{:.1}", 100.0 * share),
+        // Of no random draws there is no mean.
+        false => "–".to_owned(),
+    }
 }
 
 /// Every group's accuracy in percent, then the worst and the average.

@@ -6,4 +6,7 @@ pub mod spurious;
 
 pub use labels::text_labels;
 pub use models::{local_models, models_table};
-pub use spurious::{Head, Mitigated, Setting, Study, comparison};
+pub use spurious::{
+    GeneratedSplits, Head, Mitigated, Protocol, RemedyKind, Setting, Study, StudyData, comparison,
+    remedy_comparison, study_accuracies,
+};
