@@ -129,6 +129,8 @@ fn the_main_script_mitigates_and_random_components_do_not() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/spurious.rs");
     let ran = desk.run(&[script]);
     ran.ends_with(0).says("sum error").says("held-out cosine");
+    // Each model's line says whether anything beats mean ablation.
+    assert_eq!(ran.out.matches(": best by ").count(), 6, "{}", ran.out);
     let worst = row(&ran.out, "worst group");
     let average = row(&ran.out, "│ average");
     let random = row(&ran.out, "random, worst group, mean of 20");

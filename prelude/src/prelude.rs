@@ -11,8 +11,9 @@ pub use crate::decompose::{
     Component, Contributions, Decomposer, Granularity, Options, Part, Sharing, Target,
 };
 pub use crate::experiments::{
-    GeneratedSplits, Head, Mitigated, Protocol, Setting, Study, StudyData, comparison,
-    local_models, models_table, remedy_comparison, study_accuracies, text_labels,
+    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, Setting, Study, StudyData,
+    ValidatedProtocol, comparison, local_models, models_table, remedy_comparison, study_accuracies,
+    text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

@@ -7,6 +7,6 @@ pub mod spurious;
 pub use labels::text_labels;
 pub use models::{local_models, models_table};
 pub use spurious::{
-    GeneratedSplits, Head, Mitigated, Protocol, RemedyKind, Setting, Study, StudyData, comparison,
-    remedy_comparison, study_accuracies,
+    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, RemedyKind, Setting, Study,
+    StudyData, ValidatedProtocol, comparison, remedy_comparison, study_accuracies,
 };

@@ -43,7 +43,7 @@ pub struct ScalingOptions {
     pub seed: u64,
     /// At most so many iterations a fit.
     pub iterations: usize,
-    /// A fit ends when no weight would move by more than this times its curvature.
+    /// A fit ends when no entry of the projected gradient is larger, measured in strengths where these are above 1.
     pub tolerance: f64,
 }
 
@@ -366,9 +366,8 @@ impl Problem {
                 a.iter().zip(b).map(|(a, b)| a - b).collect()
             };
             let (step, progress) = (apart(&next, &ahead), apart(&next, &weights));
-            let still = step
-                .iter()
-                .all(|s| s.abs() * curvature <= options.tolerance);
+            let close = options.tolerance * strength.max(1.0);
+            let still = step.iter().all(|s| s.abs() * curvature <= close);
             let uphill: f64 = step.iter().zip(&progress).map(|(s, p)| s * p).sum();
             if uphill < 0.0 {
                 momentum = 1.0;

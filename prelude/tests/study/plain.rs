@@ -5,7 +5,8 @@ use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{DataSet, Factor};
 use vitrepl_prelude::decompose::{Contributions, Options, Sharing};
 use vitrepl_prelude::experiments::{
-    GeneratedSplits, Head, Mitigated, Protocol, RemedyKind, Setting, Study, StudyData,
+    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, RemedyKind, Setting, Study,
+    StudyData,
 };
 use vitrepl_prelude::score::{self, AdamProbeOptions, GroupAccuracy, ScoreMeasure};
 use vitrepl_prelude::session::{class_embeddings, decompose, embed_images};
@@ -237,18 +238,18 @@ fn measure_sharing_and_k_are_taken_as_given() -> Result<()> {
     })?;
     assert_eq!(own.scores.len(), plain.scores.len() + 1);
     let three = run(Setting {
-        protocol: Protocol::Paper {
+        protocol: Protocol::Paper(PaperProtocol {
             k: 3,
-            probe: AdamProbeOptions::default(),
-        },
+            ..PaperProtocol::default()
+        }),
         ..setting()
     })?;
     assert_eq!(three.mitigation.ablated().len(), 3);
     let beyond = run(Setting {
-        protocol: Protocol::Paper {
+        protocol: Protocol::Paper(PaperProtocol {
             k: 44,
-            probe: AdamProbeOptions::default(),
-        },
+            ..PaperProtocol::default()
+        }),
         ..setting()
     });
     super::support::refused(beyond, &["k = 44", "at most 43"]);

@@ -132,7 +132,7 @@ fn charts_show_the_groups_with_whiskers() -> Result<()> {
     let text = vit.groups().to_string();
     let interval = vit.before.intervals.worst;
     let ends = format!(
-        "[{:.1}, {:.1}]",
+        "[{:.2}, {:.2}]",
         100.0 * interval.low,
         100.0 * interval.high
     );

@@ -5,9 +5,8 @@ use super::{Mitigated, Outcome};
 use crate::charts::{GroupedBars, LineChart};
 use crate::score::RandomDraws;
 
-/// In %, to one decimal: more would be noise in a bar's label.
 fn percent(share: f64) -> f64 {
-    (1000.0 * share).round() / 10.0
+    100.0 * share
 }
 
 impl Mitigated {

@@ -36,6 +36,6 @@ mod waterbirds;
 pub use data::StudyData;
 pub use generated::GeneratedSplits;
 pub use outcome::{Mitigated, Outcome, Remedy, RemedyKind, Scored};
-pub use setting::{Feature, Head, Protocol, Setting};
+pub use setting::{Feature, Head, PaperProtocol, Protocol, Setting, ValidatedProtocol};
 pub use study::Study;
 pub use tables::{comparison, remedy_comparison, study_accuracies};

@@ -45,48 +45,73 @@ impl Setting {
 }
 
 /// What is chosen where, and what is tested on what.
+///
+/// ```
+/// use vitrepl_prelude::experiments::spurious::{Protocol, Setting, ValidatedProtocol};
+/// use vitrepl_prelude::score::MitigateOptions;
+///
+/// // Ten components whatever the model, but tested on images that nothing else has seen.
+/// let mitigate = MitigateOptions { ks: vec![10], ..Default::default() };
+/// let protocol = Protocol::Validated(ValidatedProtocol { mitigate, ..Default::default() });
+/// let setting = Setting { protocol, ..Setting::default() };
+/// ```
 #[derive(Clone, Debug)]
 pub enum Protocol {
-    /// As in the paper's code: the first `k` components, a number fixed for all models; scores, means and accuracies all
+    /// As in the paper's code: the first k components, a number fixed for all models; scores, means and accuracies all
     /// on the validation and the test split *together*; the probe stopped after ten epochs. Nothing is chosen and nothing
     /// is compared with chance, and the images tested are those the components were scored on: right for comparing with
     /// the published table, too kind as a measurement.
-    Paper { k: usize, probe: AdamProbeOptions },
+    Paper(PaperProtocol),
     /// Scores and means on the reference images (without them on the validation split), k chosen on the validation split,
-    /// accuracies on a test split that nothing else has seen, beside random components. Scaled components and
+    /// accuracies on a test split that nothing else has seen, beside random components. Fitted weights and
     /// locate-then-correct stand beside mean ablation.
-    Validated {
-        probe: ProbeOptions,
-        mitigate: MitigateOptions,
-        scaling: ScalingOptions,
-        correction: CorrectionOptions,
-    },
+    Validated(ValidatedProtocol),
+}
+
+/// Settings of [`Protocol::Paper`].
+#[derive(Clone, Debug)]
+pub struct PaperProtocol {
+    /// Components switched off.
+    pub k: usize,
+    /// The published probe.
+    pub probe: AdamProbeOptions,
+}
+
+impl Default for PaperProtocol {
+    fn default() -> Self {
+        Self {
+            k: 10,
+            probe: AdamProbeOptions::default(),
+        }
+    }
+}
+
+/// Settings of [`Protocol::Validated`].
+#[derive(Clone, Debug, Default)]
+pub struct ValidatedProtocol {
+    pub probe: ProbeOptions,
+    /// Numbers of components to choose from, and the random control of every remedy.
+    pub mitigate: MitigateOptions,
+    pub scaling: ScalingOptions,
+    pub correction: CorrectionOptions,
 }
 
 impl Protocol {
     /// Ten components, and the published probe.
     pub fn paper() -> Self {
-        Self::Paper {
-            k: 10,
-            probe: AdamProbeOptions::default(),
-        }
+        Self::Paper(PaperProtocol::default())
     }
 
     /// The defaults of everything that is fitted and chosen.
     pub fn validated() -> Self {
-        Self::Validated {
-            probe: ProbeOptions::default(),
-            mitigate: MitigateOptions::default(),
-            scaling: ScalingOptions::default(),
-            correction: CorrectionOptions::default(),
-        }
+        Self::Validated(ValidatedProtocol::default())
     }
 
     /// What titles say of it.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Paper { .. } => "validation and test images (the paper's protocol)",
-            Self::Validated { .. } => "test images",
+            Self::Paper(_) => "validation and test images (the paper's protocol)",
+            Self::Validated(_) => "test images",
         }
     }
 }

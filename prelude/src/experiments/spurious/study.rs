@@ -2,7 +2,10 @@
 
 use super::data::{Split, Words};
 use super::remedies::{Change, Tested};
-use super::{Feature, Head, Mitigated, Protocol, Scored, Setting, StudyData};
+use super::{
+    Feature, Head, Mitigated, PaperProtocol, Protocol, Scored, Setting, StudyData,
+    ValidatedProtocol,
+};
 use crate::align::{Alignment, FitOptions};
 use crate::data::DataSet;
 use crate::decompose::Contributions;
@@ -129,7 +132,7 @@ impl Study {
         let names = &self.data.groups;
         let training = self.data.training_groups();
         let (scored, mitigation, (before, remedies)) = match &self.setting.protocol {
-            Protocol::Paper { k, .. } => {
+            Protocol::Paper(PaperProtocol { k, .. }) => {
                 let all = joined(validation, test)?;
                 let scored = self.score(&alignment, &all.contributions)?;
                 let means = all.contributions.means()?;
@@ -140,12 +143,12 @@ impl Study {
                     .ablated(&mitigation)?;
                 (scored, mitigation, outcomes)
             }
-            Protocol::Validated {
+            Protocol::Validated(ValidatedProtocol {
                 mitigate,
                 scaling,
                 correction,
                 ..
-            } => {
+            }) => {
                 let reference = match &self.data.reference {
                     Some(images) => session::decompose(model, images, &self.setting.decompose)?,
                     None => validation.contributions.clone(),
@@ -233,10 +236,10 @@ impl Study {
         let representations = session::embed_images(model, self.data.train())?;
         let (labels, classes) = (&self.data.train.classes, self.data.classes.len());
         match &self.setting.protocol {
-            Protocol::Validated { probe, .. } => {
+            Protocol::Validated(ValidatedProtocol { probe, .. }) => {
                 Ok(score::fit_probe(&representations, labels, classes, probe)?.0)
             }
-            Protocol::Paper { probe, .. } => {
+            Protocol::Paper(PaperProtocol { probe, .. }) => {
                 Ok(score::fit_adam_probe(&representations, labels, classes, probe)?.0)
             }
         }
