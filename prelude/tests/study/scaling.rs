@@ -72,7 +72,7 @@ fn objective(world: &World, weights: &[f64], loss: GroupLoss, strength: f64) -> 
     let ones = vec![1.0; weights.len()];
     let square: f64 = (0..images).map(|b| logit(b, &ones).powi(2)).sum();
     let scale = 1.0 / (square / images as f64).sqrt();
-    let mut groups = vec![(0.0, 0.0); 4];
+    let mut groups = [(0.0, 0.0); 4];
     for b in 0..images {
         let margin = logit(b, weights) * scale * (2.0 * world.labels[b] as f64 - 1.0);
         let (sum, count) = &mut groups[world.groups[b]];

@@ -17,8 +17,9 @@
 //! # fn main() -> Result<()> {
 //! // Waterbirds as the paper does it: its cleaned folders, its fixed ten components, its probe.
 //! let data = StudyData::cleaned_waterbirds("corr-0.9", "uncorr", OnUnreadable::Fail)?;
-//! let study = Study::new(&load_clip("ViT-L-14")?, data, Setting::paper())?;
-//! println!("{}", study.run(&load("deit")?, Head::Probe)?.table());
+//! let (clip, deit) = (load_clip("ViT-L-14")?, load("deit")?);
+//! let study = Study::new(&clip, data, Setting::paper())?;
+//! println!("{}", study.run(&deit, Head::Probe)?.table());
 //! # Ok(())
 //! # }
 //! ```
