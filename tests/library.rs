@@ -129,9 +129,21 @@ fn the_main_script_mitigates_and_random_components_do_not() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/spurious.rs");
     let ran = desk.run(&[script]);
     ran.ends_with(0).says("sum error").says("held-out cosine");
+    // Each model's line says whether anything beats mean ablation.
+    assert_eq!(ran.out.matches(": best by ").count(), 6, "{}", ran.out);
     let worst = row(&ran.out, "worst group");
     let average = row(&ran.out, "│ average");
     let random = row(&ran.out, "random, worst group, mean of 20");
+    let fitted = row(&ran.out, "worst group, fitted weights");
+    assert_eq!(fitted.len(), 6, "{}", ran.out);
+    for (model, fitted) in fitted.iter().enumerate() {
+        // Half a point is what rounding on another machine may move.
+        let ablated = worst[2 * model + 1];
+        assert!(
+            *fitted > ablated - 0.5,
+            "model {model}: fitted weights {fitted}, mean ablation {ablated}"
+        );
+    }
     assert_eq!(
         (worst.len(), average.len(), random.len()),
         (12, 12, 6),

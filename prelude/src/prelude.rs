@@ -13,7 +13,9 @@ pub use crate::decompose::{
     Target,
 };
 pub use crate::experiments::{
-    Head, Mitigated, Setting, Study, comparison, effects, local_models, models_table, text_labels,
+    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, Setting, Study, StudyData,
+    ValidatedProtocol, comparison, effects, local_models, models_table, remedy_comparison,
+    study_accuracies, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

@@ -881,15 +881,18 @@ fn values_show_what_they_are() {
 fn the_study_comes_to_what_the_plain_functions_do() {
     let clip = model("tiny_clip");
     let vit = model("tiny_vit");
-    let setting = Setting {
+    let data = StudyData::generated(&GeneratedSplits {
         reference: 60,
         train: 80,
         validation: 60,
         test: 60,
+        ..GeneratedSplits::default()
+    });
+    let setting = Setting {
         align_epochs: 1,
         ..Setting::default()
     };
-    let study = Study::new(&clip, setting.clone()).unwrap();
+    let study = Study::new(&clip, data.unwrap(), setting.clone()).unwrap();
     let result = study.run(&vit, Head::Probe).unwrap();
     let reference = decompose(&vit, study.reference(), &setting.decompose).unwrap();
     let alignment = study.align(&vit).unwrap();

@@ -15,6 +15,8 @@ pub struct GroupedBars {
     axis: String,
     series: Vec<String>,
     groups: Vec<(String, Vec<Option<f64>>)>,
+    /// Of each bar of each group, the ends of its interval.
+    intervals: Vec<Vec<Option<(f64, f64)>>>,
 }
 
 const EDGE: f64 = 24.0;
@@ -37,17 +39,30 @@ impl GroupedBars {
             axis: axis.into(),
             series: series.into_iter().map(Into::into).collect(),
             groups: Vec::new(),
+            intervals: Vec::new(),
         }
     }
 
     /// With one more group, one value a series.
     pub fn group<V: Into<Option<f64>>>(
-        mut self,
+        self,
         label: impl Into<String>,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        let values = values.into_iter().map(Into::into).collect();
+        let values = values.into_iter().map(|value| (value, None));
+        self.group_between(label, values)
+    }
+
+    /// With one more group, one value a series, each with the ends of its interval (of confidence, say) where it has one.
+    pub fn group_between<V: Into<Option<f64>>>(
+        mut self,
+        label: impl Into<String>,
+        values: impl IntoIterator<Item = (V, Option<(f64, f64)>)>,
+    ) -> Self {
+        let values = values.into_iter().map(|(value, ends)| (value.into(), ends));
+        let (values, ends) = values.unzip();
         self.groups.push((label.into(), values));
+        self.intervals.push(ends);
         self
     }
 
@@ -55,6 +70,11 @@ impl GroupedBars {
         self.groups
             .iter()
             .flat_map(|g| g.1.iter().flatten().copied())
+    }
+
+    fn ends(&self) -> impl Iterator<Item = f64> {
+        let intervals = self.intervals.iter().flatten().flatten();
+        intervals.flat_map(|&(low, high)| [low, high])
     }
 
     fn check(&self) -> Result<()> {
@@ -79,7 +99,8 @@ impl GroupedBars {
                 .collect::<Vec<_>>()
         };
         let all: Vec<(String, f64)> = self.groups.iter().flat_map(each).collect();
-        finite(all.iter().map(|(l, v)| (l.as_str(), *v)))
+        finite(all.iter().map(|(l, v)| (l.as_str(), *v)))?;
+        finite(self.ends().map(|end| ("the end of an interval", end)))
     }
 
     /// The legend, in as many rows as it needs from `y` down; the y below it.
@@ -103,7 +124,7 @@ impl Chart for GroupedBars {
     fn scene(&self) -> Result<Scene> {
         self.check()?;
         let format = Format::of(self.values());
-        let axis = Axis::round(self.values(), true, 6);
+        let axis = Axis::round(self.values().chain(self.ends()), true, 6);
         let ticks = axis.ticks();
         let tick_width = ticks
             .iter()
@@ -146,6 +167,7 @@ impl Chart for GroupedBars {
         let name = font::fit(&self.axis, 12.5, false, bottom - top);
         scene.upwards(&name, (EDGE + 10.0, (top + bottom) / 2.0), plain(12.5, INK));
         for (g, ((_, values), label)) in self.groups.iter().zip(&labels).enumerate() {
+            let intervals = &self.intervals[g];
             let middle = left + slot * (g as f64 + 0.5);
             for (s, value) in values.iter().enumerate() {
                 let x = middle + bar * (s as f64 - series / 2.0);
@@ -156,13 +178,23 @@ impl Chart for GroupedBars {
                 let gap = (bar * 0.06).min(2.0);
                 let size = (bar - 2.0 * gap, (low - high).max(1.0));
                 scene.rect((x + gap, high), size, color::series(s));
+                let (mut over, mut under) = (high, low);
+                if let Some((from, to)) = intervals[s] {
+                    let (from, to) = (y(from), y(to));
+                    let cap = (bar * 0.12).clamp(2.0, 6.0);
+                    scene.line(vec![(centre, from), (centre, to)], INK, 1.0);
+                    for end in [from, to] {
+                        scene.line(vec![(centre - cap, end), (centre + cap, end)], INK, 1.0);
+                    }
+                    (over, under) = (over.min(to), under.max(from));
+                }
                 let how = plain(VALUE, INK);
                 match (turned, value < 0.0) {
-                    (false, false) => scene.text(&text, (centre, high - 5.0), Anchor::Middle, how),
-                    (false, true) => scene.text(&text, (centre, low + 13.0), Anchor::Middle, how),
+                    (false, false) => scene.text(&text, (centre, over - 5.0), Anchor::Middle, how),
+                    (false, true) => scene.text(&text, (centre, under + 13.0), Anchor::Middle, how),
                     (true, below) => {
                         let half = font::width(&text, VALUE, false) / 2.0 + 4.0;
-                        let at = if below { low + half } else { high - half };
+                        let at = if below { under + half } else { over - half };
                         scene.upwards(&text, (centre + 4.0, at), how);
                     }
                 }
@@ -180,10 +212,16 @@ impl Chart for GroupedBars {
         let format = Format::of(self.values());
         let mut table = Table::new(format!("{} ({})", self.title, self.axis))
             .columns(std::iter::once(String::new()).chain(self.series.iter().cloned()));
-        for (label, values) in &self.groups {
-            let cells = values
-                .iter()
-                .map(|v| v.map_or("–".to_owned(), |v| format.write(v)));
+        for ((label, values), intervals) in self.groups.iter().zip(&self.intervals) {
+            let cells = values.iter().zip(intervals).map(|(value, ends)| {
+                let value = value.map_or("–".to_owned(), |v| format.write(v));
+                match ends {
+                    Some((low, high)) => {
+                        format!("{value} [{}, {}]", format.write(*low), format.write(*high))
+                    }
+                    None => value,
+                }
+            });
             table = table.row(std::iter::once(label.clone()).chain(cells));
         }
         table.text()

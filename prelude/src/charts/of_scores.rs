@@ -4,7 +4,11 @@ use super::{BarChart, GroupedBars, LineChart, Table};
 use crate::score::{GroupAccuracy, Mitigation, Scores};
 
 fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
+    match share.is_finite() {
+        true => format!("{:.1}", 100.0 * share),
+        // Of no random draws there is no mean.
+        false => "–".to_owned(),
+    }
 }
 
 /// Every group's accuracy in percent, then the worst and the average.
@@ -53,8 +57,13 @@ impl GroupedBars {
             format!("{k} random ones, mean of {}", random.draws.len()),
         ];
         let names = mitigation.before.groups.iter().map(|g| g.name.as_str());
-        let mean = random.mean_groups().into_iter();
-        let mean = mean.chain([Some(random.mean_worst()), Some(random.mean_average())]);
+        let mean = match random.draws.is_empty() {
+            true => vec![None; mitigation.before.groups.len() + 2],
+            false => {
+                let ends = [Some(random.mean_worst()), Some(random.mean_average())];
+                [random.mean_groups(), ends.to_vec()].concat()
+            }
+        };
         let each = rows(&mitigation.before)
             .zip(rows(&mitigation.after))
             .zip(mean);

@@ -8,4 +8,7 @@ pub mod spurious;
 pub use effects::{Effect, Effects, effects};
 pub use labels::text_labels;
 pub use models::{local_models, models_table};
-pub use spurious::{Head, Mitigated, Setting, Study, comparison};
+pub use spurious::{
+    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, RemedyKind, Setting, Study,
+    StudyData, ValidatedProtocol, comparison, remedy_comparison, study_accuracies,
+};

@@ -1,8 +1,8 @@
 //! Files that are written whole or not at all, and checked when they are read.
 
 pub(crate) mod arrays;
-pub(crate) mod rows;
 mod paths;
+pub(crate) mod rows;
 pub(crate) mod sealed;
 
 pub use paths::{expand, nearest};

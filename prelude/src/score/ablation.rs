@@ -182,13 +182,70 @@ impl Ablation {
                 "each component at most once",
             ));
         }
-        let mut logits = self.logits.clone();
+        self.prefixes(order, self.logits.clone())
+    }
+
+    /// The same, with every component scaled by its weight beforehand ([`Self::predict_scaled`]), that of those in `order`
+    /// being 1.
+    pub(super) fn predict_prefixes_of(
+        &self,
+        order: &[usize],
+        weights: &[f64],
+    ) -> Result<Vec<Vec<usize>>> {
+        self.prefixes(order, self.scaled(weights)?)
+    }
+
+    fn prefixes(&self, order: &[usize], mut logits: Vec<f64>) -> Result<Vec<Vec<usize>>> {
         let mut answers = vec![self.best(&logits)];
         for &i in order {
             self.switch_off(i, &mut logits);
             answers.push(self.best(&logits));
         }
         Ok(answers)
+    }
+
+    /// Predicted classes with each component i scaled by `weights[i]` about its mean: z' = z + sum (w_i - 1)(c_i -
+    /// mean_i). A weight of 0 switches a component off, 1 leaves it as it is, more strengthens it.
+    ///
+    /// # Errors
+    /// Another number of weights than of components, a weight that is negative or not finite.
+    pub fn predict_scaled(&self, weights: &[f64]) -> Result<Vec<usize>> {
+        Ok(self.best(&self.scaled(weights)?))
+    }
+
+    /// The logits with each component scaled about its mean.
+    fn scaled(&self, weights: &[f64]) -> Result<Vec<f64>> {
+        check::same("weights", weights.len(), self.components(), "components")?;
+        if let Some(weight) = weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+            let expected = "0 (the component's mean in its place), 1 (as it is), or another factor that is not negative";
+            return Err(Error::argument("weights", weight, expected));
+        }
+        let mut logits = self.logits.clone();
+        for (share, weight) in self.shares.iter().zip(weights) {
+            if *weight != 1.0 {
+                let change = weight - 1.0;
+                logits
+                    .iter_mut()
+                    .zip(share)
+                    .for_each(|(l, s)| *l += change * s);
+            }
+        }
+        Ok(logits)
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// B x C in row order: the logits of the whole representation.
+    pub(super) fn logits(&self) -> &[f64] {
+        &self.logits
+    }
+
+    /// For each component B x C in row order: what switching it off takes from the logits.
+    pub(super) fn shares(&self) -> &[Vec<f64>] {
+        &self.shares
     }
 
     fn switch_off(&self, component: usize, logits: &mut [f64]) {

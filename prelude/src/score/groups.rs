@@ -31,6 +31,41 @@ impl GroupCount {
     }
 }
 
+/// The classes and groups of some images.
+#[derive(Debug, Clone, Copy)]
+pub struct Grouped<'a> {
+    /// The class of each image.
+    pub labels: &'a [usize],
+    /// The group of each image, a place among the names.
+    pub groups: &'a [usize],
+    /// What the groups are called.
+    pub names: &'a [String],
+}
+
+impl Grouped<'_> {
+    /// How many of the `predicted` classes are right in each group.
+    ///
+    /// # Errors
+    /// As [`GroupAccuracy::count`].
+    pub fn count(&self, predicted: &[usize]) -> Result<GroupAccuracy> {
+        GroupAccuracy::count(predicted, self.labels, self.groups, self.names)
+    }
+
+    /// Refuses another number of images than `images`, and labels that are no class.
+    pub(super) fn check(&self, images: usize, classes: usize) -> Result<()> {
+        check::same("labels", self.labels.len(), images, "images")?;
+        check::same("groups", self.groups.len(), images, "images")?;
+        super::accuracy::within("labels", self.labels, classes)?;
+        match self.groups.iter().find(|g| **g >= self.names.len()) {
+            None => Ok(()),
+            Some(g) => {
+                let expected = format!("below {}, the number of names", self.names.len());
+                Err(Error::argument("groups", g, expected))
+            }
+        }
+    }
+}
+
 /// Accuracy of every group.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GroupAccuracy {

@@ -10,7 +10,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::accuracy::within;
-use super::{Ablation, Accuracy, ComponentMeans, GroupAccuracy, LinearHead, Ranked, Scores, rank};
+use super::{
+    Ablation, Accuracy, ComponentMeans, GroupAccuracy, LinearHead, RandomDraws, Ranked, Scores,
+    rank,
+};
 use crate::check;
 use crate::decompose::{Contributions, same_components};
 use crate::{Error, Result};
@@ -65,47 +68,6 @@ impl Default for MitigateOptions {
     }
 }
 
-/// Test accuracy with as many random components switched off, one entry a draw.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RandomDraws {
-    pub draws: Vec<GroupAccuracy>,
-}
-
-impl RandomDraws {
-    /// Mean over the draws of the worst group's accuracy.
-    pub fn mean_worst(&self) -> f64 {
-        self.mean(GroupAccuracy::worst)
-    }
-
-    /// Mean over the draws of the average accuracy.
-    pub fn mean_average(&self) -> f64 {
-        self.mean(GroupAccuracy::average)
-    }
-
-    /// The draw with the best worst group.
-    pub fn best(&self) -> Option<&GroupAccuracy> {
-        self.draws
-            .iter()
-            .max_by(|a, b| a.worst().total_cmp(&b.worst()))
-    }
-
-    /// Mean over the draws of each group's accuracy; none for a group without images.
-    pub fn mean_groups(&self) -> Vec<Option<f64>> {
-        let groups = self.draws.first().map_or(0, |d| d.groups.len());
-        (0..groups)
-            .map(|g| {
-                let each = self.draws.iter().map(|d| d.groups[g].accuracy());
-                let sum = each.sum::<Option<f64>>()?;
-                Some(sum / self.draws.len() as f64)
-            })
-            .collect()
-    }
-
-    fn mean(&self, of: impl Fn(&GroupAccuracy) -> f64) -> f64 {
-        self.draws.iter().map(of).sum::<f64>() / self.draws.len() as f64
-    }
-}
-
 /// What switching components off came to.
 #[derive(Debug, Clone)]
 pub struct Mitigation {
@@ -113,13 +75,14 @@ pub struct Mitigation {
     pub order: Vec<Ranked>,
     /// How many of them were switched off.
     pub k: usize,
-    /// (k, worst group's accuracy, average) on the validation split, for each k tried.
+    /// (k, worst group's accuracy, average) on the validation split, for each k tried; of [`ablate_first`], which
+    /// chooses nothing, on the images it was given.
     pub validation: Vec<(usize, f64, f64)>,
     /// On the test split, nothing switched off.
     pub before: GroupAccuracy,
     /// On the test split, the first k switched off.
     pub after: GroupAccuracy,
-    /// On the test split, k random components switched off.
+    /// On the test split, k random components switched off; no draws of [`ablate_first`].
     pub random: RandomDraws,
     /// Of all images of the test split, nothing switched off; its hint is set where that is no more than chance gives.
     pub accuracy: Accuracy,
@@ -201,6 +164,40 @@ pub fn mitigate(
     })
 }
 
+/// The paper's protocol: the first `k` of `order` (of [`difference`]) switched off, `k` fixed beforehand, and the groups
+/// of the same `images` reported before and after. No split on which anything is chosen, no random control.
+///
+/// # Errors
+/// As [`mitigate`].
+pub fn ablate_first(
+    order: &[Ranked],
+    k: usize,
+    group_names: &[String],
+    means: &Tensor,
+    head: &LinearHead,
+    images: Labelled,
+) -> Result<Mitigation> {
+    let n = order.len();
+    let ks = candidates(&[k], n)?;
+    let sequence: Vec<usize> = order.iter().map(|r| r.index).collect();
+    let split = Evaluated::new(images, means, head, group_names, n)?;
+    let accuracy = Accuracy::of(&split.ablation.predict(&[])?, images.labels, head.classes())?;
+    accuracy.say();
+    let prefixes = split.prefixes(&sequence)?;
+    let shown = (0..=n / 2).chain(ks.into_iter().filter(|k| *k > n / 2));
+    Ok(Mitigation {
+        order: order.to_vec(),
+        k,
+        validation: shown
+            .map(|k| (k, prefixes[k].worst(), prefixes[k].average()))
+            .collect(),
+        before: prefixes[0].clone(),
+        after: prefixes[k].clone(),
+        random: RandomDraws { draws: Vec::new() },
+        accuracy,
+    })
+}
+
 /// The number of components is chosen by the worst group of the validation split: a group it lacks would have no say.
 fn check_groups(validation: &GroupAccuracy, test: &GroupAccuracy) -> Result<()> {
     let both = validation.groups.iter().zip(&test.groups);
@@ -234,16 +231,7 @@ impl Scores {
         test: Labelled<Contributions>,
         options: &MitigateOptions,
     ) -> Result<Mitigation> {
-        let doing = "mitigating a spurious correlation";
-        let remedy = "score, average and test contributions of one model and one set of options";
-        same_components(doing, self.side(), means.side(), remedy)?;
-        for split in [validation, test] {
-            let contributions = split.contributions;
-            same_components(doing, self.side(), contributions.side(), remedy)?;
-            if let Some(origin) = contributions.origin() {
-                head.check_reads(doing, "contributions", &origin.model)?;
-            }
-        }
+        self.check_mitigation(means, head, &[validation, test])?;
         mitigate(
             &self.ranked()?,
             group_names,
@@ -254,10 +242,53 @@ impl Scores {
             options,
         )
     }
+
+    /// [`ablate_first`] with the components in the order of these scores: the paper's protocol.
+    ///
+    /// # Errors
+    /// As [`Scores::mitigate`].
+    pub fn ablate_first(
+        &self,
+        k: usize,
+        group_names: &[String],
+        means: &ComponentMeans,
+        head: &LinearHead,
+        images: Labelled<Contributions>,
+    ) -> Result<Mitigation> {
+        self.check_mitigation(means, head, &[images])?;
+        ablate_first(
+            &self.ranked()?,
+            k,
+            group_names,
+            means,
+            head,
+            images.values(),
+        )
+    }
+
+    /// Refuses means, a head or contributions of another model or other options than these scores.
+    fn check_mitigation(
+        &self,
+        means: &ComponentMeans,
+        head: &LinearHead,
+        splits: &[Labelled<Contributions>],
+    ) -> Result<()> {
+        let doing = "mitigating a spurious correlation";
+        let remedy = "score, average and test contributions of one model and one set of options";
+        same_components(doing, self.side(), means.side(), remedy)?;
+        for split in splits {
+            let contributions = split.contributions;
+            same_components(doing, self.side(), contributions.side(), remedy)?;
+            if let Some(origin) = contributions.origin() {
+                head.check_reads(doing, "contributions", &origin.model)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The numbers of components to try, each once, in order.
-fn candidates(wanted: &[usize], n: usize) -> Result<Vec<usize>> {
+pub(super) fn candidates(wanted: &[usize], n: usize) -> Result<Vec<usize>> {
     if wanted.is_empty() {
         return Ok((0..=n / 2).collect());
     }

@@ -25,10 +25,14 @@
 
 mod ablation;
 mod accuracy;
+mod adam_probe;
 mod attribution;
 mod basis;
+mod bootstrap;
 mod classified;
 mod completeness;
+mod control;
+mod correction;
 mod enough;
 mod export;
 mod groups;
@@ -41,6 +45,7 @@ mod ordering;
 mod part;
 mod ranking;
 pub mod retrieval;
+mod scaling;
 mod scores;
 mod scores_file;
 mod segmentation;
@@ -55,20 +60,25 @@ mod zero_shot;
 
 pub use ablation::{Ablation, ablate, component_means};
 pub use accuracy::Accuracy;
+pub use adam_probe::{AdamProbeOptions, AdamProbeReport, fit_adam_probe};
 pub use attribution::{
     correlation_attributed, covariance_attributed, variance_attributed, variance_explained,
 };
 pub use basis::{Basis, Dropped};
+pub use bootstrap::{Bootstrap, BootstrapOptions, GroupIntervals, Interval};
 pub use classified::Classified;
 pub use completeness::{Rebuild, Rebuilt, rebuild_from_texts};
-pub use groups::{GroupAccuracy, GroupCount, cross_groups};
+pub use control::{RandomDraws, random_control};
+pub use correction::{Correction, CorrectionOptions, locate_then_correct};
+pub use groups::{GroupAccuracy, GroupCount, Grouped, cross_groups};
 pub use heatmap::{Scaled, ShownSign, enlarge, scaled};
 pub use linear_head::LinearHead;
 pub use linear_probe::{ProbeOptions, ProbeReport, fit_probe};
 pub use means::ComponentMeans;
-pub use mitigation::{Labelled, MitigateOptions, Mitigation, RandomDraws, difference, mitigate};
+pub use mitigation::{Labelled, MitigateOptions, Mitigation, ablate_first, difference, mitigate};
 pub use ordering::{Ordering, ordering, word_correlations};
 pub use ranking::{Ranked, Ranking, rank, top};
+pub use scaling::{GroupLoss, Scaling, ScalingOptions, fit_scaling};
 pub use scores::{ScoreMeasure, Scores};
 pub use segmentation::{LEFT_OUT, PixelCounts, SegmentationScores, Segmented, clipped, segment};
 pub use sparse_code::{Pursuit, SparseCode, matching_pursuit, sparse_code};

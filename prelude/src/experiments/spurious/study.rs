@@ -1,0 +1,279 @@
+//! The study itself: what is decomposed, scored, fitted and tested on which images.
+
+use super::data::{Split, Words};
+use super::remedies::{Change, Tested};
+use super::{
+    Feature, Head, Mitigated, PaperProtocol, Protocol, Scored, Setting, StudyData,
+    ValidatedProtocol,
+};
+use crate::align::{Alignment, FitOptions};
+use crate::data::DataSet;
+use crate::decompose::Contributions;
+use crate::identity::ModelId;
+use crate::models::Model;
+use crate::score::{self, ComponentMeans, Grouped, Labelled, LinearHead, Scores};
+use crate::session;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A study: its images and features, and how it is done.
+pub struct Study {
+    setting: Setting,
+    clip: Arc<Model>,
+    data: StudyData,
+    spurious: Feature,
+    core: Feature,
+}
+
+/// Contributions with the classes and groups of their images.
+struct Truth {
+    contributions: Arc<Contributions>,
+    classes: Vec<usize>,
+    groups: Vec<usize>,
+}
+
+impl Truth {
+    fn labelled(&self) -> Labelled<'_, Contributions> {
+        Labelled {
+            contributions: &self.contributions,
+            labels: &self.classes,
+            groups: &self.groups,
+        }
+    }
+
+    fn grouped<'a>(&'a self, names: &'a [String]) -> Grouped<'a> {
+        Grouped {
+            labels: &self.classes,
+            groups: &self.groups,
+            names,
+        }
+    }
+}
+
+/// The scores for the two features.
+struct Both {
+    spurious: Scores,
+    core: Scores,
+    difference: Scores,
+}
+
+impl Both {
+    fn each(&self) -> Vec<Scored> {
+        let scores = self.spurious.values().iter().zip(self.core.values());
+        let each = self.spurious.names().into_iter().zip(scores);
+        each.map(|(name, (&spurious, &core))| Scored {
+            name,
+            spurious,
+            core,
+        })
+        .collect()
+    }
+}
+
+impl Study {
+    /// Embed the features of `data` with `clip`, whose space components are scored in.
+    ///
+    /// # Errors
+    /// When `clip` has no text tower, or a text is too long for it.
+    pub fn new(clip: &Arc<Model>, data: StudyData, setting: Setting) -> Result<Self> {
+        let feature = |words: &Words| -> Result<Feature> {
+            Ok(Feature {
+                name: words.name.clone(),
+                embeddings: session::class_embeddings(clip, &words.texts)?,
+            })
+        };
+        Ok(Self {
+            clip: clip.clone(),
+            spurious: feature(&data.spurious)?,
+            core: feature(&data.core)?,
+            data,
+            setting,
+        })
+    }
+
+    /// The images of the study.
+    pub fn data(&self) -> &StudyData {
+        &self.data
+    }
+
+    /// The images the maps to CLIP's space are fitted on: the reference images, or without them the training images.
+    pub fn reference(&self) -> &dyn DataSet {
+        match &self.data.reference {
+            Some(reference) => &**reference,
+            None => self.data.train(),
+        }
+    }
+
+    /// The maps from `model`'s components to CLIP space.
+    ///
+    /// # Errors
+    /// As [`session::align`].
+    pub fn align(&self, model: &Model) -> Result<Arc<Alignment>> {
+        let fit = FitOptions {
+            epochs: self.setting.align_epochs,
+            ..FitOptions::default()
+        };
+        let options = &self.setting.decompose;
+        session::align(model, &self.clip, self.reference(), options, &fit)
+    }
+
+    /// The whole experiment for one model and head.
+    ///
+    /// # Errors
+    /// When a step fails, or zero-shot is asked of a model other than the study's CLIP.
+    pub fn run(&self, model: &Model, head: Head) -> Result<Mitigated> {
+        let linear = match head {
+            Head::Probe => self.probe(model)?,
+            Head::ZeroShot => self.zero_shot(model)?,
+        };
+        let alignment = self.align(model)?;
+        let validation = self.truth(model, &self.data.validation)?;
+        let test = self.truth(model, &self.data.test)?;
+        let names = &self.data.groups;
+        let training = self.data.training_groups();
+        let (scored, mitigation, (before, remedies)) = match &self.setting.protocol {
+            Protocol::Paper(PaperProtocol { k, .. }) => {
+                let all = joined(validation, test)?;
+                let scored = self.score(&alignment, &all.contributions)?;
+                let means = all.contributions.means()?;
+                let order = &scored.difference;
+                let mitigation = order.ablate_first(*k, names, &means, &linear, all.labelled())?;
+                let outcomes = self
+                    .tested(&all, &means, &linear, &training)?
+                    .ablated(&mitigation)?;
+                (scored, mitigation, outcomes)
+            }
+            Protocol::Validated(ValidatedProtocol {
+                mitigate,
+                scaling,
+                correction,
+                ..
+            }) => {
+                let reference = match &self.data.reference {
+                    Some(images) => session::decompose(model, images, &self.setting.decompose)?,
+                    None => validation.contributions.clone(),
+                };
+                let scored = self.score(&alignment, &reference)?;
+                let means = reference.means()?;
+                let mitigation = scored.difference.mitigate(
+                    names,
+                    &means,
+                    &linear,
+                    validation.labelled(),
+                    test.labelled(),
+                    mitigate,
+                )?;
+                let (images, order) = (validation.grouped(names), &mitigation.order);
+                let ablation = validation.contributions.ablation(&means, &linear)?;
+                let scaling = score::fit_scaling(&ablation, images, scaling)?;
+                let found = score::locate_then_correct(&ablation, order, images, correction)?;
+                let tested = self.tested(&test, &means, &linear, &training)?;
+                let (before, mut remedies) = tested.ablated(&mitigation)?;
+                for change in [Change::from(scaling), Change::from(found)] {
+                    remedies.push(tested.remedy(change, &remedies[0], mitigate)?);
+                }
+                (scored, mitigation, (before, remedies))
+            }
+        };
+        Ok(Mitigated {
+            model: model.name().to_string(),
+            data: self.data.name.clone(),
+            images: self.setting.protocol.name(),
+            head,
+            features: [self.spurious.name.clone(), self.core.name.clone()],
+            measure: self.setting.measure,
+            scores: scored.each(),
+            cosine: alignment.report.as_ref().map(|r| r.held_out_cosine),
+            mitigation,
+            before,
+            remedies,
+            training,
+            bootstrap: self.setting.bootstrap.clone(),
+        })
+    }
+
+    /// The images of `truth`, ready to be classified with components changed.
+    fn tested<'a>(
+        &'a self,
+        truth: &'a Truth,
+        means: &ComponentMeans,
+        head: &LinearHead,
+        training: &[usize],
+    ) -> Result<Tested<'a>> {
+        let ablation = truth.contributions.ablation(means, head)?;
+        let images = truth.grouped(&self.data.groups);
+        Tested::new(ablation, images, training, &self.setting.bootstrap)
+    }
+
+    /// Every component's scores for the two features.
+    fn score(&self, alignment: &Alignment, contributions: &Contributions) -> Result<Both> {
+        let aligned = alignment.apply(contributions)?;
+        let score = |feature: &Feature| -> Result<Scores> {
+            let scores = aligned.score_by(self.setting.measure, &feature.embeddings)?;
+            Ok(scores.named(&feature.name))
+        };
+        let (spurious, core) = (score(&self.spurious)?, score(&self.core)?);
+        Ok(Both {
+            difference: spurious.minus(&core)?,
+            spurious,
+            core,
+        })
+    }
+
+    fn truth(&self, model: &Model, split: &Split) -> Result<Truth> {
+        Ok(Truth {
+            contributions: session::decompose(model, &*split.images, &self.setting.decompose)?,
+            classes: split.classes.clone(),
+            groups: split.groups.clone(),
+        })
+    }
+
+    /// A linear probe for the class, fitted on the training split.
+    ///
+    /// # Errors
+    /// As [`score::fit_probe`] and [`score::fit_adam_probe`].
+    pub fn probe(&self, model: &Model) -> Result<LinearHead> {
+        let representations = session::embed_images(model, self.data.train())?;
+        let (labels, classes) = (&self.data.train.classes, self.data.classes.len());
+        match &self.setting.protocol {
+            Protocol::Validated(ValidatedProtocol { probe, .. }) => {
+                Ok(score::fit_probe(&representations, labels, classes, probe)?.0)
+            }
+            Protocol::Paper(PaperProtocol { probe, .. }) => {
+                Ok(score::fit_adam_probe(&representations, labels, classes, probe)?.0)
+            }
+        }
+    }
+
+    /// The zero-shot head: each class by the mean of its texts' embeddings ([`StudyData::class_texts`]).
+    ///
+    /// # Errors
+    /// When `model` is not the study's CLIP.
+    pub fn zero_shot(&self, model: &Model) -> Result<LinearHead> {
+        if model.hash() != self.clip.hash() {
+            let reason =
+                "zero-shot needs the model whose text tower embeds the classes; take Head::Probe";
+            return Err(Error::argument("model", model.name(), reason));
+        }
+        let texts = self.data.class_texts.iter();
+        let classes = texts
+            .map(|texts| {
+                Ok(session::class_embeddings(&self.clip, texts)?
+                    .tensor()
+                    .clone())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let head = score::zero_shot(&score::class_embeddings(&classes)?)?;
+        Ok(head.reading(Some(ModelId::of(&self.clip))))
+    }
+}
+
+/// Validation and test images as one set.
+fn joined(validation: Truth, test: Truth) -> Result<Truth> {
+    let parts = [&*validation.contributions, &*test.contributions].map(Contributions::clone);
+    Ok(Truth {
+        contributions: Arc::new(Contributions::concat(&parts)?),
+        classes: [validation.classes, test.classes].concat(),
+        groups: [validation.groups, test.groups].concat(),
+    })
+}
