@@ -23,19 +23,6 @@
 use crate::source::{Binding, Kind, Piece, Source, mentions};
 use std::collections::BTreeMap;
 
-/// Rich content in which a cell says how it ended.
-pub const STATUS: &str = "application/x-vitrepl-status";
-
-/// Line on the child's standard error after which nothing of the same cell follows.
-pub const END_OF_CELL: &str = "VITREPL_END_OF_CELL";
-
-/// Line on the child's standard output after a line end that is no output: it only ends a line that
-/// the cell may have left unfinished, which evcxr would take for a part of its own messages.
-pub const LINE_ENDED: &str = "VITREPL_LINE_ENDED";
-
-/// Status of a cell whose last statement was reached.
-pub const FINISHED: &str = "finished";
-
 /// Ends a line at which the compiler names the type of a variable.
 pub const TYPE_MARK: &str = "//vitrepl type ";
 
@@ -101,7 +88,9 @@ impl Cell {
                 statements.iter().any(code)
             })
             .collect();
-        cell.generated("let _ = { #[allow(unused_imports)] use ::vitrepl_runtime::Show as _;");
+        cell.generated(
+            "let _ = { #[allow(unused_imports)] use ::vitrepl_runtime::Show as _; ::vitrepl_runtime::begin();",
+        );
         for (name, variable) in &mentioned {
             cell.about(
                 name,
@@ -113,7 +102,7 @@ impl Cell {
             );
         }
         cell.generated(
-            "let vitrepl_outcome = ::vitrepl_runtime::run(|| -> ::std::result::Result<(), ::vitrepl_runtime::Failed> {",
+            "let vitrepl_step = ::vitrepl_runtime::step(|| -> ::std::result::Result<(), ::vitrepl_runtime::Failed> {",
         );
         cell.statements(source, &statements);
         let made: Vec<String> = cell.made.iter().map(|made| made.name.clone()).collect();
@@ -128,10 +117,14 @@ impl Cell {
             cell.about(name, &keep);
         }
         cell.generated("::std::result::Result::Ok(()) });");
+        cell.generated(
+            "let (vitrepl_finished, vitrepl_outcome) = match vitrepl_step { \
+             Ok(()) => (true, ::vitrepl_runtime::Outcome::finished()), Err(outcome) => (false, outcome) };",
+        );
         for (name, _) in &mentioned {
             // One that the cell has made anew stays what it was where the cell did not get that far.
             let unless = if made.contains(name) {
-                "if !vitrepl_outcome.finished() "
+                "if !vitrepl_finished "
             } else {
                 ""
             };
@@ -164,9 +157,12 @@ impl Cell {
         for piece in statements {
             match piece.kind {
                 Kind::Expression => {
-                    self.generated("(");
+                    self.generated("match &(");
                     self.original(source, piece.code.clone());
-                    self.generated(").evcxr_display();");
+                    self.generated(
+                        ") { vitrepl_value => { let vitrepl_display = ::vitrepl_runtime::Displaying::begin(); \
+                         vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); } };",
+                    );
                 }
                 Kind::OpenLet => {
                     self.original(source, piece.code.clone());
@@ -243,7 +239,7 @@ mod tests {
                 (3, "  b")
             ]
         );
-        assert!(cell.code.contains("(\na +\n  b\n).evcxr_display();\n"));
+        assert!(cell.code.contains("match &(\na +\n  b\n) {"));
         let names: Vec<_> = cell.made.iter().map(|made| made.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
     }
@@ -273,7 +269,7 @@ mod tests {
         let cell = cell("let a = a.len();", &["a"]);
         assert!(
             cell.code
-                .contains("if !vitrepl_outcome.finished() { ::vitrepl_runtime::keep(\"a\", a); }")
+                .contains("if !vitrepl_finished { ::vitrepl_runtime::keep(\"a\", a); }")
         );
     }
 

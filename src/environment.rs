@@ -6,6 +6,7 @@
 
 use crate::cell_compiler;
 use crate::compile_folder::cache_folder;
+use crate::eval::run_loop;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -24,7 +25,7 @@ const STD_SOURCES: &str = "RUST_SRC_PATH";
 /// Compiles a cell, if this is what the program was started for.
 pub fn compile_if_asked() -> Option<ExitCode> {
     let session = std::env::var(SESSION).ok()?;
-    if session == std::process::id().to_string() || std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+    if session == std::process::id().to_string() || run_loop::is_asked() {
         return None;
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -5,7 +5,7 @@
 //! child as `SIGINT`, which the library may catch to stop at its next step; a child whose library does
 //! not is not ended by it. A second one within two seconds offers to start the child anew, which a third does.
 
-use crate::{environment, front};
+use crate::{environment, input, output};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -116,6 +116,7 @@ impl Interrupts {
 impl Shared {
     fn pressed(&self, times: usize) {
         self.pressed.store(true, Ordering::SeqCst);
+        input::cancel();
         if !self.busy.load(Ordering::SeqCst) {
             if self.ends_when_idle.load(Ordering::SeqCst) {
                 eprintln!("interrupted");
@@ -130,7 +131,7 @@ impl Shared {
             return;
         }
         if times == 2 {
-            front::err(
+            output::err(
                 "Not stopped yet. Ctrl-C once more starts the process that runs the cells anew: models are loaded \
                  again, other variables are lost.",
             );

@@ -1,7 +1,7 @@
 //! What a session has done so far, for `:save`: the statements that went well, in order, and what came of
 //! them. What was loaded from a script is kept as its statements, so that what is saved stands alone.
 
-use crate::front::Output;
+use crate::output::Output;
 use crate::source::{Piece, Source};
 
 /// Neighbouring statements that were evaluated as one, or a command.

@@ -1,7 +1,7 @@
 //! Compile errors, drawn over the text the user wrote.
 
 use crate::cell::Cell;
-use crate::front;
+use crate::output;
 use crate::source::{Piece, Source};
 use ariadne::{Color, Config, Label, Report, ReportKind};
 use evcxr::CompilationError;
@@ -28,7 +28,7 @@ pub fn compile_errors(
     let mut borrowing: Vec<&str> = Vec::new();
     for error in if wrong.is_empty() { moves } else { wrong } {
         if !error.is_from_user_code() {
-            front::err(&error.rendered());
+            output::err(&error.rendered());
             continue;
         }
         let mut marks = Vec::new();
@@ -211,8 +211,8 @@ fn draw(
         &mut drawn,
     );
     match written {
-        Ok(()) => front::err(&String::from_utf8_lossy(&drawn)),
-        Err(_) => front::err(message),
+        Ok(()) => output::err(&String::from_utf8_lossy(&drawn)),
+        Err(_) => output::err(message),
     }
 }
 

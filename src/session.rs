@@ -5,14 +5,17 @@ use crate::cell_compiler::{Report, Setup};
 use crate::compile_folder::CompileFolder;
 use crate::completion::{Candidate, Known};
 use crate::docs::Docs;
+use crate::eval::channels::{self, Channels};
 use crate::failure::Failure;
-use crate::front;
+use crate::input::Input;
 use crate::interrupt::{Interrupts, prepare_child_command};
 use crate::origins::Origins;
+use crate::output;
+use crate::output::progress;
+use crate::output::pump::{Ending, Pump};
 use crate::record::Entry;
-use crate::relay::Relay;
 use crate::source::{Kind, Piece, Source, mentions};
-use crate::{library, library_build, progress, report};
+use crate::{library, library_build, report};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs, EvalOutputs};
 use std::cell::OnceCell;
@@ -24,6 +27,9 @@ use std::time::{Duration, Instant};
 
 /// Said instead of a compile error that the user has caused by Ctrl-C.
 const INTERRUPTED: &str = "interrupted before anything was run";
+
+/// In the session's folder: the pipes between this process and the one that runs the cells.
+const CHANNELS: &str = "channels";
 
 /// A compile folder with the library compiled, in which a session can start.
 pub struct Prepared {
@@ -47,11 +53,18 @@ impl Prepared {
     pub fn start(self, interrupts: Interrupts) -> Result<Session> {
         let Prepared { folder, setup } = self;
         setup.write(&folder.session)?;
+        let channels = Channels::create(&folder.session.join(CHANNELS))?;
         let (context, outputs) = start_evcxr(&folder)?;
-        interrupts.watch(context.process_handle());
+        // evcxr has evaluated something to see whether it can.
+        channels.discard();
+        let child = context.process_handle();
+        interrupts.watch(child.clone());
+        let input = Input::new(channels.input.clone(), child);
+        let pump = Pump::start(channels, outputs.stderr)?;
         let mut session = Session {
             context: CommandContext::with_eval_context(context),
-            relay: Relay::start(outputs),
+            pump,
+            input,
             interrupts,
             folder,
             crates: setup.crates.into_keys().collect(),
@@ -71,7 +84,8 @@ impl Prepared {
 /// One session; everything defined in it lives as long as it does.
 pub struct Session {
     context: CommandContext,
-    relay: Relay,
+    pump: Pump,
+    input: Input,
     pub interrupts: Interrupts,
     folder: CompileFolder,
     /// Crates that cells can name without adding them.
@@ -100,27 +114,26 @@ impl Session {
     pub fn evaluate(&mut self, source: &Source, pieces: &[Piece]) -> Result<(), Failure> {
         self.forget_what_is_defined_anew(source, pieces);
         let cell = Cell::new(source, pieces, &self.variables);
-        front::heard();
+        output::take_captured();
+        self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
         match self.execute(&cell.code) {
-            Ok(outputs) => {
-                let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
+            Ok((outputs, ending)) => {
+                let finished = ending.finished;
                 self.note_variables(&cell, finished)?;
                 self.note_origins(source, pieces, finished);
                 if self.timed {
                     let compiling = compile_time(&outputs);
                     let running = start.elapsed().saturating_sub(compiling);
-                    front::err(&format!(
+                    output::err(&format!(
                         "{:.2} s, and {:.2} s to compile it",
                         running.as_secs_f64(),
                         compiling.as_secs_f64()
                     ));
                 }
-                let name = chart_name(source, pieces);
-                front::show(&outputs, &name)?;
                 if finished {
                     self.record
-                        .extend(Entry::new(source, pieces, front::heard()));
+                        .extend(Entry::new(source, pieces, output::take_captured()));
                     Ok(())
                 } else {
                     Err(Failure::Shown)
@@ -138,7 +151,7 @@ impl Session {
 
     /// Remembers the statements that made variables.
     fn note_origins(&mut self, source: &Source, pieces: &[Piece], finished: bool) {
-        let repeat = self.relay.take_repeat();
+        let repeat = self.pump.is_worth_repeating();
         if !finished {
             return;
         }
@@ -160,7 +173,7 @@ impl Session {
         self.variables.retain(|name, variable| {
             let is_old = defined.iter().any(|kind| mentions(&variable.kind, kind));
             if is_old {
-                front::err(&format!(
+                output::err(&format!(
                     "`{name}` is forgotten: its type {} is defined anew",
                     variable.kind
                 ));
@@ -196,7 +209,7 @@ impl Session {
     /// Has evcxr carry out one of its own `:commands`.
     pub fn evcxr_command(&mut self, line: &str) -> Result<(), Failure> {
         if let Some(text) = self.ask_evcxr(line)? {
-            front::out(&text);
+            output::out(&text);
         }
         Ok(())
     }
@@ -204,7 +217,7 @@ impl Session {
     /// What one of evcxr's own `:commands` answers.
     pub fn ask_evcxr(&mut self, line: &str) -> Result<Option<String>, Failure> {
         match self.execute(line) {
-            Ok(outputs) => Ok(outputs.get("text/plain").map(str::to_owned)),
+            Ok((outputs, _)) => Ok(outputs.get("text/plain").map(str::to_owned)),
             Err(trouble) => Err(Failure::Message(trouble.to_string())),
         }
     }
@@ -290,42 +303,47 @@ impl Session {
         }
     }
 
-    fn execute(&mut self, code: &str) -> Result<EvalOutputs, Trouble> {
+    /// Has evcxr evaluate something; says too how the cell ended, where it was one.
+    fn execute(&mut self, code: &str) -> Result<(EvalOutputs, Ending), Trouble> {
         let context = &mut self.context;
-        let (result, interrupted) = self
-            .interrupts
-            .during(|| catch_unwind(AssertUnwindSafe(|| context.execute(code))));
+        let (result, interrupted) = self.interrupts.during(|| {
+            self.input.during(&self.pump, || {
+                catch_unwind(AssertUnwindSafe(|| context.execute(code)))
+            })
+        });
         let result = result.unwrap_or_else(|_| {
             Err(Error::Message(
                 "evcxr failed on this; the session goes on".to_owned(),
             ))
         });
-        let marked = matches!(&result, Ok(outputs) if outputs.get(cell::STATUS).is_some());
-        self.relay.finish_cell(marked);
-        result.map_err(|error| match error {
+        let ending = self.pump.finish_cell().unwrap_or_default();
+        match result {
+            Ok(outputs) => Ok((outputs, ending)),
             // The compiler got the Ctrl-C as well.
-            Error::CompilationErrors(_) | Error::Message(_) if interrupted => Trouble::Interrupted,
-            error => Trouble::Evcxr(error),
-        })
+            Err(Error::CompilationErrors(_) | Error::Message(_)) if interrupted => {
+                Err(Trouble::Interrupted)
+            }
+            Err(error) => Err(Trouble::Evcxr(error)),
+        }
     }
 
     /// The child has died: evcxr has started another, which is given what costs little.
     fn lost(&mut self, how: &str) -> Failure {
         let before = std::mem::take(&mut self.variables);
         let statements = std::mem::take(&mut self.origins).to_repeat();
-        self.relay.take_repeat();
         let how = how
             .trim()
             .replace("Subprocess terminated with status: ", "");
-        front::err(&format!(
+        output::err(&format!(
             "the process that ran the cells has ended ({how}); a new one takes over"
         ));
         for statement in statements {
             let source = Source::new("repeated", statement);
             let cell = Cell::new(&source, &source.pieces, &self.variables);
+            self.pump.begin_cell("repeated");
             match self.execute(&cell.code) {
-                Ok(outputs) => {
-                    let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
+                Ok((_, ending)) => {
+                    let finished = ending.finished;
                     if self.note_variables(&cell, finished).is_ok() {
                         self.note_origins(&source, &source.pieces, finished);
                     }
@@ -406,6 +424,7 @@ fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutput
     command
         .current_dir(&here)
         .env(progress::VARIABLE, "1")
+        .env(channels::VARIABLE, folder.session.join(CHANNELS))
         .env("LD_LIBRARY_PATH", library_path(folder)?);
     prepare_child_command(&mut command);
     std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;

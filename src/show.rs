@@ -1,9 +1,9 @@
 //! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
+use crate::output::Value;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evcxr::EvalOutputs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -17,14 +17,14 @@ const WIDEST: u16 = 120;
 ///
 /// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
 /// of a PNG file are printed.
-pub fn show(outputs: &EvalOutputs, name: &str) -> Result<()> {
-    let picture = outputs.get("image/png");
+pub fn show(value: &Value, name: &str) -> Result<()> {
+    let picture = value.get("image/png");
     if let Some(png) = picture
         && std::io::stdout().is_terminal()
     {
         return show_inline(&decode(png)?);
     }
-    if let Some(text) = outputs.get("text/plain") {
+    if let Some(text) = value.get("text/plain") {
         print_text(text);
     }
     if let Some(png) = picture {

@@ -18,13 +18,16 @@ mod message;
 mod notebook;
 mod requests;
 mod sockets;
+mod stdin;
 
 use crate::failure::Failure;
-use crate::front;
+use crate::input;
 use crate::interrupt::Interrupts;
+use crate::output;
 use clap::Subcommand;
 use notebook::Notebook;
 use std::path::PathBuf;
+use stdin::{Asked, Questions};
 
 /// What can be done about the kernel.
 #[derive(Subcommand)]
@@ -50,11 +53,18 @@ pub fn run(task: Task) -> Result<(), Failure> {
             interrupts.set_ends_when_idle(false);
             let (wire, requests) = sockets::open(&connection_file)?;
             let notebook = Notebook::new(wire.clone());
-            front::choose(Box::new(notebook.clone()));
+            output::choose(Box::new(notebook.clone()));
             // Tracebacks have colours in a notebook.
             console::set_colors_enabled_stderr(true);
             control::serve(wire.clone(), requests.control, interrupts.clone());
-            requests::serve(wire, requests.shell, notebook, interrupts);
+            let asked = Asked::default();
+            input::choose(Box::new(Questions {
+                wire: wire.clone(),
+                replies: requests.stdin,
+                asked: asked.clone(),
+                notebook: notebook.clone(),
+            }));
+            requests::serve(wire, requests.shell, notebook, asked, interrupts);
             Ok(())
         }
     }

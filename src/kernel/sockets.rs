@@ -62,6 +62,8 @@ impl Connection {
 pub enum Channel {
     Shell,
     Control,
+    /// Questions go out by it, and answers come in.
+    Stdin,
 }
 
 enum Outgoing {
@@ -103,6 +105,8 @@ impl Wire {
 pub struct Requests {
     pub shell: Receiver<Message>,
     pub control: Receiver<Message>,
+    /// Answers to what a cell has asked the user.
+    pub stdin: Receiver<Message>,
 }
 
 /// Opens the sockets that a connection file names.
@@ -117,23 +121,31 @@ pub fn open(file: &Path) -> Result<(Wire, Requests)> {
     let (replies, to_reply) = mpsc::unbounded_channel();
     let (to_shell, shell) = unbounded();
     let (to_control, control) = unbounded();
+    let (to_stdin, stdin) = unbounded();
     let sockets = runtime.block_on(Sockets::bind(&connection))?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             let (shell_send, shell_recv) = sockets.shell.split();
             let (control_send, control_recv) = sockets.control.split();
-            // Nothing is ever asked of it; clients expect it to be there.
-            let _stdin = sockets.stdin;
+            let (stdin_send, stdin_recv) = sockets.stdin.split();
             tokio::join!(
                 receive(shell_recv, &signer, &to_shell),
                 receive(control_recv, &signer, &to_control),
-                send_replies(shell_send, control_send, &signer, to_reply),
+                receive(stdin_recv, &signer, &to_stdin),
+                send_replies(shell_send, control_send, stdin_send, &signer, to_reply),
                 publish(sockets.iopub, &signer, to_publish),
                 beat(sockets.heartbeat),
             );
         });
     });
-    Ok((Wire { published, replies }, Requests { shell, control }))
+    Ok((
+        Wire { published, replies },
+        Requests {
+            shell,
+            control,
+            stdin,
+        },
+    ))
 }
 
 struct Sockets {
@@ -184,6 +196,7 @@ async fn receive(mut socket: RouterRecvHalf, signer: &Signer, requests: &Sender<
 async fn send_replies(
     mut shell: RouterSendHalf,
     mut control: RouterSendHalf,
+    mut stdin: RouterSendHalf,
     signer: &Signer,
     mut replies: mpsc::UnboundedReceiver<Outgoing>,
 ) {
@@ -195,6 +208,7 @@ async fn send_replies(
                     let socket = match channel {
                         Channel::Shell => &mut shell,
                         Channel::Control => &mut control,
+                        Channel::Stdin => &mut stdin,
                     };
                     let _ = socket.send(frames).await;
                 }

@@ -7,6 +7,7 @@ use self::helper::LineHelper;
 use crate::commands;
 use crate::compile_folder::cache_folder;
 use crate::failure::{Failure, Next};
+use crate::input::stdin;
 use crate::interrupt::Interrupts;
 use crate::script::PROMPT;
 use crate::session::{Prepared, Session, groups};
@@ -17,7 +18,6 @@ use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor};
 use std::cell::RefCell;
-use std::io::BufRead;
 use std::rc::Rc;
 
 /// Name under which errors in typed text are reported.
@@ -109,10 +109,13 @@ impl Starting {
 pub fn piped(session: &mut Session) -> Result<(), Failure> {
     let mut text = String::new();
     let mut failed = false;
-    for line in std::io::stdin().lock().lines() {
-        let line = line.context("standard input cannot be read")?;
+    loop {
+        // A cell may read lines of its own between those of the statements.
+        let line = stdin::next_line().context("standard input cannot be read")?;
+        if line.is_empty() {
+            break;
+        }
         text.push_str(&line);
-        text.push('\n');
         if is_incomplete(&text) {
             continue;
         }
