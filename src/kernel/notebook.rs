@@ -223,6 +223,11 @@ impl Front for Notebook {
         self.say(origin, &format!("{text}\n"));
     }
 
+    fn failed(&self, text: &str) {
+        // The notebook draws errors in colours of its own.
+        self.say(Origin::Session, &format!("{text}\n"));
+    }
+
     fn step(&self, step: Step) {
         let mut state = self.state();
         let state = &mut *state;
