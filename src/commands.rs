@@ -34,7 +34,10 @@ pub const COMMANDS: &[Command] = &[
                 output::out("no variables yet");
             }
             for (name, kind) in variables {
-                output::out(&format!("{name}: {kind}"));
+                match session.error_in(&name) {
+                    Some(error) => output::out(&format!("{name}: {kind} = Err({error})")),
+                    None => output::out(&format!("{name}: {kind}")),
+                }
             }
             Ok(Next::Continue)
         },

@@ -4,8 +4,8 @@
 //! share; what cells need of the result is copied to the folder `ready`, which is there whole or not at all. Later
 //! starts that find it run no cargo.
 
-use crate::cell_compiler::Setup;
 use crate::compile_folder::CompileFolder;
+use crate::eval::compiler::Setup;
 use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
 use crate::output::progress::{TICK, new_bar};
 use crate::{environment, output};

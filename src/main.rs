@@ -2,15 +2,13 @@
 //! (`prelude/`) already imported.
 //!
 //! One straight walk: [`cli`] reads the command line; [`session`] compiles the [`library`], starts evcxr in a
-//! [`compile_folder`] and evaluates [`cell`]s, which [`cell_compiler`] compiles; a [`script`] or the [`prompt`] cuts
-//! text into statements with [`source`]; [`eval`] is the process that runs the cells, [`input`] gives them what they
-//! read; [`report`] draws compile errors, and [`output`] passes on what the running code prints and displays, with
-//! [`show`] for values and charts; [`commands`] holds the `:commands`, of which `:doc` looks into [`docs`] and `:save` writes what [`record`] has kept by
-//! [`save`], as a script or a [`notebook`].
+//! [`compile_folder`] and evaluates cells, which [`eval`] wraps, compiles and runs; a [`script`] or the [`prompt`] cuts
+//! text into statements with [`source`]; [`input`] gives cells what they read; [`report`] draws compile errors, and
+//! [`output`] passes on what the running code prints and displays, with [`show`] for values and charts; [`commands`]
+//! holds the `:commands`, of which `:doc` looks into [`docs`] and `:save` writes what [`record`] has kept by [`save`],
+//! as a script or a [`notebook`].
 //! [`kernel`] is the same session behind Jupyter.
 
-mod cell;
-mod cell_compiler;
 mod cli;
 mod commands;
 mod compile_folder;
@@ -35,6 +33,7 @@ mod script;
 mod session;
 mod show;
 mod source;
+mod syntax;
 mod timings;
 mod tokens;
 

@@ -1,11 +1,15 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
-use crate::cell::{self, Cell, Variable, Variables};
-use crate::cell_compiler::{Report, Setup};
+mod variables;
+
+use self::variables::{Names, shorten};
 use crate::compile_folder::CompileFolder;
 use crate::completion::{Candidate, Known};
 use crate::docs::Docs;
+use crate::eval::cell::{Cell, Lost};
 use crate::eval::channels::{self, Channels};
+use crate::eval::compiler::{Report, Setup, write_plan};
+use crate::eval::items::{Addition, Items};
 use crate::failure::Failure;
 use crate::input::Input;
 use crate::interrupt::{Interrupts, prepare_child_command};
@@ -14,7 +18,7 @@ use crate::output;
 use crate::output::progress;
 use crate::output::pump::{Ending, Pump};
 use crate::record::Entry;
-use crate::source::{Kind, Piece, Source, mentions};
+use crate::source::{Kind, Piece, Source};
 use crate::{library, library_build, report};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs, EvalOutputs};
@@ -68,7 +72,8 @@ impl Prepared {
             interrupts,
             folder,
             crates: setup.crates.into_keys().collect(),
-            variables: Variables::new(),
+            names: Names::default(),
+            items: Items::default(),
             origins: Origins::default(),
             timed: false,
             loading: Vec::new(),
@@ -90,7 +95,8 @@ pub struct Session {
     folder: CompileFolder,
     /// Crates that cells can name without adding them.
     crates: Vec<String>,
-    variables: Variables,
+    names: Names,
+    items: Items,
     origins: Origins,
     /// Whether the time that each cell takes is told.
     pub timed: bool,
@@ -112,16 +118,24 @@ impl Session {
     /// Evaluates neighbouring statements of a source, shows what they print and display, and the error
     /// if there is one.
     pub fn evaluate(&mut self, source: &Source, pieces: &[Piece]) -> Result<(), Failure> {
-        self.forget_what_is_defined_anew(source, pieces);
-        let cell = Cell::new(source, pieces, &self.variables);
+        let pieces = &self.with_made_items(source, pieces);
+        let addition = self.addition(source, pieces);
+        let dropped = self.names.depending_on(&addition.affected);
+        let cell = self.cell(source, pieces, &addition, &dropped)?;
         output::take_captured();
         self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
         match self.execute(&cell.code) {
             Ok((outputs, ending)) => {
-                let finished = ending.finished;
-                self.note_variables(&cell, finished)?;
-                self.note_origins(source, pieces, finished);
+                let finished = ending.as_ref().is_some_and(|ending| ending.finished);
+                if let Some(ending) = ending {
+                    let mut notes = self.names.drop_depending(&dropped);
+                    self.items.commit(addition);
+                    let report = Report::read(&self.folder.session)?;
+                    notes.extend(self.names.settle(&cell, &report, &ending));
+                    self.note_origins(source, pieces);
+                    notes.iter().for_each(|note| output::note(note));
+                }
                 if self.timed {
                     let compiling = compile_time(&outputs);
                     let running = start.elapsed().saturating_sub(compiling);
@@ -141,7 +155,12 @@ impl Session {
             }
             Err(Trouble::Interrupted) => Err(Failure::Message(INTERRUPTED.to_owned())),
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
-                let line = report::compile_errors(&errors, source, pieces, &cell);
+                let mut lost = self.names.lost.clone();
+                for name in &dropped {
+                    let how = "is of a type that depends on what this cell defines anew".to_owned();
+                    lost.insert(name.clone(), Lost { how, was: None });
+                }
+                let line = report::compile_errors(&errors, source, pieces, &cell, &lost);
                 Err(line.map_or(Failure::Shown, Failure::ShownAt))
             }
             Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => Err(self.lost(&how)),
@@ -149,61 +168,60 @@ impl Session {
         }
     }
 
+    /// The pieces, with the calls of macros that make items taken for items.
+    fn with_made_items(&self, source: &Source, pieces: &[Piece]) -> Vec<Piece> {
+        let is_macro = |piece: &&Piece| source.text[piece.code.clone()].contains("macro_rules!");
+        let macros = pieces.iter().filter(is_macro);
+        let mut items = self.items.clone();
+        let addition = items.addition(macros.map(|piece| &source.text[piece.code.clone()]));
+        items.commit(addition);
+        let mut pieces = pieces.to_vec();
+        for piece in &mut pieces {
+            let may_be = matches!(piece.kind, Kind::Statement | Kind::Expression);
+            if may_be && items.are_made_by(&source.text[piece.code.clone()]) {
+                piece.kind = Kind::Item;
+            }
+        }
+        pieces
+    }
+
+    fn addition(&self, source: &Source, pieces: &[Piece]) -> Addition {
+        let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
+        self.items
+            .addition(items.map(|piece| &source.text[piece.code.clone()]))
+    }
+
+    /// A cell that sees every variable but those that it drops.
+    fn cell(
+        &self,
+        source: &Source,
+        pieces: &[Piece],
+        addition: &Addition,
+        dropped: &[String],
+    ) -> Result<Cell> {
+        let mut seen = self.names.variables.clone();
+        seen.retain(|name, _| !dropped.contains(name));
+        let lost = &self.names.lost;
+        let mut cell = Cell::new(source, pieces, &seen, lost, &self.items, addition);
+        cell.forget(dropped.iter());
+        write_plan(&cell.plan, &self.folder.session)?;
+        Ok(cell)
+    }
+
     /// Remembers the statements that made variables.
-    fn note_origins(&mut self, source: &Source, pieces: &[Piece], finished: bool) {
+    fn note_origins(&mut self, source: &Source, pieces: &[Piece]) {
         let repeat = self.pump.is_worth_repeating();
-        if !finished {
-            return;
+        for name in self.names.lost.keys() {
+            self.origins.forget(name);
         }
         for piece in pieces {
-            let names: Vec<String> = piece
-                .bindings
-                .iter()
-                .map(|made| made.name.clone())
+            let made = piece.bindings.iter().map(|made| made.name.clone());
+            let names: Vec<String> = made
+                .filter(|name| self.names.variables.contains_key(name))
                 .collect();
             self.origins
                 .note(&names, &source.text[piece.code.clone()], repeat);
         }
-    }
-
-    /// A variable of a type that is defined anew is of the old type, which has no name any more.
-    fn forget_what_is_defined_anew(&mut self, source: &Source, pieces: &[Piece]) {
-        let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
-        let defined: Vec<&str> = items.filter_map(|item| source.defined_type(item)).collect();
-        self.variables.retain(|name, variable| {
-            let is_old = defined.iter().any(|kind| mentions(&variable.kind, kind));
-            if is_old {
-                output::err(&format!(
-                    "`{name}` is forgotten: its type {} is defined anew",
-                    variable.kind
-                ));
-            }
-            !is_old
-        });
-    }
-
-    /// Learns from the compiler which variables the cell has made and which it has moved away.
-    fn note_variables(&mut self, cell: &Cell, finished: bool) -> Result<()> {
-        let report = Report::read(&self.folder.session)?;
-        for name in &report.moved {
-            let made_again = cell.made.iter().any(|made| made.name == *name);
-            if !(made_again && finished && report.types.contains_key(name)) {
-                self.variables.remove(name);
-                self.origins.forget(name);
-            }
-        }
-        if finished {
-            for made in &cell.made {
-                if let Some(kind) = report.types.get(&made.name) {
-                    let variable = Variable {
-                        kind: kind.clone(),
-                        mutable: made.mutable,
-                    };
-                    self.variables.insert(made.name.clone(), variable);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Has evcxr carry out one of its own `:commands`.
@@ -245,9 +263,14 @@ impl Session {
             .get_or_init(|| Docs::read(self.folder.library.code()))
     }
 
+    /// The error that a variable holds, if it is a `Result` with one.
+    pub fn error_in(&self, name: &str) -> Option<&str> {
+        self.names.variables.get(name)?.error.as_deref()
+    }
+
     /// Names and types of the variables, by name.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let variables = self.variables.iter();
+        let variables = self.names.variables.iter();
         variables
             .map(|(name, variable)| (name.clone(), shorten(&variable.kind)))
             .collect()
@@ -256,7 +279,8 @@ impl Session {
     /// Forgets every variable and item, and starts a fresh child.
     pub fn clear(&mut self) -> Result<(), Failure> {
         self.evcxr_command(":clear")?;
-        self.variables.clear();
+        self.names = Names::default();
+        self.items = Items::default();
         self.record.clear();
         self.origins = Origins::default();
         self.import()?;
@@ -270,22 +294,22 @@ impl Session {
 
     /// What is known to whoever types.
     pub fn known(&self) -> Known<'_> {
-        let items = self.context.defined_item_names();
         Known {
             docs: self.docs(),
             variables: self.variables(),
-            items: items
-                .filter(|name| !cell::is_internal(name))
-                .map(str::to_owned)
-                .collect(),
+            items: self.items.names().map(str::to_owned).collect(),
         }
     }
 
     fn import(&mut self) -> Result<()> {
         let source = Source::new("import", library::IMPORT);
-        let code = Cell::new(&source, &source.pieces, &Variables::new()).code;
-        match self.execute(&code) {
-            Ok(_) => Ok(()),
+        let addition = self.addition(&source, &source.pieces);
+        let cell = self.cell(&source, &source.pieces, &addition, &[])?;
+        match self.execute(&cell.code) {
+            Ok(_) => {
+                self.items.commit(addition);
+                Ok(())
+            }
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
                 let rendered: Vec<String> = errors
                     .iter()
@@ -304,7 +328,7 @@ impl Session {
     }
 
     /// Has evcxr evaluate something; says too how the cell ended, where it was one.
-    fn execute(&mut self, code: &str) -> Result<(EvalOutputs, Ending), Trouble> {
+    fn execute(&mut self, code: &str) -> Result<(EvalOutputs, Option<Ending>), Trouble> {
         let context = &mut self.context;
         let (result, interrupted) = self.interrupts.during(|| {
             self.input.during(&self.pump, || {
@@ -316,7 +340,7 @@ impl Session {
                 "evcxr failed on this; the session goes on".to_owned(),
             ))
         });
-        let ending = self.pump.finish_cell().unwrap_or_default();
+        let ending = self.pump.finish_cell();
         match result {
             Ok(outputs) => Ok((outputs, ending)),
             // The compiler got the Ctrl-C as well.
@@ -327,9 +351,12 @@ impl Session {
         }
     }
 
-    /// The child has died: evcxr has started another, which is given what costs little.
+    /// The process of the cells has died: evcxr has started another, which is given what costs little.
     fn lost(&mut self, how: &str) -> Failure {
-        let before = std::mem::take(&mut self.variables);
+        let before = self
+            .names
+            .lose_all("was lost with the process that ran the cells");
+        self.items.restart();
         let statements = std::mem::take(&mut self.origins).to_repeat();
         let how = how
             .trim()
@@ -339,29 +366,23 @@ impl Session {
         ));
         for statement in statements {
             let source = Source::new("repeated", statement);
-            let cell = Cell::new(&source, &source.pieces, &self.variables);
-            self.pump.begin_cell("repeated");
-            match self.execute(&cell.code) {
-                Ok((_, ending)) => {
-                    let finished = ending.finished;
-                    if self.note_variables(&cell, finished).is_ok() {
-                        self.note_origins(&source, &source.pieces, finished);
-                    }
-                }
-                // It may be what ended the other.
+            match self.repeat(&source) {
+                // The statement may be what ended the process before.
                 Err(Trouble::Evcxr(Error::SubprocessTerminated(_))) => {
-                    self.variables.clear();
+                    self.names
+                        .lose_all("was lost with the process that ran the cells");
+                    self.items.restart();
                     self.origins = Origins::default();
                     break;
                 }
                 Err(Trouble::Interrupted) => break,
-                // What it needs is gone.
-                Err(Trouble::Evcxr(_)) => {}
+                // The variables that the statement reads may have been lost in the crash.
+                Ok(()) | Err(Trouble::Evcxr(_)) => {}
             }
         }
         let (back, gone): (Vec<String>, Vec<String>) = before
-            .into_keys()
-            .partition(|name| self.variables.contains_key(name));
+            .into_iter()
+            .partition(|name| self.names.variables.contains_key(name));
         let mut message = "functions, types and imports are kept".to_owned();
         if !back.is_empty() {
             message.push_str(&format!("; brought back: {}", back.join(", ")));
@@ -370,6 +391,21 @@ impl Session {
             message.push_str(&format!("; lost with it: {}", gone.join(", ")));
         }
         Failure::Message(message)
+    }
+
+    /// Evaluates a statement once more, in silence as far as it goes well.
+    fn repeat(&mut self, source: &Source) -> Result<(), Trouble> {
+        let addition = self.addition(source, &source.pieces);
+        let cell = self.cell(source, &source.pieces, &addition, &[]);
+        let cell = cell.map_err(|error| Trouble::Evcxr(Error::Message(format!("{error:#}"))))?;
+        self.pump.begin_cell("repeated");
+        let (_, ending) = self.execute(&cell.code)?;
+        if let (Some(ending), Ok(report)) = (ending, Report::read(&self.folder.session)) {
+            self.items.commit(addition);
+            self.names.settle(&cell, &report, &ending);
+            self.note_origins(source, &source.pieces);
+        }
+        Ok(())
     }
 }
 
@@ -380,25 +416,6 @@ fn compile_time(outputs: &EvalOutputs) -> Duration {
         .filter(|phase| phase.name != "Execution")
         .map(|phase| phase.duration)
         .sum()
-}
-
-/// A type without the paths in it, as one would say it.
-fn shorten(kind: &str) -> String {
-    let mut short = String::new();
-    let mut word = String::new();
-    let mut rest = kind.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c.is_alphanumeric() || c == '_' {
-            word.push(c);
-        } else if c == ':' && rest.peek() == Some(&':') {
-            rest.next();
-            word.clear();
-        } else {
-            short.push_str(&std::mem::take(&mut word));
-            short.push(c);
-        }
-    }
-    short + &word
 }
 
 /// Why evcxr did not evaluate something.

@@ -8,7 +8,7 @@
 //! vitrepl_runtime::begin();
 //! let parsed = vitrepl_runtime::step(|| Ok("42".parse::<i32>()?));
 //! if let Ok(answer) = parsed {
-//!     vitrepl_runtime::keep("answer", answer);
+//!     vitrepl_runtime::keep("answer", 0, answer);
 //! }
 //! assert_eq!(vitrepl_runtime::take::<i32>("answer"), 42);
 //! ```
@@ -57,19 +57,36 @@ fn complain(error: &dyn Display) {
 /// How the statements of a cell ended; the program that shows them is told when this is dropped.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome(&'static str);
+pub struct Outcome {
+    how: &'static str,
+    /// The step that did not come to its end.
+    step: usize,
+}
 
 impl Outcome {
     /// Of a cell whose last statement was reached.
     pub fn finished() -> Self {
-        Outcome("finished")
+        Outcome {
+            how: "finished",
+            step: 0,
+        }
+    }
+
+    /// Of a cell that ended in this step.
+    #[inline(never)]
+    pub fn at(mut self, step: usize) -> Self {
+        self.step = step;
+        self
     }
 }
 
 impl Drop for Outcome {
     #[inline(never)]
     fn drop(&mut self) {
-        channel::send("ended", &format!("{}{}", self.0, variables::kept()));
+        channel::send(
+            "ended",
+            &format!("{} {}{}", self.how, self.step, variables::kept()),
+        );
         let _ = std::io::stdout().flush();
     }
 }
@@ -92,7 +109,10 @@ pub fn step<T>(statements: impl FnOnce() -> Result<T, Failed>) -> Result<T, Outc
     );
     match result {
         Some(value) => Ok(value),
-        None => Err(Outcome(ended)),
+        None => Err(Outcome {
+            how: ended,
+            step: 0,
+        }),
     }
 }
 
@@ -176,9 +196,9 @@ mod tests {
     fn early_returns_and_panics_end_here() {
         begin();
         let failed = step(|| Ok("x".parse::<i32>()?));
-        assert_eq!(failed.err().unwrap().0, "error");
+        assert_eq!(failed.err().unwrap().how, "error");
         let panicked: Result<(), Outcome> = step(|| panic!("on purpose"));
-        assert_eq!(panicked.err().unwrap().0, "panicked");
+        assert_eq!(panicked.err().unwrap().how, "panicked");
         assert_eq!(step(|| Ok(7)), Ok(7));
     }
 }

@@ -9,19 +9,20 @@ thread_local! {
     /// All cells run on one thread, so that a variable need not be `Send`.
     static VARIABLES: RefCell<HashMap<String, Box<dyn Any>>> = RefCell::default();
 
-    /// What the cell that runs has kept so far: names, and the error of a `Result` that holds one.
-    static KEPT: RefCell<BTreeMap<String, Option<String>>> = const { RefCell::new(BTreeMap::new()) };
+    /// What the cell that runs has kept so far: names, which of the cell's variables that is, and the error of a
+    /// `Result` that holds one.
+    static KEPT: RefCell<BTreeMap<String, (usize, Option<String>)>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Keeps a variable for later cells.
-pub fn keep<T: 'static>(name: &str, value: T) {
-    keep_any(name, Box::new(value))
+/// Keeps a variable for later cells; `number` says which of the cell's variables it is.
+pub fn keep<T: 'static>(name: &str, number: usize, value: T) {
+    keep_any(name, number, Box::new(value))
 }
 
 #[inline(never)]
-fn keep_any(name: &str, value: Box<dyn Any>) {
+fn keep_any(name: &str, number: usize, value: Box<dyn Any>) {
     KEPT.with_borrow_mut(|kept| {
-        kept.entry(name.to_owned()).or_default();
+        kept.entry(name.to_owned()).or_default().0 = number;
     });
     let previous = store(name, value);
     // Dropped when the store is free again: it may be user code that uses the store.
@@ -85,7 +86,7 @@ impl<T> Unremarkable for Inspected<'_, T> {
 #[inline(never)]
 fn note_error(name: &str, error: &dyn Display) {
     let text = error.to_string();
-    KEPT.with_borrow_mut(|kept| kept.insert(name.to_owned(), Some(text)));
+    KEPT.with_borrow_mut(|kept| kept.insert(name.to_owned(), (0, Some(text))));
 }
 
 /// Begins the record of what a cell keeps.
@@ -93,12 +94,13 @@ pub(crate) fn begin() {
     KEPT.with_borrow_mut(BTreeMap::clear);
 }
 
-/// What the cell has kept: a line `kept NAME` for each variable, with the error (on one line) of one that holds one.
+/// What the cell has kept: a line `kept NAME NUMBER` for each variable, with the error (on one line) of one that holds
+/// one.
 pub(crate) fn kept() -> String {
     KEPT.with_borrow(|kept| {
-        let lines = kept.iter().map(|(name, error)| match error {
-            Some(error) => format!("\nkept {name} {}", error.replace('\n', " ")),
-            None => format!("\nkept {name}"),
+        let lines = kept.iter().map(|(name, (number, error))| match error {
+            Some(error) => format!("\nkept {name} {number} {}", error.replace('\n', " ")),
+            None => format!("\nkept {name} {number}"),
         });
         lines.collect()
     })
@@ -111,11 +113,11 @@ mod tests {
 
     #[test]
     fn variables_are_found_by_name_and_type() {
-        keep("numbers", vec![1, 2]);
-        keep("numbers", vec![3]);
+        keep("numbers", 0, vec![1, 2]);
+        keep("numbers", 0, vec![3]);
         assert_eq!(take::<Vec<i32>>("numbers"), [3]);
         assert!(catch_unwind(|| take::<Vec<i32>>("numbers")).is_err());
-        keep("text", "x");
+        keep("text", 0, "x");
         assert!(catch_unwind(|| take::<String>("text")).is_err());
         assert_eq!(take::<&str>("text"), "x", "it is still there");
     }
@@ -127,12 +129,12 @@ mod tests {
         Inspected(&bad).note("bad");
         Inspected(&good).note("good");
         Inspected(&3).note("number");
-        keep("bad", bad);
-        keep("good", good);
-        keep("number", 3);
+        keep("bad", 1, bad);
+        keep("good", 2, good);
+        keep("number", 4, 3);
         assert_eq!(
             kept(),
-            "\nkept bad invalid digit found in string\nkept good\nkept number"
+            "\nkept bad 1 invalid digit found in string\nkept good 2\nkept number 4"
         );
         begin();
         assert_eq!(kept(), "");

@@ -37,21 +37,41 @@ const LONGEST: Duration = Duration::from_secs(10);
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ending {
     pub finished: bool,
-    /// The variables that it has kept, with the error of those that hold one.
-    pub kept: Vec<(String, Option<String>)>,
+    /// The step that did not come to its end, where one did not.
+    pub step: usize,
+    /// The variables that it has kept.
+    pub kept: Vec<Kept>,
+}
+
+/// A variable that a cell has kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub name: String,
+    /// Which of the cell's variables it is.
+    pub number: usize,
+    /// The error that it holds, if it is a `Result` with one.
+    pub error: Option<String>,
 }
 
 impl Ending {
     fn parse(text: &str) -> Self {
         let mut lines = text.lines();
-        let finished = lines.next() == Some("finished");
+        let (how, step) = lines
+            .next()
+            .and_then(|line| line.split_once(' '))
+            .unwrap_or_default();
         let kept = lines.filter_map(|line| line.strip_prefix("kept "));
         Ending {
-            finished,
+            finished: how == "finished",
+            step: step.parse().unwrap_or(0),
             kept: kept
-                .map(|line| match line.split_once(' ') {
-                    Some((name, error)) => (name.to_owned(), Some(error.to_owned())),
-                    None => (line.to_owned(), None),
+                .filter_map(|line| {
+                    let mut words = line.splitn(3, ' ');
+                    Some(Kept {
+                        name: words.next()?.to_owned(),
+                        number: words.next()?.parse().ok()?,
+                        error: words.next().map(str::to_owned),
+                    })
                 })
                 .collect(),
         }
@@ -437,11 +457,11 @@ mod tests {
 
     #[test]
     fn messages_are_taken_when_they_are_whole() {
-        let mut bytes = b"show 7 3\na\nbended 8 8\nfini".to_vec();
+        let mut bytes = b"show 7 3\na\nbended 8 10\nfini".to_vec();
         let first = next_message(&mut bytes).unwrap();
         assert_eq!((first.0.as_str(), first.2.as_str()), ("show", "a\nb"));
         assert_eq!(next_message(&mut bytes), None);
-        bytes.extend(b"shed");
+        bytes.extend(b"shed 0");
         let second = next_message(&mut bytes).unwrap();
         assert_eq!(second.1, "8");
         assert!(Ending::parse(&second.2).finished);
@@ -450,14 +470,16 @@ mod tests {
 
     #[test]
     fn an_ending_names_what_was_kept() {
-        let ending = Ending::parse("error\nkept a\nkept b no such file");
-        assert!(!ending.finished);
+        let ending = Ending::parse("error 2\nkept a 1\nkept b 0 no such file");
+        assert!(!ending.finished && ending.step == 2);
+        let kept = |name: &str, number, error: Option<&str>| Kept {
+            name: name.to_owned(),
+            number,
+            error: error.map(str::to_owned),
+        };
         assert_eq!(
             ending.kept,
-            [
-                ("a".to_owned(), None),
-                ("b".to_owned(), Some("no such file".to_owned()))
-            ]
+            [kept("a", 1, None), kept("b", 0, Some("no such file"))]
         );
     }
 }
