@@ -331,8 +331,7 @@ words.len() + 100
         .complains(
             "The call gives a `Result`; `?` behind it takes the value out, or shows the error.",
         )
-        .complains("`first` borrows from something that does not outlive this cell")
-        .complains("Keep a copy")
+        .complains("`first` is not kept: it borrows from its cell; keep a copy")
         .complains("borrow of moved value: `words`")
         .complains("pass `&x`, or `x.clone()`, to keep it")
         .complains("becomes mutable by: let mut x = x;")

@@ -120,7 +120,13 @@ impl<'a> Objection<'a> {
             // Where it is moved for good, it is the user who uses it once more.
             let is_known = self.mode.gone.contains_key(&variable)
                 || self.mode.threaded.contains(&(step, variable));
-            next.threaded.insert((step, variable));
+            // Behind a step that makes another of its name nobody can see it.
+            let mut made = self.plan.made_by(step, self.mode).into_iter();
+            if made.any(|other| self.plan.variables[other].name == name) {
+                next.gone.insert(variable, step);
+            } else {
+                next.threaded.insert((step, variable));
+            }
             return !is_known;
         }
         let Some(ours) = self.spans.iter().find(|span| span.is_primary) else {

@@ -44,6 +44,29 @@ pub fn code(item: &str, living: &BTreeSet<String>) -> String {
     code
 }
 
+/// A type with the lifetimes that a static has where none is written, and a declaration has not.
+fn with_lifetimes(kind: &ast::Type) -> String {
+    let start = usize::from(kind.syntax().text_range().start());
+    let mut text = kind.syntax().text().to_string();
+    let references = kind.syntax().descendants().filter_map(ast::RefType::cast);
+    let places: Vec<usize> = references
+        .filter(|one| one.lifetime().is_none())
+        .filter(|one| {
+            // Those of a function's arguments are its own.
+            let mut around = one.syntax().ancestors();
+            !around.any(|node| {
+                ast::FnPtrType::can_cast(node.kind())
+                    || ast::ParenthesizedArgList::can_cast(node.kind())
+            })
+        })
+        .filter_map(|one| Some(usize::from(one.amp_token()?.text_range().end()) - start))
+        .collect();
+    for place in places.into_iter().rev() {
+        text.insert_str(place, "'static ");
+    }
+    text.replace("'_", "'static")
+}
+
 fn find(item: &str) -> Vec<Static> {
     if !item.contains("static") {
         return Vec::new();
@@ -75,7 +98,7 @@ fn find(item: &str) -> Vec<Static> {
                 declaration: format!(
                     "#[allow(improper_ctypes)] unsafe extern \"C\" {{ #[link_name = \"{exported}\"] \
                      {visible}{form} {name}: {}; }}",
-                    kind.syntax().text()
+                    with_lifetimes(&kind)
                 ),
                 name: exported,
             })
