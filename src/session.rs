@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// Said instead of a compile error that the user has caused by Ctrl-C.
 const INTERRUPTED: &str = "interrupted before anything was run";
 
+/// Said when a cell that does not look for Ctrl-C has come to its end after one.
+const INTERRUPTED_AT_END: &str = "interrupted; the cell came to its end all the same";
+
 /// In the session's folder: the pipes between this process and the one that runs the cells.
 const CHANNELS: &str = "channels";
 
@@ -126,7 +129,11 @@ impl Session {
         self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
         match self.execute(&cell.code) {
-            Ok((outputs, ending)) => {
+            Ok(Evaluated {
+                outputs,
+                ending,
+                interrupted,
+            }) => {
                 let finished = ending.as_ref().is_some_and(|ending| ending.finished);
                 if let Some(ending) = ending {
                     let mut notes = self.names.drop_depending(&dropped);
@@ -145,7 +152,9 @@ impl Session {
                         compiling.as_secs_f64()
                     ));
                 }
-                if finished {
+                if finished && interrupted {
+                    Err(Failure::Message(INTERRUPTED_AT_END.to_owned()))
+                } else if finished {
                     self.record
                         .extend(Entry::new(source, pieces, output::take_captured()));
                     Ok(())
@@ -235,7 +244,7 @@ impl Session {
     /// What one of evcxr's own `:commands` answers.
     pub fn ask_evcxr(&mut self, line: &str) -> Result<Option<String>, Failure> {
         match self.execute(line) {
-            Ok((outputs, _)) => Ok(outputs.get("text/plain").map(str::to_owned)),
+            Ok(done) => Ok(done.outputs.get("text/plain").map(str::to_owned)),
             Err(trouble) => Err(Failure::Message(trouble.to_string())),
         }
     }
@@ -328,7 +337,7 @@ impl Session {
     }
 
     /// Has evcxr evaluate something; says too how the cell ended, where it was one.
-    fn execute(&mut self, code: &str) -> Result<(EvalOutputs, Option<Ending>), Trouble> {
+    fn execute(&mut self, code: &str) -> Result<Evaluated, Trouble> {
         let context = &mut self.context;
         let (result, interrupted) = self.interrupts.during(|| {
             self.input.during(&self.pump, || {
@@ -342,7 +351,11 @@ impl Session {
         });
         let ending = self.pump.finish_cell();
         match result {
-            Ok(outputs) => Ok((outputs, ending)),
+            Ok(outputs) => Ok(Evaluated {
+                outputs,
+                ending,
+                interrupted,
+            }),
             // The compiler got the Ctrl-C as well.
             Err(Error::CompilationErrors(_) | Error::Message(_)) if interrupted => {
                 Err(Trouble::Interrupted)
@@ -399,7 +412,7 @@ impl Session {
         let cell = self.cell(source, &source.pieces, &addition, &[]);
         let cell = cell.map_err(|error| Trouble::Evcxr(Error::Message(format!("{error:#}"))))?;
         self.pump.begin_cell("repeated");
-        let (_, ending) = self.execute(&cell.code)?;
+        let ending = self.execute(&cell.code)?.ending;
         if let (Some(ending), Ok(report)) = (ending, Report::read(&self.folder.session)) {
             self.items.commit(addition);
             self.names.settle(&cell, &report, &ending);
@@ -416,6 +429,15 @@ fn compile_time(outputs: &EvalOutputs) -> Duration {
         .filter(|phase| phase.name != "Execution")
         .map(|phase| phase.duration)
         .sum()
+}
+
+/// What came of an evaluation.
+struct Evaluated {
+    outputs: EvalOutputs,
+    /// How the cell ended, where it was one.
+    ending: Option<Ending>,
+    /// Ctrl-C was pressed meanwhile.
+    interrupted: bool,
 }
 
 /// Why evcxr did not evaluate something.

@@ -19,7 +19,7 @@ mod variables;
 pub use variables::{Inspected, Unremarkable, forget, keep, take};
 
 use std::cell::Cell;
-use std::fmt::{Debug, Display};
+use std::fmt::{Debug, Display, Write as _};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -158,12 +158,43 @@ impl<T: Debug + ?Sized> Show for T {
     }
 }
 
+/// A displayed value is shortened to so many bytes.
+const LONGEST: usize = 1 << 14;
+
+/// Text up to a length.
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    is_cut: bool,
+}
+
+impl std::fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = LONGEST.saturating_sub(self.text.len());
+        let end = text.floor_char_boundary(room);
+        self.text.push_str(&text[..end]);
+        self.is_cut = end < text.len();
+        // The rest, which may be long, need not be made.
+        if self.is_cut {
+            Err(std::fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 #[inline(never)]
 fn display(kind: &str, value: &dyn Debug) {
     if kind == "()" {
         return;
     }
-    let text = format!("{value:?}");
+    let mut text = Bounded::default();
+    // A type may refuse to be written; what it has written so far is shown.
+    let _ = write!(text, "{value:?}");
+    let Bounded { mut text, is_cut } = text;
+    if is_cut {
+        text.push_str(" ... (shortened; print it to see all of it)");
+    }
     if !channel::send("show", &text) {
         println!("{text}");
     }
@@ -191,6 +222,15 @@ impl Drop for Displaying {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_values_are_cut_at_a_character() {
+        let mut text = Bounded::default();
+        assert!(write!(text, "{:?}", vec!["é"; 10]).is_ok());
+        assert!(!text.is_cut);
+        assert!(write!(text, "{:?}", vec!["é"; 1_000_000]).is_err());
+        assert!(text.is_cut && text.text.len() <= LONGEST);
+    }
 
     #[test]
     fn early_returns_and_panics_end_here() {

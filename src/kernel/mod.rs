@@ -27,6 +27,7 @@ use crate::output;
 use clap::Subcommand;
 use notebook::Notebook;
 use std::path::PathBuf;
+use std::time::Duration;
 use stdin::{Asked, Questions};
 
 /// What can be done about the kernel.
@@ -51,6 +52,7 @@ pub fn run(task: Task) -> Result<(), Failure> {
         Task::Run { connection_file } => {
             let interrupts = Interrupts::listen()?;
             interrupts.set_ends_when_idle(false);
+            end_with_parent();
             let (wire, requests) = sockets::open(&connection_file)?;
             let notebook = Notebook::new(wire.clone());
             output::choose(Box::new(notebook.clone()));
@@ -68,4 +70,24 @@ pub fn run(task: Task) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Set by Jupyter for the kernels that it starts.
+const PARENT: &str = "JPY_PARENT_PID";
+
+/// Between two looks whether the parent still is there.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends the kernel when the program that has started it is gone, however that ended: nobody could reach it any more.
+fn end_with_parent() {
+    if std::env::var_os(PARENT).is_none() {
+        return;
+    }
+    let parent = nix::unistd::getppid();
+    std::thread::spawn(move || {
+        while nix::unistd::getppid() == parent {
+            std::thread::sleep(PAUSE);
+        }
+        std::process::exit(1);
+    });
 }

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -36,7 +36,11 @@ pub fn interactive() -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
     let prepared = Prepared::new()?;
     interrupts.set_ends_when_idle(false);
-    let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
+    let session = Rc::new(RefCell::new(Starting::new(
+        prepared,
+        interrupts,
+        editor.create_external_printer().ok(),
+    )));
     editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
@@ -64,13 +68,24 @@ pub fn interactive() -> Result<(), Failure> {
 enum Starting {
     Thread(Receiver<anyhow::Result<Session>>),
     Ready(Box<Session>),
+    /// Why there is none.
+    Failed(String),
 }
 
 impl Starting {
-    fn new(prepared: Prepared, interrupts: Interrupts) -> Self {
+    fn new(
+        prepared: Prepared,
+        interrupts: Interrupts,
+        printer: Option<impl ExternalPrinter + Send + 'static>,
+    ) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             let started = prepared.start(interrupts);
+            if let Err(error) = &started {
+                // Said at once, above the line that is being typed.
+                let text = format!("error: the session cannot start: {error:#}\n");
+                printer.map(|mut printer| printer.print(text));
+            }
             // Nobody waits any more where the program is at its end.
             let _ = sender.send(started);
             // The child ends with the thread that has started it.
@@ -84,14 +99,16 @@ impl Starting {
     /// The session, when it has started.
     fn wait(&mut self) -> Result<&mut Session, Failure> {
         if let Starting::Thread(started) = self {
-            let session = started
-                .recv()
-                .map_err(|_| "the session could not start".to_owned())??;
-            *self = Starting::Ready(Box::new(session));
+            *self = match started.recv() {
+                Ok(Ok(session)) => Starting::Ready(Box::new(session)),
+                Ok(Err(error)) => Starting::Failed(format!("{error:#}")),
+                Err(_) => Starting::Failed("the thread that started it has ended".to_owned()),
+            };
         }
         match self {
             Starting::Ready(session) => Ok(session),
-            Starting::Thread(_) => Err("the session could not start".to_owned().into()),
+            Starting::Failed(why) => Err(format!("the session cannot start: {why}").into()),
+            Starting::Thread(_) => Err("the session has not started".to_owned().into()),
         }
     }
 

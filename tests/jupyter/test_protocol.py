@@ -3,6 +3,8 @@
 One kernel serves all of it. The environment variable JUPYTER_PATH names where it is installed.
 """
 
+import subprocess
+import sys
 import time
 import unittest
 
@@ -218,6 +220,19 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.assertEqual(self.text_of(published, "stderr"), "VITREPL_END_OF_CELL\nopen")
         self.evaluates("40 + 2", "42")
 
+    def test_an_interrupted_cell_has_failed_and_what_is_behind_it_is_not_run(self):
+        self.flush_channels()
+        slow = "let kept = 3; std::thread::sleep(std::time::Duration::from_secs(3)); let also = 4;"
+        sent = [self.kc.execute(code) for code in (slow, "1")]
+        time.sleep(1.5)
+        self.km.interrupt_kernel()
+        replies = [self.kc.get_shell_msg(timeout=30) for _ in range(2)]
+        by_id = {r["parent_header"]["msg_id"]: r["content"] for r in replies}
+        self.assertEqual([by_id[i]["status"] for i in sent], ["error", "aborted"])
+        self.assertIn("interrupted", by_id[sent[0]]["evalue"])
+        self.flush_channels()
+        self.evaluates("kept + also", "7")
+
     def test_every_displayed_value_is_shown(self):
         _, published = self.run_cell(
             f'for k in 0..3 {{ println!("{{k}}"); {CHART}.evcxr_display(); }}\n{CHART}'
@@ -279,6 +294,29 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.assertEqual(reply["status"], "ok", reply)
         self.evaluates("a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())", "true")
         self.evaluates("std::fs::remove_file(&path)?; vit.name()", '"tiny_vit"')
+
+
+class OrphanTests(unittest.TestCase):
+    def test_a_kernel_ends_when_its_parent_has_died(self):
+        start = (
+            "import os, signal, sys\n"
+            "from jupyter_client.manager import start_new_kernel\n"
+            "km, kc = start_new_kernel(kernel_name='vitrepl', startup_timeout=300)\n"
+            "print(km.provisioner.process.pid, flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+        kernel = int(ran.stdout)
+        for _ in range(100):
+            # One that has ended and that nobody has waited for is still listed.
+            try:
+                with open(f"/proc/{kernel}/stat") as stat:
+                    if stat.read().rsplit(")")[-1].split()[0] == "Z":
+                        return
+            except FileNotFoundError:
+                return
+            time.sleep(0.1)
+        self.fail(f"kernel {kernel} still runs")
 
 
 class WelcomeTests(jupyter_kernel_test.IopubWelcomeTests):
