@@ -21,12 +21,12 @@ println!("{} components, sum error {:.1e}", contributions.len(), contributions.s
 // 2. Align: one linear map for each component, to the image space of CLIP.
 let alignment = align(&vit, &clip, &*images, &Options::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
 println!("{alignment}");
-let aligned = alignment.aligner.apply(contributions.values())?;
+let aligned = alignment.apply(&contributions)?;
 
 // 3. Score and rank: which components carry the location?
 let location = class_embeddings(&clip, Factor::Location.names())?;
-let scores = score::variance_attributed(&aligned, &location)?;
-let top = score::top(&contributions.names(), &scores, 8)?;
+let scores = aligned.score(&location)?;
+let top = scores.top(8)?;
 BarChart::ranked("tiny_vit: who carries the location?", "variance attributed", &top)
 
 // What text says of them.

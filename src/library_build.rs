@@ -189,15 +189,23 @@ fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
 }
 
 /// The files by which the compiler knows the crates that the library is made of. They are smaller than the crates, and
-/// it reads some 250 with each cell.
+/// it reads some 250 with each cell. Cargo makes none for a crate that is a C library too, such as `mozjpeg-sys`: there
+/// it is the crate itself.
 fn interfaces(messages: &[Value]) -> Vec<PathBuf> {
-    let files = messages
+    let artifacts = messages
         .iter()
         .filter(|message| message["reason"] == "compiler-artifact")
-        .flat_map(|artifact| artifact["filenames"].as_array().into_iter().flatten());
-    let files = files.filter_map(Value::as_str).map(PathBuf::from);
-    files
-        .filter(|file| file.extension().is_some_and(|ending| ending == "rmeta"))
+        .filter(|message| message["target"]["name"] != CRATE_IN_CODE);
+    artifacts
+        .filter_map(|artifact| {
+            let files = artifact["filenames"].as_array()?.iter();
+            let files: Vec<_> = files.filter_map(Value::as_str).map(PathBuf::from).collect();
+            let ending = |wanted: &str| {
+                let ends = |file: &&PathBuf| file.extension().is_some_and(|end| end == wanted);
+                files.iter().find(ends).cloned()
+            };
+            ending("rmeta").or_else(|| ending("rlib"))
+        })
         .collect()
 }
 

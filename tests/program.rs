@@ -287,17 +287,20 @@ fn an_installed_program_needs_no_checkout() {
 }
 
 #[test]
-fn after_a_kill_models_and_contributions_come_back() {
+fn after_a_kill_models_contributions_and_aligners_come_back() {
     let desk = Desk::new(&[]);
     let ran = desk.pipe(
         r#"let vit = load("tiny_vit")?;
 let images = GeneratedSet::new(GeneratedSpec::unbiased(31, 96))?;
 let c = decompose(&vit, &images, &Options::default())?;
+let clip = load_clip("tiny_clip")?;
+let alignment = align(&vit, &clip, &images, &Options::default(), &FitOptions::default())?;
 let sum = c.sum_error()?;
 let mut count = 6;
 fn twice(x: i32) -> i32 { 2 * x }
 std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status()?; std::thread::sleep(std::time::Duration::from_secs(60));
 println!("{} has {} images, {}", vit.name(), c.values().dims()[1], twice(21));
+println!("{} components aligned", alignment.apply(&c)?.len());
 :cache
 :models
 sum
@@ -305,8 +308,9 @@ count
 "#,
     );
     ran.ends_with(1)
-        .complains("brought back: c, images, vit; lost with it: count, sum")
+        .complains("brought back: alignment, c, clip, images, vit; lost with it: count, sum")
         .says("tiny_vit has 96 images, 42\n")
+        .says("43 components aligned\n")
         .says("disk")
         .complains("cannot find value `sum`")
         .complains("cannot find value `count`");

@@ -8,9 +8,21 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// A model name that the zoo does not have.
     #[error(
-        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file or a folder is taken too."
+        "unknown model \"{name}\"; known: {known}. A path to a .safetensors file or a folder is taken too.{nearest}"
     )]
-    UnknownModel { name: String, known: String },
+    UnknownModel {
+        name: String,
+        known: String,
+        nearest: String,
+    },
+
+    /// A published model of an architecture that this library does not have.
+    #[error("model \"{name}\": {reason}")]
+    Unbuilt { name: String, reason: String },
+
+    /// A path at which there is nothing.
+    #[error("reading {path}: there is no such file or folder (check the path){nearest}")]
+    Missing { path: PathBuf, nearest: String },
 
     /// A weights file that is missing, truncated or not what it should be.
     #[error("weights {path}: {reason}")]
@@ -55,6 +67,24 @@ pub enum Error {
         path: PathBuf,
         remedy: &'static str,
         source: std::io::Error,
+    },
+
+    /// Two values that were not made of the same model, images or texts, used together.
+    #[error("{doing}: {one} and {other} do not belong together: {reason}; {remedy}")]
+    Mismatch {
+        doing: &'static str,
+        one: String,
+        other: String,
+        reason: String,
+        remedy: String,
+    },
+
+    /// A file that this library saved, and that is damaged, of another kind or of another format.
+    #[error("{path}: {reason}; {remedy}")]
+    Saved {
+        path: PathBuf,
+        reason: String,
+        remedy: &'static str,
     },
 
     /// A run that was asked to stop; what is done is kept.
@@ -114,6 +144,20 @@ impl Error {
         Self::Data {
             name: name.into(),
             reason: reason.into(),
+        }
+    }
+
+    /// The saved file at `path` is damaged or not what it should be, for `reason`.
+    pub fn saved(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::unfit(path, reason, "delete it and make it again")
+    }
+
+    /// The saved file at `path` is unusable for `reason`, and this is what to do.
+    pub fn unfit(path: impl AsRef<Path>, reason: impl Into<String>, remedy: &'static str) -> Self {
+        Self::Saved {
+            path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+            remedy,
         }
     }
 

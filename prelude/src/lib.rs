@@ -2,16 +2,18 @@
 //! contributions of attention heads, MLPs and tokens, align them with CLIP, score and rank them by text,
 //! and switch off what carries a spurious correlation.
 //!
-//! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`decompose`] ->
-//! [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
+//! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`identity`] ->
+//! [`decompose`] -> [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
 
 pub mod align;
 pub mod charts;
+mod check;
 pub mod data;
 pub mod decompose;
 pub mod error;
 pub mod experiments;
 pub mod files;
+pub mod identity;
 pub mod models;
 pub mod ops;
 pub mod prelude;

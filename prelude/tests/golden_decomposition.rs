@@ -17,6 +17,20 @@ use vitrepl_prelude::trace::Block;
 const SKIPPED: &[(&str, &str)] = &[
     ("scoring", "read by tests/golden_scoring.rs"),
     ("preprocess", "read by tests/preprocess.rs"),
+    ("completeness", "read by tests/experiments_golden.rs"),
+    ("heatmap", "read by tests/experiments_golden.rs"),
+    ("ordering", "read by tests/experiments_golden.rs"),
+    ("segmentation", "read by tests/experiments_golden.rs"),
+    ("sparse_text", "read by tests/experiments_golden.rs"),
+    ("relevance", "it holds relevance maps, no contributions"),
+    (
+        "relevance_maxvit",
+        "it holds relevance maps, no contributions",
+    ),
+    (
+        "relevance_swin",
+        "it holds relevance maps, no contributions",
+    ),
 ];
 
 const TOLERANCE: f64 = 1e-4;

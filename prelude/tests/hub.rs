@@ -463,6 +463,144 @@ fn without_a_network_files_put_there_by_hand_do() {
     );
 }
 
+#[test]
+fn weights_in_several_files_are_fetched_by_their_index() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut served = Served::of("owner/large", "timm_vit");
+    let weights = served.files.remove("model.safetensors").unwrap();
+    let whole = Checkpoint::from_bytes("model.safetensors", &weights).unwrap();
+    let keys: Vec<_> = whole.keys().map(str::to_string).collect();
+    let mut map = BTreeMap::new();
+    for (i, part) in keys.chunks(keys.len().div_ceil(2)).enumerate() {
+        let name = format!("model-{:05}-of-00002.safetensors", i + 1);
+        let tensors: std::collections::HashMap<_, _> = (part.iter())
+            .map(|key| (key.clone(), whole.tensor(key).unwrap().clone()))
+            .collect();
+        let path = cache.path().join(&name);
+        candle_core::safetensors::save(&tensors, &path).unwrap();
+        served
+            .files
+            .insert(name.clone(), std::fs::read(path).unwrap());
+        map.extend(part.iter().map(|key| (key.clone(), name.clone())));
+    }
+    let index = json!({"metadata": {}, "weight_map": map}).to_string();
+    served
+        .files
+        .insert("model.safetensors.index.json".into(), index.into());
+    let (served, endpoint) = served.start();
+    let mut hub = hub(&endpoint, cache.path());
+    is(&open(&hub, "owner/large").unwrap(), "timm_vit");
+    let asked = served.requests();
+    is(&open(&hub, "owner/large").unwrap(), "timm_vit");
+    assert_eq!(served.requests(), asked, "all was in the cache");
+    // An index without one of its shards is not the weights.
+    hub.offline = true;
+    let folder = hub.folder(&named("owner/large").unwrap().unwrap());
+    let shard = folder
+        .join("snapshots")
+        .join(COMMIT)
+        .join("model-00002-of-00002.safetensors");
+    std::fs::remove_file(shard).unwrap();
+    refused(
+        open(&hub, "owner/large"),
+        &["HF_HUB_OFFLINE", "model.safetensors"],
+    );
+}
+
+#[test]
+fn a_repository_of_another_architecture_is_refused_before_its_weights_are_fetched() {
+    for config in [
+        json!({"model_type": "convnext"}),
+        json!({"architecture": "resnet50"}),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let mut served = Served::of("owner/other", "timm_vit");
+        served
+            .files
+            .insert("config.json".into(), config.to_string().into());
+        let (served, endpoint) = served.start();
+        refused(
+            open(&hub(&endpoint, cache.path()), "owner/other"),
+            &["owner/other", "config.json", "not built"],
+        );
+        let log = served.log.lock().unwrap().join("\n");
+        assert!(!log.contains("model.safetensors"), "{log}");
+    }
+}
+
+#[test]
+fn names_of_known_kinds_that_are_not_built_ask_nothing_of_the_hub() {
+    let cache = tempfile::tempdir().unwrap();
+    let (served, endpoint) = Served::of("timm/resnet50.a1_in1k", "timm_vit").start();
+    let hub = hub(&endpoint, cache.path());
+    for name in [
+        "resnet50",
+        "timm/resnet50.a1_in1k",
+        "hf-hub:timm/resnet50.a1_in1k",
+        "google/siglip-base-patch16-224",
+    ] {
+        refused(open(&hub, name), &[name, "not built"]);
+    }
+    assert_eq!(served.requests(), 0);
+}
+
+#[test]
+fn without_a_network_the_files_are_named_that_the_repository_has() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut hub = hub("http://127.0.0.1:9", cache.path());
+    hub.offline = true;
+    for (name, has, has_not) in [
+        (
+            "facebook/dinov2-base",
+            &[
+                "model.safetensors",
+                "config.json",
+                "preprocessor_config.json",
+            ][..],
+            &["open_clip"][..],
+        ),
+        (
+            "ViT-L-14",
+            &[
+                "open_clip_model.safetensors",
+                "open_clip_config.json",
+                "tokenizer.json",
+            ],
+            &[
+                "preprocessor_config",
+                "  config.json",
+                "open_clip_pytorch_model.safetensors",
+            ],
+        ),
+        (
+            "dinov2",
+            &["model.safetensors", "config.json"],
+            &["tokenizer", "open_clip", "preprocessor"],
+        ),
+    ] {
+        let text = open(&hub, name).unwrap_err().to_string();
+        for part in has {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        for part in has_not {
+            assert!(!text.contains(part), "{part}: {text}");
+        }
+    }
+    // Once the hub has told its files, they are named as they are.
+    let served = Served::of("owner/pickled", "timm_pickle");
+    served.cut.store(usize::MAX, Ordering::SeqCst);
+    let (_, endpoint) = served.start();
+    hub.offline = false;
+    hub.endpoint = endpoint;
+    let text = refused_text(&hub, "owner/pickled");
+    assert!(text.contains("pytorch_model.bin"), "{text}");
+    assert!(!text.contains("model.safetensors"), "{text}");
+}
+
+fn refused_text(hub: &Hub, name: &str) -> String {
+    open(hub, name).unwrap_err().to_string()
+}
+
 const CHILD: &str = "VITREPL_TEST_HUB";
 
 /// The process's own environment is not changed in a test with threads: a child has another.

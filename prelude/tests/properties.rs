@@ -26,8 +26,21 @@ fn vit_config() -> impl Strategy<Value = VitConfig> {
         any::<bool>(),
         any::<bool>(),
     );
-    (shape, choices, 0usize..4).prop_map(|((heads, width, depth, grid, patch), c, num_classes)| {
-        VitConfig {
+    let ends = (
+        any::<bool>(),
+        any::<bool>(),
+        prop::sample::select(vec![None, Some(true), Some(false)]),
+        any::<bool>(),
+        prop::sample::select(vec![
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::QuickGelu,
+            Activation::Relu,
+            Activation::Silu,
+        ]),
+    );
+    (shape, choices, ends, 0usize..4).prop_map(
+        |((heads, width, depth, grid, patch), c, ends, num_classes)| VitConfig {
             img_size: grid * patch + usize::from(c.1 && patch > 1),
             patch_size: patch,
             embed_dim: heads * width * 4,
@@ -40,15 +53,16 @@ fn vit_config() -> impl Strategy<Value = VitConfig> {
             no_embed_class: c.3,
             pre_norm: c.4,
             global_pool: if c.5 { Pool::Avg } else { Pool::Token },
-            act_layer: if c.0 {
-                Activation::Gelu
-            } else {
-                Activation::QuickGelu
-            },
+            class_token: ends.0 || !c.5,
+            proj_bias: ends.1,
+            fc_norm: ends.2,
+            final_norm: ends.3,
+            pool_include_prefix: ends.1,
+            act_layer: ends.4,
             num_classes,
             ..VitConfig::default()
-        }
-    })
+        },
+    )
 }
 
 fn swin_config() -> impl Strategy<Value = SwinConfig> {

@@ -182,6 +182,21 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     decompose(&model, &watched, &Options::default()).unwrap();
     assert_eq!(drawn().into_iter().min(), Some(kept), "cut short");
 
+    // Where the first piece is damaged, its images are decomposed again and no others.
+    let first_piece = damaged.with_file_name(format!("{:08}-{kept:08}.part", 0));
+    std::fs::write(&first_piece, "damaged").unwrap();
+    forget("contributions");
+    let mended = decompose(&model, &watched, &Options::default()).unwrap();
+    let mut again = drawn();
+    again.sort_unstable();
+    assert_eq!(again, (0..kept).collect::<Vec<_>>());
+    assert_eq!(values(&mended), values(&first));
+    assert!(first_piece.metadata().unwrap().len() > 1000, "written anew");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    forget("contributions");
+    decompose(&model, &watched, &Options::default()).unwrap();
+    assert!(drawn().is_empty(), "read from disk");
+
     // Over the limit, the one not used for longest goes; what is dropped is gone from memory and disk.
     let before = pieces(&disk).len();
     let size: u64 = pieces(&disk)

@@ -1,5 +1,6 @@
 //! The loop of a fit: split, shuffled batches, held-out cosine, early stop, checkpoints.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
@@ -7,8 +8,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::checkpoint::Checkpoint;
 use super::options::{FitOptions, FitReport, Progress, Start};
-use super::state::{self, Record, State};
+use super::state::{Record, State};
 use super::trainer::{self, Trainer};
 use super::{Aligner, check, start};
 use crate::{Error, Result};
@@ -24,11 +26,14 @@ pub(super) fn fit(
     contributions: &Tensor,
     targets: &Tensor,
     options: &FitOptions,
+    what: &str,
+    cache: Option<&Path>,
 ) -> Result<(Aligner, FitReport)> {
     let began = Instant::now();
     options.check()?;
     let (contributions, targets) = (check::f32(contributions)?, check::f32(targets)?);
-    let mut run = Run::new(&contributions, &targets, options)?;
+    let checkpoint = Checkpoint::new(options.checkpoint.as_deref(), cache);
+    let mut run = Run::new(&contributions, &targets, options, what, checkpoint)?;
     let resumed_at = run.resume()?;
     run.train()?;
     let (weights, bias) = run.state.best.clone();
@@ -141,6 +146,7 @@ struct Run<'a> {
     per_epoch: usize,
     /// The order of an epoch's images, kept from step to step.
     order: (usize, Vec<u32>),
+    checkpoint: Option<Checkpoint>,
     written: Instant,
 }
 
@@ -149,6 +155,8 @@ impl<'a> Run<'a> {
         contributions: &'a Tensor,
         targets: &'a Tensor,
         options: &'a FitOptions<'a>,
+        what: &str,
+        checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
         let data = Data::new(contributions, targets, options)?;
         let (weights, bias) = starting_point(&data, options)?;
@@ -159,7 +167,7 @@ impl<'a> Run<'a> {
             options.weight_decay,
             options.orthogonality,
         )?;
-        let fingerprint = match options.checkpoint {
+        let fingerprint = match checkpoint {
             Some(_) => format!("{} data={}", options.fingerprint(), data.hash()?),
             None => String::new(),
         };
@@ -168,7 +176,7 @@ impl<'a> Run<'a> {
             best: (weights, bias),
             trainer,
             record: Record {
-                kind: state::KIND.to_owned(),
+                what: what.to_owned(),
                 fingerprint,
                 step: 0,
                 best_cosine: cosine,
@@ -183,6 +191,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             per_epoch: data.train.len().div_ceil(options.batch),
             order: (usize::MAX, Vec::new()),
+            checkpoint,
             written: Instant::now(),
             data,
             options,
@@ -190,14 +199,14 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Goes on from the checkpoint, where there is one; its step.
     fn resume(&mut self) -> Result<Option<usize>> {
-        match &self.options.checkpoint {
-            Some(path) if path.exists() => {
-                self.state.resume(path, self.device())?;
-                Ok(Some(self.state.record.step))
-            }
-            _ => Ok(None),
-        }
+        let device = self.device();
+        let resumed = match &mut self.checkpoint {
+            Some(checkpoint) => checkpoint.resume(&mut self.state, device)?,
+            None => false,
+        };
+        Ok(resumed.then_some(self.state.record.step))
     }
 
     fn device(&self) -> &'a Device {
@@ -227,8 +236,10 @@ impl<'a> Run<'a> {
                 });
             }
         }
-        if self.state.record.step > begun_at {
-            self.checkpoint()?;
+        // A cache keeps the finished aligner in place of the state that led there.
+        let wanted = self.checkpoint.as_ref().is_some_and(Checkpoint::is_named);
+        if wanted && self.state.record.step > begun_at {
+            self.write()?;
         }
         Ok(())
     }
@@ -276,14 +287,15 @@ impl<'a> Run<'a> {
         record.stale = if gained { 0 } else { record.stale + 1 };
         record.stopped_early = record.stale >= self.options.patience;
         if self.written.elapsed() > CHECKPOINT_EVERY {
-            self.checkpoint()?;
+            self.write()?;
         }
         Ok(())
     }
 
-    fn checkpoint(&mut self) -> Result<()> {
-        if let Some(path) = &self.options.checkpoint {
-            self.state.write(path)?;
+    /// Writes the checkpoint, where there is one.
+    fn write(&mut self) -> Result<()> {
+        if let Some(checkpoint) = &mut self.checkpoint {
+            checkpoint.write(&self.state)?;
             self.written = Instant::now();
         }
         Ok(())
@@ -291,13 +303,13 @@ impl<'a> Run<'a> {
 
     /// The error of a stop, after what is done has been kept.
     fn interrupted(&mut self, steps: usize) -> Error {
-        if let Err(e) = self.checkpoint() {
+        if let Err(e) = self.write() {
             return e;
         }
         let step = self.state.record.step;
-        let kept = match &self.options.checkpoint {
+        let kept = match self.checkpoint.as_ref().and_then(Checkpoint::written) {
             Some(path) => format!("{step} of {steps} steps are in {}", path.display()),
-            None => "nothing is kept, because no checkpoint file was named".to_owned(),
+            None => "nothing is kept, because there is no checkpoint file".to_owned(),
         };
         Error::Interrupted {
             what: "fitting the aligner".to_owned(),

@@ -21,10 +21,13 @@
 //! ```
 
 mod adam;
-pub(crate) mod check;
+mod aligned;
+mod alignment;
+mod checkpoint;
+pub(crate) mod file;
 mod fit;
 mod options;
-mod sealed;
+mod origin;
 mod start;
 mod state;
 mod trainer;
@@ -32,18 +35,25 @@ mod trainer;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 
+pub use aligned::AlignedContributions;
+pub use alignment::Alignment;
 pub use options::{FitOptions, FitReport, Progress, Start};
+pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};
 
+pub(crate) use crate::check;
 use crate::{Error, Result};
-use sealed::Sealed;
 
-/// Maps from components to CLIP space.
+/// Maps from components to CLIP space, on plain tensors. [`Alignment`] is one with its report, which checks what it is
+/// applied to.
+///
+/// One of [`crate::session::align`] or [`Alignment::fit`] knows what it was fitted for and on ([`Self::origin`]), and so
+/// does its file.
 #[derive(Debug, Clone)]
 pub struct Aligner {
     maps: Option<Maps>,
+    origin: Option<AlignerOrigin>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,18 +63,6 @@ struct Maps {
     /// D
     bias: Tensor,
 }
-
-/// What an aligner file says of itself.
-#[derive(Serialize, Deserialize)]
-struct Description {
-    kind: String,
-    components: usize,
-    width: usize,
-    target: usize,
-}
-
-const KIND: &str = "aligner";
-const IDENTITY: &str = "identity aligner";
 
 impl Aligner {
     /// Fits maps for `contributions` (n x B x d) against CLIP's image embeddings `targets` (B x D) of the same
@@ -79,12 +77,27 @@ impl Aligner {
         targets: &Tensor,
         options: &FitOptions,
     ) -> Result<(Self, FitReport)> {
-        fit::fit(contributions, targets, options)
+        fit::fit(contributions, targets, options, "plain tensors", None)
+    }
+
+    /// [`Self::fit`] of maps called `what` in messages, with the checkpoint at `cache` where `options` name none. Nothing
+    /// that is wrong with that file fails the call.
+    pub(crate) fn fit_in_cache(
+        contributions: &Tensor,
+        targets: &Tensor,
+        options: &FitOptions,
+        what: &str,
+        cache: Option<&Path>,
+    ) -> Result<(Self, FitReport)> {
+        fit::fit(contributions, targets, options, what, cache)
     }
 
     /// Leaves contributions as they are: for CLIP itself, whose components are in its space already.
     pub fn identity() -> Self {
-        Self { maps: None }
+        Self {
+            maps: None,
+            origin: None,
+        }
     }
 
     /// Maps given outright: `weights` n x d x D and `bias` D.
@@ -94,7 +107,28 @@ impl Aligner {
         let bias = bias.flatten_all()?;
         Ok(Self {
             maps: Some(Maps { weights, bias }),
+            origin: None,
         })
+    }
+
+    /// The same, known to be of `origin`.
+    ///
+    /// # Errors
+    /// When the origin has another number of components.
+    pub fn with_origin(self, origin: AlignerOrigin) -> Result<Self> {
+        if let Some(maps) = &self.maps {
+            let (n, _, _) = maps.weights.dims3()?;
+            check::same("components", origin.components.len(), n, "components")?;
+        }
+        Ok(Self {
+            origin: Some(origin),
+            ..self
+        })
+    }
+
+    /// What it was fitted for and on; none where it was fitted on plain tensors or put together by hand.
+    pub fn origin(&self) -> Option<&AlignerOrigin> {
+        self.origin.as_ref()
     }
 
     /// Whether this is the identity.
@@ -122,69 +156,44 @@ impl Aligner {
         let (components, width, _) = maps.weights.dims3()?;
         check::same("contributions", n, components, "components")?;
         check::same("contributions", d, width, "channels")?;
-        let share = (&maps.bias / components as f64)?;
+        let device = contributions.device();
+        let share = (&maps.bias / components as f64)?.to_device(device)?;
         Ok(check::f32(contributions)?
             .contiguous()?
-            .matmul(&maps.weights)?
+            .matmul(&maps.weights.to_device(device)?)?
             .broadcast_add(&share)?)
     }
 
-    /// Writes the aligner to `path` (safetensors with a checksum), whole or not at all.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let mut tensors = std::collections::BTreeMap::new();
-        let mut about = Description {
-            kind: IDENTITY.to_owned(),
-            components: 0,
-            width: 0,
-            target: 0,
+    /// `directions` of CLIP's space (k x D) brought to the space of component `index`, k x d: each is W t, so that
+    /// c W . t = c . W t.
+    ///
+    /// # Errors
+    /// A component that is not there, directions of another width.
+    pub fn pull_back(&self, index: usize, directions: &Tensor) -> Result<Tensor> {
+        let (_, width) = check::matrix("directions", directions)?;
+        let Some(maps) = &self.maps else {
+            return Ok(directions.clone());
         };
-        if let Some(maps) = &self.maps {
-            let (components, width, target) = maps.weights.dims3()?;
-            about = Description {
-                kind: KIND.to_owned(),
-                components,
-                width,
-                target,
-            };
-            tensors.insert("weights".to_owned(), maps.weights.clone());
-            tensors.insert("bias".to_owned(), maps.bias.clone());
+        let (components, _, target) = maps.weights.dims3()?;
+        check::same("directions", width, target, "channels")?;
+        if index >= components {
+            let expected = format!("below {components}, the number of components");
+            return Err(Error::argument("component", index, expected));
         }
-        let description = describe(&about)?;
-        Sealed {
-            description,
-            tensors,
-        }
-        .write(path.as_ref())
+        let map = maps.weights.get(index)?.to_device(directions.device())?;
+        Ok(check::f32(directions)?.matmul(&map.t()?)?)
+    }
+
+    /// Writes the aligner and its origin to `path` (safetensors with a checksum), whole or not at all.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write(path.as_ref(), "", self, None)
     }
 
     /// Reads an aligner from `path` onto `device`.
     ///
     /// # Errors
-    /// A file that is missing, damaged (its checksum is verified), or not an aligner.
+    /// A file that is missing, damaged (its checksum is verified), not an aligner, or of another format.
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
-        let path = path.as_ref();
-        let mut file = Sealed::read(path)?;
-        let about: Description = serde_json::from_str(&file.description)
-            .map_err(|_| Error::weights(path, "holds something else than an aligner"))?;
-        match about.kind.as_str() {
-            IDENTITY => Ok(Self::identity()),
-            KIND => {
-                let shape = [about.components, about.width, about.target];
-                let weights = file.take(path, "weights", &shape)?.to_device(device)?;
-                let bias = file
-                    .take(path, "bias", &[about.target])?
-                    .to_device(device)?;
-                Self::from_maps(weights, bias)
-            }
-            other => Err(Error::weights(
-                path,
-                format!("holds \"{other}\", not an aligner"),
-            )),
-        }
+        Ok(file::read(path.as_ref(), device)?.0)
     }
-}
-
-fn describe(about: &impl Serialize) -> Result<String> {
-    serde_json::to_string(about)
-        .map_err(|e| Error::argument("description", e, "something JSON can hold"))
 }

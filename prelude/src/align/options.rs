@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
 /// Where the maps start.
@@ -39,7 +41,7 @@ pub struct FitOptions<'a> {
     /// Where the maps start.
     pub start: Start,
     /// File for the state of the fit: written at least every minute, at a stop and at the end, resumed from
-    /// when it exists.
+    /// when it exists. A damaged one, or one of another fit, is refused.
     pub checkpoint: Option<PathBuf>,
     /// Asked before each step; true ends the fit with [`Error::Interrupted`].
     pub stop: Option<&'a dyn Fn() -> bool>,
@@ -142,7 +144,7 @@ pub struct Progress {
 }
 
 /// What a fit came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
     /// Mean held-out cosine of the aligner returned, the best of the run.
     pub held_out_cosine: f32,

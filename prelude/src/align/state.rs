@@ -1,13 +1,14 @@
 //! The state of a fit between two steps, and its checkpoint file.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::sealed::Sealed;
+use super::adam::Parameter;
 use super::trainer::Trainer;
+use crate::files::sealed::{Layout, Sealed};
+use crate::identity::Format;
 use crate::{Error, Result};
 
 /// All that the rest of a fit depends on, besides data and options.
@@ -21,7 +22,8 @@ pub(super) struct State {
 /// The numbers of a [`State`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
-    pub kind: String,
+    /// From which model to which and on which images, for messages.
+    pub what: String,
     /// Settings and data the checkpoint belongs to.
     pub fingerprint: String,
     pub step: usize,
@@ -36,7 +38,11 @@ pub(super) struct Record {
     pub orthogonality: f32,
 }
 
-pub(super) const KIND: &str = "aligner checkpoint";
+const LAYOUT: Layout = Layout {
+    kind: "aligner checkpoint",
+    format: Format::Aligner.number(),
+    remedy: "delete it or name another file",
+};
 
 impl State {
     fn tensors(&self) -> [(&'static str, &Tensor); 8] {
@@ -55,52 +61,44 @@ impl State {
 
     /// Writes a checkpoint, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let tensors: BTreeMap<_, _> = self
-            .tensors()
-            .into_iter()
-            .map(|(name, t)| (name.to_owned(), t.clone()))
-            .collect();
-        let description = super::describe(&self.record)?;
-        Sealed {
-            description,
-            tensors,
+        let label = format!("{}, unfinished", self.record.what);
+        let mut file = Sealed::new(LAYOUT, &label, &self.record)?;
+        for (name, t) in self.tensors() {
+            file.put(name, t);
         }
-        .write(path)
+        file.write(path)
     }
 
-    /// Replaces the state by that of the checkpoint at `path`, which must be of this fit.
+    /// Replaces the state by that of the checkpoint at `path`, which must be of this fit; after an error it is as it was.
     pub fn resume(&mut self, path: &Path, device: &Device) -> Result<()> {
         let mut file = Sealed::read(path)?;
-        let record: Record = serde_json::from_str(&file.description)
-            .ok()
-            .filter(|r: &Record| r.kind == KIND)
-            .ok_or_else(|| {
-                Error::weights(
-                    path,
-                    "holds something else than a checkpoint of an aligner; name another file",
-                )
-            })?;
+        let record: Record = file.about(path, LAYOUT)?;
         if record.fingerprint != self.record.fingerprint {
-            let reason = format!(
-                "is a checkpoint of another fit ({}), and this one is ({}); delete it or name another file",
-                record.fingerprint, self.record.fingerprint
-            );
-            return Err(Error::weights(path, reason));
+            let of = |record: &Record| format!("{}: {}", record.what, record.fingerprint);
+            let (found, wanted) = (of(&record), of(&self.record));
+            let reason =
+                format!("is a checkpoint of another fit ({found}), and this one is ({wanted})");
+            return Err(Error::unfit(path, reason, LAYOUT.remedy));
         }
         let mut take = |name: &str, like: &Tensor| -> Result<Tensor> {
-            Ok(file.take(path, name, like.dims())?.to_device(device)?)
+            Ok(file
+                .take_shaped(path, name, like.dims())?
+                .to_device(device)?)
         };
-        let [w, b] = [&mut self.trainer.weights, &mut self.trainer.bias];
-        w.first = take("weights.first", &w.value)?;
-        w.second = take("weights.second", &w.value)?;
-        w.value = take("weights", &w.value)?;
-        b.first = take("bias.first", &b.value)?;
-        b.second = take("bias.second", &b.value)?;
-        b.value = take("bias", &b.value)?;
-        self.best = (
-            take("best.weights", &w.value)?,
-            take("best.bias", &b.value)?,
-        );
+        let (w, b) = (&self.trainer.weights.value, &self.trainer.bias.value);
+        let weights = Parameter {
+            value: take("weights", w)?,
+            first: take("weights.first", w)?,
+            second: take("weights.second", w)?,
+        };
+        let bias = Parameter {
+            value: take("bias", b)?,
+            first: take("bias.first", b)?,
+            second: take("bias.second", b)?,
+        };
+        self.best = (take("best.weights", w)?, take("best.bias", b)?);
+        self.trainer.weights = weights;
+        self.trainer.bias = bias;
         self.trainer.steps = record.step;
         self.record = record;
         Ok(())

@@ -37,12 +37,36 @@ const INFERNO: [[f32; 3]; 9] = [
     [252.0, 255.0, 164.0],
 ];
 
+/// ColorBrewer's "RdBu" turned round: blue, white, red; told apart by colour-blind eyes.
+const BLUE_RED: [[f32; 3]; 9] = [
+    [33.0, 102.0, 172.0],
+    [67.0, 147.0, 195.0],
+    [146.0, 197.0, 222.0],
+    [209.0, 229.0, 240.0],
+    [247.0, 247.0, 247.0],
+    [253.0, 219.0, 199.0],
+    [244.0, 165.0, 130.0],
+    [214.0, 96.0, 77.0],
+    [178.0, 24.0, 43.0],
+];
+
+/// For what has no place on a scale.
+pub(super) const NEUTRAL: Rgb = Rgb(0x99, 0x99, 0x99);
+
 /// The colour of `v` in 0 to 1, dark to bright.
 pub(super) fn heat(v: f32) -> Rgb {
-    let place = v.clamp(0.0, 1.0) * (INFERNO.len() - 1) as f32;
-    let low = (place as usize).min(INFERNO.len() - 2);
+    along(&INFERNO, v)
+}
+
+/// The colour of `v` in -1 to 1: blue below zero, white at it, red above.
+pub(super) fn signed(v: f32) -> Rgb {
+    along(&BLUE_RED, (v + 1.0) / 2.0)
+}
+
+fn along(colors: &[[f32; 3]; 9], v: f32) -> Rgb {
+    let place = v.clamp(0.0, 1.0) * (colors.len() - 1) as f32;
+    let low = (place as usize).min(colors.len() - 2);
     let part = place - low as f32;
-    let mix =
-        |c: usize| (INFERNO[low][c] * (1.0 - part) + INFERNO[low + 1][c] * part).round() as u8;
+    let mix = |c: usize| (colors[low][c] * (1.0 - part) + colors[low + 1][c] * part).round() as u8;
     Rgb(mix(0), mix(1), mix(2))
 }

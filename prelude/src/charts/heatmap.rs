@@ -1,79 +1,18 @@
 //! A grid of images, each with a heatmap laid over it.
+//!
+//! Values of one sign go from dark to bright, from the least to the greatest. Values of both signs are blue below zero
+//! and red above, the scale reaching as far to both sides, with zero marked beside it. A few values far beyond all
+//! others do not take the colours from the rest: the scale ends before them, and a note names them. Maps that are the
+//! same everywhere are grey.
 
-use candle_core::{DType, Tensor};
-use image::{Rgb as Pixel, RgbImage};
-
-use super::color::{self, FAINT, INK};
+use super::color::{FAINT, INK};
 use super::font;
+use super::heat_scale::{Scale, signed};
+use super::number::Format;
 use super::render::Chart;
-use super::scene::{Anchor, Rgb, Scene, Shape, bold, plain};
+use super::scene::{Anchor, Scene, Shape, bold, plain};
+use super::tile::{Heat, SIDE, Tile, blend};
 use crate::{Error, Result};
-
-/// An image, what is laid over it, and its caption.
-#[derive(Clone)]
-pub struct Tile {
-    image: RgbImage,
-    heat: Option<Heat>,
-    caption: String,
-}
-
-#[derive(Clone)]
-struct Heat {
-    rows: usize,
-    columns: usize,
-    values: Vec<f32>,
-}
-
-impl Tile {
-    /// An image on its own.
-    pub fn new(image: RgbImage, caption: impl Into<String>) -> Self {
-        Self {
-            image,
-            heat: None,
-            caption: caption.into(),
-        }
-    }
-
-    /// From pixels 3 x H x W in 0 to 1.
-    ///
-    /// # Errors
-    /// Another shape.
-    pub fn of_pixels(pixels: &Tensor, caption: impl Into<String>) -> Result<Self> {
-        let (3, height, width) = pixels.dims3().unwrap_or_default() else {
-            return Err(Error::argument(
-                "pixels",
-                format!("{:?}", pixels.dims()),
-                "3 x height x width",
-            ));
-        };
-        let bytes: Vec<u8> = ((pixels.to_dtype(DType::F32)?.clamp(0f32, 1f32)? * 255.0)? + 0.5)?
-            .permute((1, 2, 0))?
-            .flatten_all()?
-            .to_vec1::<f32>()?
-            .into_iter()
-            .map(|v| v as u8)
-            .collect();
-        let image = RgbImage::from_raw(width as u32, height as u32, bytes)
-            .ok_or_else(|| Error::Chart("the image holds too few pixels".to_owned()))?;
-        Ok(Self::new(image, caption))
-    }
-
-    /// With a heatmap (rows x columns, such as one value a patch) over the whole image.
-    ///
-    /// # Errors
-    /// Another shape, NaN or infinity.
-    pub fn heat(mut self, map: &Tensor) -> Result<Self> {
-        let (rows, columns) = crate::align::check::matrix("map", map)?;
-        crate::align::check::finite("map", map)?;
-        let values = map.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        self.heat = Some(Heat {
-            rows,
-            columns,
-            values,
-        });
-        Ok(self)
-    }
-}
 
 /// Tiles in rows, all heatmaps on one scale unless each is to have its own.
 #[derive(Clone)]
@@ -91,8 +30,6 @@ const GAP: f64 = 14.0;
 const CAPTION: f64 = 12.0;
 const LINES: usize = 3;
 const SCALE: f64 = 16.0;
-/// Side of a tile's picture in pixels.
-const SIDE: u32 = 336;
 
 impl HeatmapGrid {
     /// An empty grid: title, and what the heatmaps show.
@@ -118,69 +55,84 @@ impl HeatmapGrid {
         self
     }
 
-    /// With every heatmap on a scale of its own, from its least to its greatest value.
+    /// With every heatmap on a scale of its own, from its least to its greatest value; if one of them has values of both
+    /// signs, all are symmetric around zero.
     pub fn own_scales(mut self) -> Self {
         self.own_scale = true;
         self
     }
 
-    /// Least and greatest value of all heatmaps.
-    fn range(&self) -> Option<(f32, f32)> {
-        let values = self.tiles.iter().filter_map(|t| t.heat.as_ref());
-        values
+    fn heats(&self) -> impl Iterator<Item = &Heat> {
+        self.tiles.iter().filter_map(|t| t.heat.as_ref())
+    }
+
+    /// The scale of each tile; none for one without heat.
+    fn scales(&self) -> Vec<Option<Scale>> {
+        let both = self.heats().any(|h| signed(&h.values));
+        let all: Vec<f32> = self
+            .heats()
             .flat_map(|h| h.values.iter().copied())
-            .fold(None, widen)
-    }
-}
-
-fn widen(range: Option<(f32, f32)>, v: f32) -> Option<(f32, f32)> {
-    Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
-}
-
-/// The tile's picture: the heat's colour over the image, denser where it is hotter.
-fn blend(tile: &Tile, shared: Option<(f32, f32)>) -> RgbImage {
-    let filter = match tile.image.width().max(tile.image.height()) <= SIDE / 3 {
-        // Few pixels are shown as what they are.
-        true => image::imageops::FilterType::Nearest,
-        false => image::imageops::FilterType::CatmullRom,
-    };
-    let side = tile.image.width().max(tile.image.height()).max(1);
-    let scaled = |v: u32| (v * SIDE / side).max(1);
-    let (w, h) = (scaled(tile.image.width()), scaled(tile.image.height()));
-    let mut out = image::imageops::resize(&tile.image, w, h, filter);
-    let Some(heat) = &tile.heat else {
-        return out;
-    };
-    let own = || heat.values.iter().copied().fold(None, widen);
-    let (low, high) = shared.or_else(own).unwrap_or((0.0, 1.0));
-    for (x, y, pixel) in out.enumerate_pixels_mut() {
-        let value = heat.at((x as f32 + 0.5) / w as f32, (y as f32 + 0.5) / h as f32);
-        let v = match high > low {
-            true => (value - low) / (high - low),
-            false => 0.0,
+            .collect();
+        // The shared range may have both signs where no single map has.
+        let shared = Scale::of(&all, signed(&all));
+        let of = |heat: &Heat| match self.own_scale {
+            true if heat.constant() => Scale::Neutral(heat.values[0]),
+            true => Scale::of(&heat.values, both),
+            false => shared,
         };
-        let Rgb(r, g, b) = color::heat(v);
-        let dense = 0.35 + 0.4 * v;
-        let mix =
-            |p: u8, c: u8| (f32::from(p) * (1.0 - dense) + f32::from(c) * dense).round() as u8;
-        *pixel = Pixel([mix(pixel.0[0], r), mix(pixel.0[1], g), mix(pixel.0[2], b)]);
+        self.tiles.iter().map(|t| t.heat.as_ref().map(of)).collect()
     }
-    out
-}
 
-impl Heat {
-    /// The value at (x, y), both 0 to 1, linear between the middles of the patches.
-    fn at(&self, x: f32, y: f32) -> f32 {
-        let along = |place: f32, n: usize| {
-            let p = (place * n as f32 - 0.5).clamp(0.0, (n - 1) as f32);
-            let low = (p as usize).min(n.saturating_sub(2));
-            (low, (low + 1).min(n - 1), p - low as f32)
+    /// The scale that all tiles have, if they share one.
+    fn shared(&self) -> Option<Scale> {
+        match self.own_scale {
+            true => None,
+            false => self.scales().into_iter().flatten().next(),
+        }
+    }
+
+    /// What the colours do not show: values beyond the scale, maps without variation.
+    fn notes(&self) -> Vec<String> {
+        let scales = self.scales();
+        let mut beyond = Vec::new();
+        for (tile, scale) in self.tiles.iter().zip(&scales) {
+            let (Some(heat), Some(scale)) = (&tile.heat, scale) else {
+                continue;
+            };
+            for (i, value) in heat.values.iter().enumerate() {
+                if scale.beyond(*value) {
+                    beyond.push((*value, tile, 1 + i / heat.columns, 1 + i % heat.columns));
+                }
+            }
+        }
+        let mut notes = Vec::new();
+        beyond.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+        if let Some((value, tile, row, column)) = beyond.first() {
+            let count = match beyond.len() {
+                1 => "1 value beyond the scale".to_owned(),
+                n => format!("{n} values beyond the scale, the furthest"),
+            };
+            let place = match self.tiles.len() {
+                1 => String::new(),
+                _ => format!("\"{}\", ", tile.caption),
+            };
+            let value = Format::of(std::iter::once(f64::from(*value))).write(f64::from(*value));
+            notes.push(format!(
+                "{count}: {value} ({place}row {row}, column {column})"
+            ));
+        }
+        let still = scales
+            .iter()
+            .flatten()
+            .filter(|s| matches!(s, Scale::Neutral(_)));
+        let one_value = match (still.count(), self.heats().count()) {
+            (0, _) => None,
+            (1, 1) => Some("the map has".to_owned()),
+            (1, all) => Some(format!("1 of {all} maps has")),
+            (still, all) => Some(format!("{still} of {all} maps have")),
         };
-        let (x0, x1, fx) = along(x, self.columns);
-        let (y0, y1, fy) = along(y, self.rows);
-        let v = |r: usize, c: usize| self.values[r * self.columns + c];
-        let row = |r: usize| v(r, x0) * (1.0 - fx) + v(r, x1) * fx;
-        row(y0) * (1.0 - fy) + row(y1) * fy
+        notes.extend(one_value.map(|which| format!("grey: {which} one value everywhere")));
+        notes
     }
 }
 
@@ -194,10 +146,11 @@ impl Chart for HeatmapGrid {
         }
         let columns = self.columns.min(self.tiles.len());
         let rows = self.tiles.len().div_ceil(columns);
-        let shared = self.range().filter(|_| !self.own_scale);
+        let scales = self.scales();
+        let any = self.heats().next().is_some();
         let inner = columns as f64 * (CELL + GAP) - GAP;
         // Room for the scale and its figures.
-        let side = if self.range().is_some() { 96.0 } else { 0.0 };
+        let side = if any { 96.0 } else { 0.0 };
         let width = (inner + side + 2.0 * EDGE).max(360.0);
         let mut scene = Scene::new(width, 0.0);
         let mut y = 34.0;
@@ -205,10 +158,16 @@ impl Chart for HeatmapGrid {
             scene.text(&line, (EDGE, y), Anchor::Start, bold(18.0, INK));
             y += 24.0;
         }
-        if self.range().is_some() {
+        if any {
             let legend = font::fit(&self.legend, 12.5, false, width - 2.0 * EDGE);
             scene.text(&legend, (EDGE, y), Anchor::Start, plain(12.5, FAINT));
             y += 14.0;
+        }
+        for note in self.notes() {
+            for line in font::wrap(&note, 12.5, false, width - 2.0 * EDGE, 2) {
+                scene.text(&line, (EDGE, y + 3.0), Anchor::Start, plain(12.5, INK));
+                y += 17.0;
+            }
         }
         let top = y;
         let captions: Vec<Vec<String>> = self
@@ -218,10 +177,11 @@ impl Chart for HeatmapGrid {
             .collect();
         let deep = captions.iter().map(Vec::len).max().unwrap_or(0) as f64;
         let row = CELL + 6.0 + deep * 16.0 + 10.0;
-        for (i, (tile, lines)) in self.tiles.iter().zip(&captions).enumerate() {
+        for (i, ((tile, scale), lines)) in self.tiles.iter().zip(&scales).zip(&captions).enumerate()
+        {
             let x = EDGE + (i % columns) as f64 * (CELL + GAP);
             let y = top + (i / columns) as f64 * row;
-            let image = blend(tile, shared);
+            let image = blend(tile, *scale);
             let (w, h) = (f64::from(image.width()), f64::from(image.height()));
             let fit = CELL / f64::from(SIDE);
             scene.shapes.push(Shape::Image {
@@ -237,9 +197,9 @@ impl Chart for HeatmapGrid {
             }
         }
         scene.height = top + rows as f64 * row + 8.0;
-        if self.range().is_some() {
+        if any {
             let x = EDGE + inner + 16.0;
-            self.scale(&mut scene, (x, top), shared);
+            self.legend(&mut scene, (x, top));
         }
         Ok(scene)
     }
@@ -250,39 +210,62 @@ impl Chart for HeatmapGrid {
             legend => format!("{} ({legend})\n", self.title),
         };
         for tile in &self.tiles {
-            let range = tile
-                .heat
-                .as_ref()
-                .and_then(|h| h.values.iter().copied().fold(None, widen));
-            let range = range.map_or(String::new(), |(l, h)| format!(": {l:.3} to {h:.3}"));
+            let range = tile.heat.as_ref().map_or(String::new(), Heat::range);
             let (w, h) = tile.image.dimensions();
             out += &format!("  {} ({w} x {h}){range}\n", tile.caption);
+        }
+        for note in self.notes() {
+            out += &format!("  {note}\n");
         }
         out
     }
 }
 
 impl HeatmapGrid {
-    /// The colour scale beside the first row.
-    fn scale(&self, scene: &mut Scene, (x, top): (f64, f64), shared: Option<(f32, f32)>) {
+    /// The colour scale beside the first row, with zero marked where it is in the middle.
+    fn legend(&self, scene: &mut Scene, (x, top): (f64, f64)) {
         const STEPS: usize = 84;
-        let step = CELL / STEPS as f64;
-        for i in 0..STEPS {
-            let v = 1.0 - (i as f32 + 0.5) / STEPS as f32;
-            let place = (x, top + i as f64 * step);
-            scene.rect(place, (SCALE, step), color::heat(v));
-        }
-        let (low, high) = match shared {
-            Some((low, high)) => {
-                let format =
-                    super::number::Format::of([f64::from(low), f64::from(high)].into_iter());
-                (format.write(f64::from(low)), format.write(f64::from(high)))
-            }
-            None => ("least".to_owned(), "most".to_owned()),
-        };
         let how = plain(11.5, FAINT);
-        scene.text(&high, (x + SCALE + 6.0, top + 10.0), Anchor::Start, how);
-        scene.text(&low, (x + SCALE + 6.0, top + CELL), Anchor::Start, how);
+        let both = self.heats().any(|h| signed(&h.values));
+        let scale = self.shared().unwrap_or(match both {
+            true => Scale::Signed(1.0),
+            false => Scale::Rising {
+                low: 0.0,
+                high: 1.0,
+            },
+        });
+        let labels = match (self.own_scale, both) {
+            (false, _) => scale.labels(),
+            (true, true) => [(0.0, "- most"), (0.5, "0"), (1.0, "+ most")]
+                .map(|(place, text)| (place, text.to_owned()))
+                .to_vec(),
+            (true, false) => [(0.0, "least"), (1.0, "most")]
+                .map(|(place, text)| (place, text.to_owned()))
+                .to_vec(),
+        };
+        if let Scale::Neutral(value) = scale {
+            scene.rect((x, top), (SCALE, SCALE), scale.color(value).0);
+        } else {
+            let step = CELL / STEPS as f64;
+            for i in 0..STEPS {
+                let place = 1.0 - (i as f32 + 0.5) / STEPS as f32;
+                let (color, _) = scale.color(scale.at(place));
+                scene.rect((x, top + i as f64 * step), (SCALE, step), color);
+            }
+        }
+        for (place, text) in labels {
+            let y = top + CELL * (1.0 - f64::from(place));
+            // The ends stand within the scale's height, a middle beside its mark.
+            let base = match place {
+                1.0 => y + 10.0,
+                0.0 => y,
+                _ => {
+                    scene.line(vec![(x - 2.0, y), (x + SCALE + 4.0, y)], INK, 1.0);
+                    y + 4.0
+                }
+            };
+            scene.text(&text, (x + SCALE + 6.0, base), Anchor::Start, how);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod bars;
 mod color;
 mod font;
 mod grouped;
+mod heat_scale;
 mod heatmap;
 mod line;
 mod number;
@@ -28,14 +29,16 @@ mod paint;
 mod render;
 mod scene;
 mod table;
+mod tile;
 
 pub use bars::BarChart;
 pub use grouped::GroupedBars;
-pub use heatmap::{HeatmapGrid, Tile};
+pub use heatmap::HeatmapGrid;
 pub use line::LineChart;
 pub use render::Chart;
 pub use scene::{Anchor, Rgb, Scene, Shape};
 pub use table::Table;
+pub use tile::Tile;
 
 /// Gives a chart its methods without the trait being in scope, and its text as `Display` and `Debug`.
 macro_rules! chart {

@@ -1,7 +1,7 @@
 //! Charts of what scoring and mitigation return.
 
 use super::{BarChart, GroupedBars, LineChart, Table};
-use crate::score::{GroupAccuracy, Mitigation};
+use crate::score::{GroupAccuracy, Mitigation, Scores};
 
 fn percent(share: f64) -> String {
     format!("{:.1}", 100.0 * share)
@@ -29,9 +29,21 @@ impl BarChart {
     }
 }
 
+impl Scores {
+    /// The components with their scores, in the order of the model.
+    pub fn table(&self) -> Table {
+        let title = format!("{}: {}", self.measure().name(), self.feature());
+        let table = Table::new(title).columns(["component", "score"]);
+        let rows = self.names().into_iter().zip(self.values());
+        rows.fold(table, |table, (name, score)| {
+            table.row([name, format!("{score:.3}")])
+        })
+    }
+}
+
 impl GroupedBars {
-    /// Accuracy of each group, worst and average: before, after, and the mean over random choices of as many
-    /// components.
+    /// Accuracy of each group, worst and average over all images: before, after, and the mean over random choices of as
+    /// many components.
     pub fn mitigation(title: impl Into<String>, mitigation: &Mitigation) -> Self {
         let k = mitigation.k;
         let random = &mitigation.random;
@@ -76,15 +88,20 @@ impl LineChart {
 
 impl Table {
     /// One column a model: every group, worst and average before → after in percent, and the same number of random
-    /// components (mean and best draw by the worst group).
+    /// components (mean and best draw by the worst group). The average is over all images
+    /// ([`GroupAccuracy::average`]); papers weigh groups otherwise.
     pub fn mitigations<'a>(
         title: impl Into<String>,
         models: impl IntoIterator<Item = (&'a str, &'a Mitigation)>,
     ) -> Self {
         let (names, models): (Vec<_>, Vec<_>) = models.into_iter().unzip();
-        let groups = models.first().map_or(&[][..], |m| &m.before.groups);
-        let labels = groups.iter().map(|g| g.name.as_str());
-        let labels: Vec<_> = labels.chain(["worst group", "average"]).collect();
+        // Models may have been tested on different groups: each group's row has a dash where a model lacks it.
+        let mut groups: Vec<&str> = Vec::new();
+        for group in models.iter().flat_map(|m| &m.before.groups) {
+            if !groups.contains(&group.name.as_str()) {
+                groups.push(&group.name);
+            }
+        }
         let row = |label: &str, cell: &dyn Fn(&Mitigation) -> String| {
             let cells = models.iter().map(|m| cell(m));
             std::iter::once(label.to_owned())
@@ -96,16 +113,31 @@ impl Table {
             .row(row("switched off", &|m| {
                 format!("{} of {}", m.k, m.order.len())
             }));
-        for (i, label) in labels.into_iter().enumerate() {
-            table = table.row(row(label, &|m| match (
-                rows(&m.before).nth(i).flatten(),
-                rows(&m.after).nth(i).flatten(),
-            ) {
-                (Some(before), Some(after)) => format!("{before:.1} → {after:.1}"),
-                _ => "–".to_owned(),
-            }));
+        let change = |before: Option<f64>, after: Option<f64>| match before.zip(after) {
+            Some((before, after)) => format!("{} → {}", percent(before), percent(after)),
+            None => "–".to_owned(),
+        };
+        for name in groups {
+            let of = |all: &GroupAccuracy| {
+                let group = all.groups.iter().find(|g| g.name == name);
+                group.and_then(|g| g.accuracy())
+            };
+            table = table.row(row(name, &|m| change(of(&m.before), of(&m.after))));
         }
-        let draws = models.first().map_or(0, |m| m.random.draws.len());
+        for (label, of) in [
+            (
+                "worst group",
+                GroupAccuracy::worst as fn(&GroupAccuracy) -> f64,
+            ),
+            ("average", GroupAccuracy::average),
+        ] {
+            let both = |m: &Mitigation| change(Some(of(&m.before)), Some(of(&m.after)));
+            table = table.row(row(label, &both));
+        }
+        let mut draws: Vec<usize> = models.iter().map(|m| m.random.draws.len()).collect();
+        draws.dedup();
+        let draws: Vec<String> = draws.iter().map(usize::to_string).collect();
+        let draws = draws.join(" or ");
         table
             .row(row(
                 &format!("random, worst group, mean of {draws}"),

@@ -37,6 +37,10 @@ impl DataSet for Preprocessed {
         self.whole.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        self.whole.image_name(index)
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         self.whole.pixels(indices, self.input(input))
     }
@@ -110,6 +114,10 @@ impl DataSet for Relabelled {
 
     fn len(&self) -> usize {
         self.whole.len()
+    }
+
+    fn image_name(&self, index: usize) -> String {
+        self.whole.image_name(index)
     }
 
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {

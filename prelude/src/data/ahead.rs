@@ -1,6 +1,6 @@
 //! Decoding ahead: while a model computes one batch, other threads decode the next.
 
-use super::{DataSet, Input};
+use super::{DataSet, Input, check_batch};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -63,7 +63,8 @@ const LOOK: Duration = Duration::from_millis(20);
 /// off, the call ends as soon as the images that are being decoded are done.
 ///
 /// # Errors
-/// The error of the first image that cannot be decoded, or of `take`.
+/// The error of the first image that cannot be decoded, or of `take`; and when the batches that `loading` holds at once
+/// are absurdly large.
 pub fn each_batch(
     set: &dyn DataSet,
     range: Range<usize>,
@@ -73,11 +74,13 @@ pub fn each_batch(
     mut take: impl FnMut(Range<usize>, Tensor) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
     loading.check()?;
+    let window = loading.batch.saturating_mul(loading.ahead + 1);
+    check_batch(window.min(range.len()), input)?;
     let work = Work {
         set,
         input,
         end: range.end,
-        window: loading.batch.saturating_mul(loading.ahead + 1),
+        window,
         state: Mutex::new(State {
             next: range.start,
             taken: range.start,

@@ -1,14 +1,18 @@
 //! Image files with what is known of them; a folder of them, with or without one sub-folder for each class.
 
-use super::decode::{is_image, read_rgb};
+use super::decode::{read_rgb, unreadable};
 use super::labels::no_column;
-use super::{DataSet, Input, Labels, Preprocess, check_indices, preprocess::planes};
+use super::listing::{Layout, folder_name, layout};
+use super::stamp::{Stamp, key, stamps};
+use super::{DataSet, Input, Labels, Preprocess, check_batch, check_indices, preprocess::planes};
+use crate::files::expand;
 use crate::session::progress::Progress;
 use crate::session::stop;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
+use image::RgbImage;
 use rayon::prelude::*;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -31,51 +35,62 @@ pub struct FolderSet {
     name: String,
     key: String,
     files: Vec<PathBuf>,
+    /// Of each file when the set was opened.
+    stamps: Vec<Option<Stamp>>,
     columns: Vec<(String, Labels)>,
     skipped: Vec<Error>,
 }
 
 impl FolderSet {
     /// The png, jpeg and webp files of `root` in the order of their paths: directly in it, or one level down with the
-    /// sub-folder's name as their `class`.
+    /// sub-folder's name as their `class`. Names that begin with a dot, `__MACOSX` and `Thumbs.db` are no data.
+    ///
+    /// [`DataSet::skipped`] lists what else is left out: pictures of other formats, sub-folders without images or with
+    /// deeper ones, and images beside class folders that hold more.
     ///
     /// # Errors
-    /// When the folder cannot be read, or there are no images in it.
+    /// When the folder cannot be read, there are no images in it, they lie deeper, or as many lie beside its sub-folders
+    /// as in them.
     pub fn open(root: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<Self> {
-        let root = root.as_ref();
-        let (found, names) = list(root)?;
-        let (files, values): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let class = ("class".to_string(), Labels { values, names });
-        let columns = if class.1.names.is_empty() {
-            vec![]
-        } else {
-            vec![class]
+        let root = &expand(root)?;
+        let (found, left_out) = layout(root)?;
+        let (files, columns) = match found {
+            Layout::Flat(files) => (files, Vec::new()),
+            Layout::Classes(classes) => {
+                let names = classes.iter().map(|(folder, _)| folder_name(folder));
+                let names: Vec<_> = names.collect();
+                let (mut files, mut values) = (Vec::new(), Vec::new());
+                for (class, (_, images)) in (0..).zip(classes) {
+                    values.extend(std::iter::repeat_n(class, images.len()));
+                    files.extend(images);
+                }
+                (files, vec![("class".to_string(), Labels { values, names })])
+            }
         };
-        Self::new(root, files, columns, unreadable)
+        Self::new(root, files, columns, left_out, unreadable)
     }
 
-    /// The images `files` of the folder `root` with their label columns.
+    /// The images `files` of the folder `root` with their label columns, beside which `left_out` is left out.
     pub(super) fn new(
         root: &Path,
         files: Vec<PathBuf>,
         columns: Vec<(String, Labels)>,
+        left_out: Vec<Error>,
         unreadable: OnUnreadable,
     ) -> Result<Self> {
         let mut set = Self {
             root: root.to_path_buf(),
             name: folder_name(root),
             key: String::new(),
+            stamps: stamps(&files),
             files,
             columns,
-            skipped: Vec::new(),
+            skipped: left_out,
         };
         if unreadable == OnUnreadable::Skip {
             set.leave_out_unreadable()?
         }
-        if set.files.is_empty() {
-            return Err(Error::data(&set.name, nothing_in(root, &set.skipped)));
-        }
-        set.key = key(root, &set.files);
+        set.key = key(root, &set.files, &set.stamps);
         Ok(set)
     }
 
@@ -92,14 +107,33 @@ impl FolderSet {
     /// Decode each file once.
     fn leave_out_unreadable(&mut self) -> Result<()> {
         let preprocess = Preprocess::default();
-        let read = |i: usize| read_rgb(&self.files[i], &preprocess).map(drop);
-        let (kept, skipped) = readable(&self.name, self.files.len(), read)?;
-        self.skipped = skipped;
+        let read = |i: usize| self.picture(i, &preprocess).map(drop);
+        let (kept, unreadable) = readable(&self.name, self.files.len(), read)?;
         retain(&mut self.files, &kept);
+        retain(&mut self.stamps, &kept);
         for (_, labels) in &mut self.columns {
             retain(&mut labels.values, &kept);
         }
+        if let ([], [first, ..]) = (self.files.as_slice(), unreadable.as_slice()) {
+            let reason = format!(
+                "none of the {} images in {} can be decoded; the first: {first}",
+                unreadable.len(),
+                self.root.display(),
+            );
+            return Err(Error::data(&self.name, reason));
+        }
+        self.skipped.splice(0..0, unreadable);
         Ok(())
+    }
+
+    /// Image `i` as it is decoded, if it is still what it was.
+    fn picture(&self, i: usize, preprocess: &Preprocess) -> Result<RgbImage> {
+        let path = &self.files[i];
+        let file = File::open(path).map_err(|error| unreadable(path, error))?;
+        if let Some(stamp) = self.stamps[i] {
+            stamp.check(path, file.metadata())?
+        }
+        read_rgb(&file, path, preprocess)
     }
 }
 
@@ -141,47 +175,6 @@ pub(super) fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
     items.retain(|_| *kept.next().unwrap_or(&true))
 }
 
-/// What a person calls the folder.
-pub(super) fn folder_name(root: &Path) -> String {
-    let name = root.file_name().unwrap_or(root.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
-fn nothing_in(root: &Path, skipped: &[Error]) -> String {
-    match skipped {
-        [] => format!(
-            "there is no image in {}; png, jpeg and webp files are read, directly in it or in one sub-folder a class",
-            root.display()
-        ),
-        [first, ..] => format!(
-            "none of the {} images in {} can be decoded; the first: {first}",
-            skipped.len(),
-            root.display(),
-        ),
-    }
-}
-
-/// From the paths below the folder, file lengths and times of change: contents are not read.
-pub(super) fn key(root: &Path, files: &[PathBuf]) -> String {
-    let stamps: Vec<_> = files
-        .par_iter()
-        .map(|file| {
-            let about = fs::metadata(file).ok();
-            format!(
-                "{:?}",
-                about.map(|about| (about.len(), about.modified().ok()))
-            )
-        })
-        .collect();
-    let mut hash = blake3::Hasher::new();
-    for (file, stamp) in files.iter().zip(stamps) {
-        let path = file.strip_prefix(root).unwrap_or(file);
-        hash.update(path.as_os_str().as_encoded_bytes());
-        hash.update(stamp.as_bytes());
-    }
-    format!("files-{}", &hash.finalize().to_hex()[..16])
-}
-
 impl DataSet for FolderSet {
     fn name(&self) -> &str {
         &self.name
@@ -195,10 +188,14 @@ impl DataSet for FolderSet {
         self.files.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        let file = &self.files[index];
+        let below = file.strip_prefix(&self.root).unwrap_or(file);
+        below.to_string_lossy().into_owned()
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
-        decoded(self, indices, input, |i| {
-            read_rgb(&self.files[i], &input.preprocess)
-        })
+        decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }
 
     fn skipped(&self) -> &[Error] {
@@ -223,10 +220,10 @@ pub(super) fn decoded(
     set: &dyn DataSet,
     indices: &[usize],
     input: Input,
-    picture: impl Fn(usize) -> Result<image::RgbImage> + Sync,
+    picture: impl Fn(usize) -> Result<RgbImage> + Sync,
 ) -> Result<Tensor> {
     check_indices(set.name(), indices, set.len())?;
-    input.check()?;
+    check_batch(indices.len(), input)?;
     let one = |&i: &usize| Ok(planes(&input.preprocess.apply(&picture(i)?, input.size)));
     let images = match indices {
         // A thread that decodes ahead stays clear of the pool in which the model works.
@@ -235,46 +232,4 @@ pub(super) fn decoded(
     };
     let shape = (indices.len(), 3, input.size, input.size);
     Ok(Tensor::from_vec(images.concat(), shape, &Device::Cpu)?)
-}
-
-type Found = (Vec<(PathBuf, u32)>, Vec<String>);
-
-/// Image files with the index of their class, and the classes' names (none: no sub-folders).
-fn list(root: &Path) -> Result<Found> {
-    let (folders, files) = entries(root)?;
-    if !files.is_empty() {
-        return Ok((
-            files.into_iter().map(|file| (file, 0)).collect(),
-            Vec::new(),
-        ));
-    }
-    let mut found = Vec::new();
-    let mut names = Vec::new();
-    for folder in folders {
-        let (_, files) = entries(&folder)?;
-        if !files.is_empty() {
-            let class = names.len() as u32;
-            names.push(folder_name(&folder));
-            found.extend(files.into_iter().map(|file| (file, class)));
-        }
-    }
-    Ok((found, names))
-}
-
-/// The sub-folders and image files of `folder`, sorted.
-pub(super) fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let listing = |source| Error::io("reading the folder", folder, source);
-    let mut folders = Vec::new();
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(listing)? {
-        let path = entry.map_err(listing)?.path();
-        if path.is_dir() {
-            folders.push(path);
-        } else if is_image(&path) {
-            files.push(path);
-        }
-    }
-    folders.sort();
-    files.sort();
-    Ok((folders, files))
 }

@@ -59,10 +59,10 @@ pub(super) fn no_column(set: &str, column: &str, known: &[String]) -> Error {
 }
 
 /// The largest class number that is believed; beyond it a column holds something else than classes.
-const MOST_CLASSES: i64 = 1_000_000;
+const MOST_CLASSES: i128 = 1_000_000;
 
 /// `value` as a class number; `place` says where it stands.
-pub(super) fn class_number(value: i64, place: impl Fn() -> String) -> Result<u32> {
+pub(super) fn class_number(value: i128, place: impl Fn() -> String) -> Result<u32> {
     match value {
         0..MOST_CLASSES => Ok(value as u32),
         -1 => Err(Error::data(

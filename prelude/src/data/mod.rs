@@ -19,18 +19,22 @@ pub mod folder;
 pub mod generated;
 pub mod imagenet;
 mod labels;
+mod listing;
 mod mask;
 pub mod parquet;
 pub mod preprocess;
 mod resample;
 mod segmentation;
 mod shard;
+mod stamp;
 mod subset;
 mod table;
 pub mod tar;
 pub mod templates;
+mod text;
 pub mod tokenizer;
 mod waterbirds;
+mod words;
 
 pub use adaptors::{Preprocessed, Relabelled};
 pub use folder::{FolderSet, OnUnreadable};
@@ -39,7 +43,7 @@ pub use imagenet::ImageNet;
 pub use labels::Labels;
 pub use parquet::ParquetSet;
 pub use preprocess::{CropMode, Input, Interpolation, Preprocess, resize};
-pub use segmentation::SegmentationSet;
+pub use segmentation::{MaskGeometry, SegmentationSet};
 pub use subset::Subset;
 pub use tar::TarSet;
 pub use tokenizer::Tokenizer;
@@ -55,7 +59,8 @@ pub trait DataSet: Send + Sync {
     /// What a person calls it, for messages and chart titles.
     fn name(&self) -> &str;
 
-    /// A string that changes whenever the images or their order change: the key of every cache.
+    /// A string that changes whenever the images or their order change: the key of every cache. For files it is made of
+    /// names, order, lengths and times of change; labels and masks are no part of it.
     fn key(&self) -> String;
 
     /// Number of images.
@@ -64,6 +69,11 @@ pub trait DataSet: Send + Sync {
     /// Whether there are no images at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The name of image `index`, which results made of it carry: a path below the folder, a place in a shard.
+    fn image_name(&self, index: usize) -> String {
+        format!("image {index}")
     }
 
     /// The images at `indices` as a model takes them ([`crate::models::Model::input`]; `48.into()` for 48 pixels and
@@ -86,7 +96,7 @@ pub trait DataSet: Send + Sync {
         ))
     }
 
-    /// Why each image that was left out could not be read.
+    /// What was left out and why: each image that could not be read, and files and folders that are no part of the set.
     fn skipped(&self) -> &[Error] {
         &[]
     }
@@ -196,6 +206,10 @@ impl<S: DataSet + ?Sized> DataSet for Arc<S> {
         (**self).len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        (**self).image_name(index)
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         (**self).pixels(indices, input)
     }
@@ -214,6 +228,28 @@ impl<S: DataSet + ?Sized> DataSet for Arc<S> {
 
     fn labels(&self, column: &str) -> Result<Labels> {
         (**self).labels(column)
+    }
+}
+
+/// The most bytes of pixels that are made at once, 16 GiB.
+const MOST_BYTES: u64 = 1 << 34;
+
+/// Check `input`, and that `images` such images are not absurdly many to be held at once.
+fn check_batch(images: usize, input: Input) -> Result<()> {
+    input.check()?;
+    let one = 3 * 4 * (input.size as u64).pow(2);
+    match (images as u64).checked_mul(one) {
+        Some(bytes) if bytes <= MOST_BYTES => Ok(()),
+        _ => Err(Error::argument(
+            "images at once",
+            images,
+            format!(
+                "at most {} of {} x {} pixels (16 GiB): ask for fewer at a time; `set_loading` sets batch and ahead",
+                MOST_BYTES / one,
+                input.size,
+                input.size
+            ),
+        )),
     }
 }
 

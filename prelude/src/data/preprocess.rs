@@ -28,8 +28,8 @@ pub enum CropMode {
     Center,
     /// Both sides are brought to `floor(size / crop)`, the centre kept.
     Squash,
-    /// The longer side is brought to `floor(size / crop)`, and bars of the fill colour are added (timm `border`,
-    /// open_clip `longest`).
+    /// The longer side is brought to `floor(size / crop)`, and bars of the fill colour are added, one pixel more on the
+    /// right or below where their sum is odd (timm `border`, open_clip `longest`).
     #[serde(alias = "longest")]
     Border,
 }
@@ -44,8 +44,12 @@ pub struct Preprocess {
     pub mode: CropMode,
     /// The colour of the bars of [`CropMode::Border`]: `round(255 * mean)` in timm, black in open_clip.
     pub fill: [u8; 3],
-    /// Whether a picture is turned upright by its EXIF orientation first. torchvision's and timm's folders do not.
+    /// Whether a picture is turned upright by its EXIF orientation first, and masks with it. The folders of torchvision
+    /// and timm, and open_clip, do not.
     pub upright: bool,
+    /// Whether the corner of the centre crop is rounded down where the middle lies between two pixels, as in
+    /// transformers' processors; torchvision, and so timm and open_clip, round half to even.
+    pub corner_down: bool,
 }
 
 impl Default for Preprocess {
@@ -57,6 +61,7 @@ impl Default for Preprocess {
             mode: CropMode::Center,
             fill: [0; 3],
             upright: true,
+            corner_down: false,
         }
     }
 }
@@ -81,7 +86,15 @@ impl Input {
             let expected = "an image side between 8 and 4096 pixels";
             return Err(Error::argument("size", self.size, expected));
         }
-        self.preprocess.check()
+        self.preprocess.check()?;
+        if self.size as f64 / self.preprocess.crop > 65_536. {
+            let expected = format!(
+                "a share that keeps {} of at most 65536 pixels of the resized side",
+                self.size
+            );
+            return Err(Error::argument("crop", self.preprocess.crop, expected));
+        }
+        Ok(())
     }
 }
 
@@ -154,8 +167,13 @@ impl Preprocess {
                 (side(w), side(h))
             }
         };
-        // Python rounds half to even.
-        let start = |side: u32| ((f64::from(side) - size as f64) / 2.).round_ties_even() as i64;
+        let start = |side: u32| match i64::from(side) - size as i64 {
+            more @ 0.. if self.corner_down => more / 2,
+            // Python rounds half to even.
+            more @ 0.. => (more as f64 / 2.).round_ties_even() as i64,
+            // Of an odd number of bar pixels the last one is on the right or below (`center_crop_or_pad` of both).
+            less => -(-less / 2),
+        };
         Placement {
             resized,
             left: start(resized.0),
@@ -213,7 +231,12 @@ mod tests {
         assert_eq!(place(squash, 1., (500, 375), 384), ((384, 384), 0, 0));
         let border = CropMode::Border;
         assert_eq!(place(border, 1., (500, 375), 224), ((224, 168), 0, -28));
-        // One pixel more on the right: -0.5 rounds to 0.
+        // The odd pixel is on the right or below: 37 rows above and 38 below.
+        assert_eq!(place(border, 1., (640, 427), 224), ((224, 149), 0, -37));
+        assert_eq!(place(border, 1., (427, 640), 224), ((149, 224), -37, 0));
         assert_eq!(place(border, 1., (223, 224), 224), ((223, 224), 0, 0));
+        assert_eq!(place(border, 1., (221, 224), 224), ((221, 224), -1, 0));
+        // One side cropped, the other with bars.
+        assert_eq!(place(border, 0.9, (640, 427), 224), ((248, 165), 12, -29));
     }
 }

@@ -1,6 +1,7 @@
 //! Files that hold many images: which they are, and reading them from several threads at once.
 
-use super::folder::{folder_name, key};
+use super::listing::{folder_name, is_no_data};
+use super::stamp::{Stamp, key};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The shards that `path` stands for, sorted: the file itself, all files of a folder that end in `extension`, or those
-/// whose names begin as the path says (`data/validation` for `data/validation-00000-of-00014.parquet`).
+/// whose names begin as the path says (`data/validation` for `data/validation-00000-of-00014.parquet`). In a folder,
+/// names that begin with a dot are no data.
 ///
 /// # Errors
 /// When there are none, or a folder holds shards of several splits.
@@ -23,18 +25,32 @@ pub(super) fn shards(path: &Path, extension: &str) -> Result<Vec<PathBuf>> {
         (above.unwrap_or(Path::new(".")), folder_name(path))
     };
     let listing = |source| Error::io("reading the folder", folder, source);
-    let mut found = Vec::new();
+    let (mut found, mut compressed, mut deeper) = (Vec::new(), None, None);
     for entry in std::fs::read_dir(folder).map_err(listing)? {
         let file = entry.map_err(listing)?.path();
-        if file.extension().is_some_and(|e| e == extension)
-            && folder_name(&file).starts_with(&begin)
-        {
+        let name = folder_name(&file);
+        if is_no_data(&name) || !name.starts_with(&begin) {
+            continue;
+        }
+        if file.is_dir() {
+            deeper = deeper.or(Some(file));
+        } else if file.extension().is_some_and(|e| e == extension) {
             found.push(file)
+        } else if name.contains(&format!(".{extension}.")) || name.ends_with(".tgz") {
+            compressed = Some(file)
         }
     }
     found.sort();
     if found.is_empty() {
-        let reason = format!("there is no .{extension} file at {}", path.display());
+        let mut reason = format!("there is no .{extension} file at {}", path.display());
+        if let Some(file) = compressed {
+            reason += &format!("; {} is compressed: unpack it first", file.display())
+        } else if let Some(folder) = deeper {
+            reason += &format!(
+                "; sub-folders are not looked into: name one, as {}",
+                folder.display()
+            )
+        }
         return Err(Error::data(folder_name(path), reason));
     }
     let mut splits: Vec<_> = found.iter().map(|file| split_of(file)).collect();
@@ -64,8 +80,9 @@ fn split_of(file: &Path) -> Option<String> {
 /// The key of a set made of these shards.
 pub(super) fn shards_key(kind: &str, shards: &[Shard]) -> String {
     let files: Vec<_> = shards.iter().map(|shard| shard.path.clone()).collect();
+    let stamps: Vec<_> = shards.iter().map(|shard| Some(shard.stamp)).collect();
     let root = files[0].parent().unwrap_or(Path::new(""));
-    format!("{kind}-{}", key(root, &files))
+    format!("{kind}-{}", key(root, &files, &stamps))
 }
 
 /// `key` for the images that are `kept` only.
@@ -79,6 +96,7 @@ pub(super) fn kept_key(key: &str, kept: &[bool]) -> String {
 pub(super) struct Shard {
     pub path: PathBuf,
     pub len: u64,
+    stamp: Stamp,
     file: Arc<File>,
 }
 
@@ -86,15 +104,22 @@ impl Shard {
     pub fn open(path: &Path) -> Result<Self> {
         let opening = |error| Error::io("reading", path, error);
         let file = File::open(path).map_err(opening)?;
-        let len = file.metadata().map_err(opening)?.len();
+        let about = file.metadata().map_err(opening)?;
         Ok(Self {
             path: path.to_path_buf(),
-            len,
+            len: about.len(),
+            stamp: Stamp::of(&about),
             file: Arc::new(file),
         })
     }
 
-    /// `len` bytes from `start` on.
+    /// Check that the file is as it was when it was opened. One that has been put in its place is not looked at: the one
+    /// that was opened is read on.
+    pub fn check(&self) -> Result<()> {
+        self.stamp.check(&self.path, self.file.metadata())
+    }
+
+    /// `len` bytes from `start` on; none are allocated where the file does not have as many.
     pub fn bytes(&self, start: u64, len: usize) -> io::Result<Vec<u8>> {
         if start.saturating_add(len as u64) > self.len {
             return Err(io::ErrorKind::UnexpectedEof.into());

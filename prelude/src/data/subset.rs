@@ -147,6 +147,10 @@ impl DataSet for Subset {
         self.indices.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        self.whole.image_name(self.indices[index])
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         self.whole.pixels(&self.within(indices)?, input)
     }

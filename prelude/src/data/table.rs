@@ -1,5 +1,6 @@
 //! Comma-separated tables with a header; every complaint names the file and the line.
 
+use super::text;
 use crate::{Error, Result};
 use csv::StringRecord;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ impl Table {
     /// # Errors
     /// When it cannot be read, is empty, or a row has another number of fields than the header.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, e))?;
+        // The csv crate counts lines that end in two characters one too few.
+        let text = text::read(path)?.replace("\r\n", "\n");
         let wrong = |error: csv::Error| {
             let line = error.position().map_or(0, csv::Position::line);
             let reason = match error.kind() {
@@ -45,7 +47,7 @@ impl Table {
         };
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .from_reader(bytes.as_slice());
+            .from_reader(text.as_bytes());
         let header = reader.headers().map_err(wrong)?.clone();
         let mut rows = Vec::new();
         for fields in reader.records() {
@@ -64,15 +66,23 @@ impl Table {
     }
 
     /// Where the column `name` is.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
     pub fn column(&self, name: &str) -> Result<usize> {
-        self.header
-            .iter()
-            .position(|known| known == name)
-            .ok_or_else(|| {
-                let known: Vec<_> = self.header.iter().collect();
-                let reason = format!("there is no column {name}; it has {}", known.join(", "));
-                Error::data(self.path.display().to_string(), reason)
-            })
+        let wrong = |reason| Err(Error::data(self.path.display().to_string(), reason));
+        let known: Vec<_> = self.header.iter().collect();
+        let mut places = (0..known.len()).filter(|&at| known[at] == name);
+        match (places.next(), places.next()) {
+            (Some(place), None) => Ok(place),
+            (None, _) => wrong(format!(
+                "there is no column {name}; it has {}",
+                known.join(", ")
+            )),
+            (Some(_), Some(_)) => wrong(format!(
+                "two columns are called {name}; remove or rename one"
+            )),
+        }
     }
 
     pub fn rows(&self) -> &[Row] {

@@ -1,12 +1,18 @@
-//! The word-level tokenizer of the embedded CLIP.
+//! Texts as token ids, by the word-level tokenizer of the embedded CLIP or any `tokenizer.json`.
 //!
-//! Its vocabulary is every word of the captions and of the 80 templates; as in open_clip the text's
+//! The embedded one's vocabulary is every word of the captions and of the 80 templates; as in open_clip the text's
 //! end is the largest id of its row, and rows are padded with 0.
+//!
+//! A word-level tokenizer has one id for all words it does not know, so that two texts about two of them would be the
+//! same text: [`Tokenizer::encode`] lists such words, [`Tokenizer::encode_known`] refuses them. The byte-level
+//! tokenizers of published CLIPs split any word into pieces they know.
 
 use super::generated::vocabulary;
+use super::words::{self, Unknown};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::path::Path;
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::normalizers::Lowercase;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
@@ -24,6 +30,7 @@ const EMBEDDED: &str = include_str!("tokenizer.json");
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     context: usize,
+    hash: String,
 }
 
 /// Token ids, and the words that the vocabulary does not have.
@@ -32,6 +39,8 @@ pub struct Tokens {
     pub ids: Tensor,
     /// Each unknown word once, in order of appearance.
     pub unknown: Vec<String>,
+    /// For each unknown word the first text it is in.
+    unknown_in: Vec<usize>,
 }
 
 impl Tokenizer {
@@ -60,9 +69,17 @@ impl Tokenizer {
                 "room for the start, a word and the end",
             ));
         }
-        let inner = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|error| Error::weights(path, format!("not a tokenizer.json: {error}")))?;
-        Ok(Self { inner, context })
+        let refuse = |error| Error::weights(path, format!("not a tokenizer.json: {error}"));
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(refuse)?;
+        // A file may say how to cut and fill up rows. Here a text that is too long is refused, and rows end in zeros.
+        inner.with_truncation(None).map_err(refuse)?;
+        inner.with_padding(None);
+        let hash = blake3::hash(json).to_hex().to_string();
+        Ok(Self {
+            inner,
+            context,
+            hash,
+        })
     }
 
     /// Length of a row.
@@ -70,46 +87,143 @@ impl Tokenizer {
         self.context
     }
 
+    /// blake3 of its `tokenizer.json` and the length of its rows: the same texts become the same ids.
+    pub fn hash(&self) -> String {
+        format!("{}-{}", self.hash, self.context)
+    }
+
+    /// The id of the token that ends every text; `None` where the tokenizer puts none there.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on an empty text.
+    pub fn end(&self) -> Result<Option<u32>> {
+        // Of an empty text nothing but start and end is left, and padding.
+        let encoding = self
+            .inner
+            .encode("", true)
+            .map_err(|error| Error::argument("text", "\"\"", format!("text ({error})")))?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_attention_mask());
+        let kept: Vec<_> = tokens
+            .filter(|(_, kept)| **kept > 0)
+            .map(|(id, _)| *id)
+            .collect();
+        Ok(match kept.as_slice() {
+            [_, .., end] => Some(*end),
+            _ => None,
+        })
+    }
+
     /// Number of different ids.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 
-    /// The ids of `texts`, one row each. Fails on no texts, and on a text too long for the context.
+    /// The words it knows, in alphabetical order: those of a word-level tokenizer, without its marks for start, end,
+    /// padding and unknown words. None for one that splits words into pieces.
+    pub fn words(&self) -> Option<Vec<String>> {
+        let ModelWrapper::WordLevel(model) = self.inner.get_model() else {
+            return None;
+        };
+        let marks = [PAD, START, END, model.unk_token.as_str()];
+        let vocabulary = self.inner.get_vocab(false).into_keys();
+        let mut words: Vec<String> = vocabulary
+            .filter(|word| !marks.contains(&word.as_str()))
+            .collect();
+        words.sort();
+        Some(words)
+    }
+
+    /// The ids of `texts`, one row each, and the words it does not know.
+    ///
+    /// # Errors
+    /// No texts; a text that is empty, has no word, is too long for the context, or holds one of the tokenizer's own
+    /// marks.
     pub fn encode(&self, texts: &[impl AsRef<str>]) -> Result<Tokens> {
         if texts.is_empty() {
             return Err(Error::argument("texts", "[]", "at least one text"));
         }
+        let (unknown_id, marks) = (self.unknown_id(), self.marks());
         let mut ids = Vec::with_capacity(texts.len() * self.context);
-        let mut unknown = Vec::new();
-        for text in texts {
+        let (mut unknown, mut unknown_in) = (Vec::<String>::new(), Vec::new());
+        for (at, text) in texts.iter().enumerate() {
             let text = text.as_ref();
+            words::check_text(at, text, &marks)?;
             let encoding = self.inner.encode(text, true).map_err(|error| {
-                Error::argument("text", format!("\"{text}\""), format!("text ({error})"))
+                let why = format!("a text that its tokenizer can split: {error}");
+                words::refuse(at, text, why)
             })?;
             let row = encoding.get_ids();
             if row.len() > self.context {
-                return Err(Error::argument(
-                    "text",
-                    format!("\"{text}\""),
-                    format!(
-                        "at most {} tokens with start and end; it has {}",
-                        self.context,
-                        row.len()
-                    ),
-                ));
+                let (most, has) = (self.context, row.len());
+                let why = format!(
+                    "at most {most} tokens, start and end among them; it has {has}, so shorten it or split it into several"
+                );
+                return Err(words::refuse(at, text, why));
             }
-            for (token, &(from, to)) in encoding.get_tokens().iter().zip(encoding.get_offsets()) {
-                let word = &text[from..to];
-                if token == UNKNOWN && !unknown.iter().any(|known| known == word) {
-                    unknown.push(word.to_string());
+            let mut found = false;
+            for (i, &(from, to)) in encoding.get_offsets().iter().enumerate() {
+                if encoding.get_special_tokens_mask()[i] == 1 {
+                    continue;
                 }
+                found = true;
+                let word = text.get(from..to).unwrap_or_default();
+                if Some(row[i]) == unknown_id && !unknown.iter().any(|known| known == word) {
+                    unknown.push(word.to_string());
+                    unknown_in.push(at);
+                }
+            }
+            if !found {
+                let why = "a text that its tokenizer knows something of; it has no token for any part of this one";
+                return Err(words::refuse(at, text, why));
             }
             ids.extend_from_slice(row);
             ids.resize(ids.len() + self.context - row.len(), 0);
         }
         let ids = Tensor::from_vec(ids, (texts.len(), self.context), &Device::Cpu)?;
-        Ok(Tokens { ids, unknown })
+        Ok(Tokens {
+            ids,
+            unknown,
+            unknown_in,
+        })
+    }
+
+    /// The ids of `texts`, one row each, all of whose words it knows.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; an unknown word, named with the text it is in and the known words spelled most like it.
+    pub fn encode_known(&self, texts: &[impl AsRef<str>]) -> Result<Tensor> {
+        let tokens = self.encode(texts)?;
+        if tokens.unknown.is_empty() {
+            return Ok(tokens.ids);
+        }
+        let places = tokens.unknown.iter().zip(&tokens.unknown_in);
+        let unknown: Vec<Unknown> = places
+            .map(|(word, &at)| Unknown {
+                word,
+                text: texts[at].as_ref(),
+            })
+            .collect();
+        Err(words::refuse_unknown(&unknown, self.words().as_deref()))
+    }
+
+    /// The id of what it does not know; none where it knows every text.
+    fn unknown_id(&self) -> Option<u32> {
+        let token = match self.inner.get_model() {
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+            ModelWrapper::Unigram(_) => Some("<unk>"),
+        };
+        self.inner.token_to_id(token?)
+    }
+
+    /// Its marks that it would take for what they are inside of a text, such as CLIP's `<|endoftext|>`: the text would
+    /// be read to there only.
+    fn marks(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_values();
+        let mut marks: Vec<String> = added.filter(|t| t.special).map(|t| t.content).collect();
+        marks.sort();
+        marks
     }
 }
 

@@ -1,10 +1,13 @@
 //! Waterbirds: birds of land and water pasted on backgrounds of land and water (Sagawa et al. 2020), as published and
 //! as cleaned for "Decomposing and Interpreting Image Representations via Text in ViTs Beyond CLIP".
 
-use super::folder::{FolderSet, OnUnreadable, entries, folder_name};
+use super::folder::{FolderSet, OnUnreadable};
+use super::listing::{folder_name, list};
 use super::table::Table;
 use super::{Labels, table};
+use crate::files::expand;
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const CLASSES: [&str; 2] = ["landbird", "waterbird"];
@@ -26,14 +29,14 @@ impl Waterbirds {
     /// # Errors
     /// When the folder is neither, a column is missing, a line is malformed, or an image it names is not there.
     pub fn open(root: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<FolderSet> {
-        let root = root.as_ref();
+        let root = &expand(root)?;
         let metadata = root.join("metadata.csv");
         let birds = if metadata.is_file() {
             original(root, &Table::read(&metadata)?)?
         } else {
             cleaned(root)?
         };
-        FolderSet::new(root, birds.files, birds.columns, unreadable)
+        FolderSet::new(root, birds.files, birds.columns, birds.left_out, unreadable)
     }
 }
 
@@ -41,6 +44,7 @@ impl Waterbirds {
 struct Birds {
     files: Vec<PathBuf>,
     columns: Vec<(String, Labels)>,
+    left_out: Vec<Error>,
 }
 
 impl Birds {
@@ -64,7 +68,11 @@ impl Birds {
                 },
             ),
         ];
-        Self { files, columns }
+        Self {
+            files,
+            columns,
+            left_out: Vec::new(),
+        }
     }
 }
 
@@ -95,8 +103,13 @@ fn original(root: &Path, table: &Table) -> Result<Birds> {
     let classes = read("y", y?, 2)?;
     let places = read("place", place?, 2)?;
     let splits = read("split", split?, 3)?;
+    let mut named = HashMap::new();
     let files = table.rows().iter().map(|row| {
         let path = root.join(row.get(file));
+        if let Some(line) = named.insert(path.clone(), row.line) {
+            let reason = format!("it names {} again, as line {line} does", row.get(file));
+            return Err(table.wrong(row, reason));
+        }
         if path.is_file() {
             return Ok(path);
         }
@@ -109,20 +122,28 @@ fn original(root: &Path, table: &Table) -> Result<Birds> {
 }
 
 fn cleaned(root: &Path) -> Result<Birds> {
-    let (folders, _) = entries(root)?;
-    let [land, water] = folders.as_slice() else {
-        let found: Vec<_> = folders.iter().map(|folder| folder_name(folder)).collect();
+    let found = list(root)?;
+    let [land, water] = found.folders.as_slice() else {
+        let names: Vec<_> = found.folders.iter().map(|f| folder_name(f)).collect();
         let reason = format!(
             "{} has no metadata.csv (the original), nor two sub-folders, landbird and waterbird (the cleaned one); its sub-folders: {}",
             root.display(),
-            if found.is_empty() {
+            if names.is_empty() {
                 "none".to_string()
             } else {
-                found.join(", ")
+                names.join(", ")
             }
         );
         return Err(Error::data(folder_name(root), reason));
     };
+    let mut left_out = found.left_out;
+    for image in found.images {
+        let reason = "is left out: it lies beside the folders of the classes".to_string();
+        left_out.push(Error::Image {
+            path: image,
+            reason,
+        })
+    }
     // In sorted order land comes first, unless the names say otherwise.
     let swapped = folder_name(land).to_lowercase().contains("water");
     let folders = if swapped {
@@ -132,13 +153,21 @@ fn cleaned(root: &Path) -> Result<Birds> {
     };
     let (mut files, mut classes, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (class, folder) in folders.into_iter().enumerate() {
-        for file in entries(folder)?.1 {
+        let found = list(folder)?;
+        if found.images.is_empty() {
+            let reason = "there is no image directly in it, where each of the two classes has some";
+            return Err(Error::data(folder.display().to_string(), reason));
+        }
+        left_out.extend(found.left_out);
+        for file in found.images {
             places.push(place(&file)?);
             files.push(file);
             classes.push(class as u32);
         }
     }
-    Ok(Birds::new(files, classes, places))
+    let mut birds = Birds::new(files, classes, places);
+    birds.left_out = left_out;
+    Ok(birds)
 }
 
 /// The place behind the last `_` of the file's name.

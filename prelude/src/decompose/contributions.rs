@@ -1,16 +1,24 @@
 //! The result of a decomposition.
 
-use super::{Component, TokenContributions};
+use super::origin::{Side, same_components};
+use super::{Component, Origin, TokenContributions};
+use crate::identity::ImagesId;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
 /// Contributions of n components to the representations of B images: n x B x d.
-#[derive(Clone, Debug)]
+///
+/// Those of [`crate::session::decompose`] know what they were made of ([`Self::origin`]): the model and its weights, the
+/// options, and the images by name. They belong together with an aligner, means or a probe of the same model and
+/// options, whatever images those were made on. Put together by [`Self::new`] they have no origin, and only shapes and
+/// the names of the components are checked.
+#[derive(Clone)]
 pub struct Contributions {
     components: Vec<Component>,
     values: Tensor,
     representation: Tensor,
     tokens: Option<TokenContributions>,
+    origin: Option<Origin>,
 }
 
 impl Contributions {
@@ -24,7 +32,17 @@ impl Contributions {
         representation: Tensor,
         tokens: Option<TokenContributions>,
     ) -> Result<Self> {
-        let (n, b, d) = values.dims3()?;
+        let (n, b, d) = match *values.dims() {
+            [n, b, d] => (n, b, d),
+            _ => {
+                let expected = "a stack of components x images x width";
+                return Err(Error::argument(
+                    "values",
+                    format!("{:?}", values.dims()),
+                    expected,
+                ));
+            }
+        };
         if n != components.len() || representation.dims() != [b, d] {
             return Err(Error::trace(format!(
                 "{} components, values {:?}, representation {:?} do not go together",
@@ -38,28 +56,76 @@ impl Contributions {
             values,
             representation,
             tokens,
+            origin: None,
         })
     }
 
-    /// Join batches of the same decomposition along the images.
+    /// The same, known to be made of `origin`.
     ///
     /// # Errors
-    /// When there is no batch, or they have different components.
+    /// When the origin names another number of images.
+    pub fn with_origin(self, origin: Origin) -> Result<Self> {
+        let (found, named) = (self.images(), origin.images.len());
+        if found != named {
+            let expected = format!("{named}, the images of {}", origin.images.set);
+            return Err(Error::argument("images", found, expected));
+        }
+        let tokens = self.tokens.map(|t| t.of_model(origin.model.clone()));
+        Ok(Self {
+            origin: Some(origin),
+            tokens,
+            ..self
+        })
+    }
+
+    /// Join batches of the same decomposition along the images. Model, options and components must agree; the images may
+    /// be those of several sets. The origin is known when that of every batch is.
+    ///
+    /// # Errors
+    /// When there is no batch, or two are not of the same decomposition.
     pub fn concat(batches: &[Self]) -> Result<Self> {
         let first = batches
             .first()
             .ok_or_else(|| Error::data("contributions", "no batch to join"))?;
-        if batches.iter().any(|b| b.components != first.components) {
-            return Err(Error::trace("batches of different decompositions"));
+        let (_, _, width) = first.values.dims3()?;
+        for batch in &batches[1..] {
+            same_components(
+                "joining contributions",
+                first.side(),
+                batch.side(),
+                "join those of one decomposition",
+            )?;
+            let (_, _, other) = batch.values.dims3()?;
+            if other != width {
+                let expected = format!("{width} channels, as in the batch before it");
+                return Err(Error::argument(
+                    "batch",
+                    format!("{other} channels"),
+                    expected,
+                ));
+            }
+            if batch.tokens.is_some() != first.tokens.is_some() {
+                return Err(Error::argument(
+                    "batch",
+                    "some with source tokens, some without",
+                    "decompose all of them with Granularity::Tokens, or none",
+                ));
+            }
         }
         let values: Vec<_> = batches.iter().map(|b| &b.values).collect();
         let representations: Vec<_> = batches.iter().map(|b| &b.representation).collect();
         let tokens: Option<Vec<_>> = batches.iter().map(|b| b.tokens.as_ref()).collect();
+        let origins: Option<Vec<_>> = batches.iter().map(|b| b.origin.as_ref()).collect();
+        let origin = origins.map(|origins| Origin {
+            images: ImagesId::concat(origins.iter().map(|origin| &origin.images)),
+            ..origins[0].clone()
+        });
         Ok(Self {
             components: first.components.clone(),
             values: Tensor::cat(&values, 1)?,
             representation: Tensor::cat(&representations, 0)?,
             tokens: tokens.map(|t| TokenContributions::concat(&t)).transpose()?,
+            origin,
         })
     }
 
@@ -71,6 +137,21 @@ impl Contributions {
     /// The names of the components, in order.
     pub fn names(&self) -> Vec<String> {
         self.components.iter().map(|c| c.to_string()).collect()
+    }
+
+    /// What they were made of; none where they were put together by hand.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The names of the images, in order; none where they are not known.
+    pub fn image_names(&self) -> Option<&[String]> {
+        Some(&self.origin.as_ref()?.images.names)
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.values.dims()[1]
     }
 
     /// n x B x d.
@@ -114,6 +195,14 @@ impl Contributions {
         Ok(self.values.get(index)?)
     }
 
+    /// The contribution of one component by its name, `get("block 5 head 3")`: B x d.
+    ///
+    /// # Errors
+    /// When no component is called so.
+    pub fn get(&self, name: &str) -> Result<Tensor> {
+        Ok(self.values.get(index_of(&self.components, name)?)?)
+    }
+
     /// How far the components are from summing to the representation: Frobenius norm of the difference over the
     /// norm of the representation.
     pub fn sum_error(&self) -> Result<f64> {
@@ -132,4 +221,39 @@ impl Contributions {
         let tokens = self.tokens.as_ref().map_or(0, TokenContributions::bytes);
         of(&self.values) + of(&self.representation) + tokens
     }
+
+    /// These as one of two values that are used together.
+    pub(crate) fn side(&self) -> Side<'_> {
+        Side {
+            what: "the contributions",
+            components: Some(&self.components),
+            origin: self.origin.as_ref(),
+        }
+    }
+}
+
+impl std::fmt::Display for Contributions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (n, b, d) = (self.len(), self.images(), self.values.dims()[2]);
+        write!(f, "contributions of {n} components, width {d}: ")?;
+        match &self.origin {
+            Some(origin) => write!(f, "{origin}"),
+            None => write!(f, "unknown origin, {b} images"),
+        }
+    }
+}
+
+crate::identity::debug_as_display!(Contributions);
+
+/// The place of the component called `name`.
+pub(crate) fn index_of(components: &[Component], name: &str) -> Result<usize> {
+    let found = components.iter().position(|c| c.to_string() == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = components.iter().map(Component::to_string).collect();
+        Error::argument(
+            "component",
+            format!("\"{name}\""),
+            format!("one of {}", names.join(", ")),
+        )
+    })
 }

@@ -4,9 +4,10 @@
 //! value vector, then one channel map a head), which costs no more than the values, and written out on demand.
 
 use super::channel_map::ChannelMap;
-use super::{Component, Part};
+use super::{Component, Part, unrelated};
+use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
-use crate::{Error, Result};
+use crate::{Error, Result, check};
 use candle_core::{D, Tensor};
 use std::sync::Arc;
 
@@ -101,12 +102,25 @@ impl TokenFactors {
 #[derive(Clone, Debug)]
 pub struct TokenContributions {
     layers: Vec<TokenFactors>,
+    /// In whose space they are, where that is known.
+    model: Option<ModelId>,
 }
 
 impl TokenContributions {
     pub(super) fn new(mut layers: Vec<TokenFactors>) -> Self {
         layers.sort_by_key(|layer| layer.site);
-        Self { layers }
+        Self {
+            layers,
+            model: None,
+        }
+    }
+
+    /// The same, known to be `model`'s.
+    pub(super) fn of_model(self, model: ModelId) -> Self {
+        Self {
+            model: Some(model),
+            ..self
+        }
     }
 
     /// The contributions of one head's source tokens, B x T x d. Tokens stand as in the model: class token first,
@@ -129,13 +143,47 @@ impl TokenContributions {
         }
     }
 
-    /// How much one head's source tokens contribute along directions, `k x d`: B x T x k.
+    /// How much one head's source tokens contribute along directions in the space of the model, `k x d`: B x T x k.
     ///
     /// # Errors
-    /// As [`Self::of`], or when the directions have another width.
-    pub fn along(&self, component: Component, directions: &Tensor) -> Result<Tensor> {
+    /// As [`Self::of`]; when the directions hold NaN or infinity, have another width or are embeddings of another model: text directions are
+    /// in CLIP's space, and [`Alignment::pull_back`](crate::align::Alignment::pull_back) brings them to a component's.
+    pub fn along<E: Vectors + ?Sized>(
+        &self,
+        component: Component,
+        directions: &E,
+    ) -> Result<Tensor> {
+        if let (Some(own), Some(other)) = (&self.model, directions.model())
+            && let Some(reason) = own.weights_differ(other)
+        {
+            return Err(unrelated(
+                "projecting source tokens",
+                &format!("the tokens of {own}"),
+                &format!("directions of {other}"),
+                reason,
+                "bring the directions to the component's space: alignment.pull_back(component, &texts)?",
+            ));
+        }
+        self.along_directions(component, directions.vectors())
+    }
+
+    fn along_directions(&self, component: Component, directions: &Tensor) -> Result<Tensor> {
         let values = self.of(component)?;
-        let (b, t, _) = values.dims3()?;
+        let (b, t, d) = values.dims3()?;
+        if directions.dims().len() != 2 || directions.dims()[1] != d {
+            return Err(Error::argument(
+                "directions",
+                format!("{:?}", directions.dims()),
+                format!(
+                    "k x {d}, the width of this model; bring text directions there by \
+                     alignment.pull_back(component, &texts)?"
+                ),
+            ));
+        }
+        check::finite("directions", directions)?;
+        let directions = directions
+            .to_device(values.device())?
+            .to_dtype(values.dtype())?;
         let scores = values.flatten(0, 1)?.matmul(&directions.t()?)?;
         Ok(scores.reshape((b, t, ()))?)
     }
@@ -161,7 +209,10 @@ impl TokenContributions {
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { layers })
+        Ok(Self {
+            layers,
+            model: parts[0].model.clone(),
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {

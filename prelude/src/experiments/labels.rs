@@ -1,33 +1,39 @@
 //! Names for components: the texts that span most of what each contributes (greedy text span, as in
 //! "Interpreting CLIP's Image Representation via Text-Based Decomposition", Gandelsman, Efros, Steinhardt 2024).
 
+use crate::align::AlignedContributions;
 use crate::charts::Table;
+use crate::identity::ModelId;
 use crate::models::Model;
-use crate::score::{self, Ranked};
-use crate::{Result, session};
-use candle_core::Tensor;
+use crate::score::{self, Ranking};
+use crate::{Error, Result, session};
 
-/// The `count` texts that label each of `components` best, out of `texts` in the 80 prompt templates; `aligned` is
-/// n x B x D in the space of `clip`. Behind each text stands the standard deviation over images of the component's
+/// The `count` texts that label each of `components` (of [`Scores::top`](crate::score::Scores::top)) best, out of `texts`
+/// in the 80 prompt templates; `aligned` are these components in the space of `clip`. Behind each text stands the standard deviation over images of the component's
 /// projection on it.
 ///
 /// # Errors
-/// When `count` is 0 or above the number of texts, a component is not among the n, or `clip` has no text tower.
+/// When `count` is 0 or above the number of texts, `clip` has no text tower or is not the one aligned to, or the
+/// components were ranked for another model.
 pub fn text_labels(
     clip: &Model,
-    aligned: &Tensor,
-    components: &[Ranked],
+    aligned: &AlignedContributions,
+    components: &Ranking,
     texts: &[&str],
     count: usize,
 ) -> Result<Table> {
+    let doing = "labelling components";
+    aligned.check_clip(doing, "texts", &ModelId::of(clip))?;
+    components.check(doing, aligned)?;
     let embeddings = session::class_embeddings(clip, texts)?;
     let header = ["component".to_string(), "score".to_string()]
         .into_iter()
         .chain((1..=count).map(|i| format!("text {i}")));
     let mut table = Table::new("components by the texts that span them").columns(header);
-    for component in components {
-        let data = aligned.get(component.index)?;
-        let span = score::text_span(&data, &embeddings, count)?;
+    for component in components.iter() {
+        let data = aligned.values().get(component.index)?;
+        let span = score::text_span(&data, &embeddings, count)
+            .map_err(|e| Error::data(&component.name, format!("it cannot be labelled ({e})")))?;
         let picked = span.picks.iter().zip(&span.std);
         let row = [component.name.clone(), format!("{:.3}", component.score)]
             .into_iter()

@@ -5,13 +5,16 @@
 //! components whose score for the location most exceeds that for the shape are mean-ablated, and the probe, as it
 //! is, gets better where it was worst.
 
-use crate::align::FitOptions;
+use crate::align::{Alignment, FitOptions};
 use crate::charts::{GroupedBars, LineChart, Table};
 use crate::data::{DataSet, Factor, GeneratedSet, GeneratedSpec};
-use crate::decompose::Options;
+use crate::decompose::{Contributions, Options};
+use crate::identity::{ModelId, TextEmbeddings};
 use crate::models::Model;
-use crate::score::{self, Labelled, LinearHead, MitigateOptions, Mitigation, ProbeOptions, Ranked};
-use crate::session::{self, Alignment};
+use crate::score::{
+    self, Labelled, LinearHead, MitigateOptions, Mitigation, ProbeOptions, Ranked, Scores,
+};
+use crate::session;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -68,7 +71,7 @@ pub enum Head {
 pub struct Feature {
     pub name: String,
     /// k x D, one unit vector for each instantiation.
-    pub embeddings: Arc<Tensor>,
+    pub embeddings: Arc<TextEmbeddings>,
 }
 
 /// The experiment: its images and features.
@@ -158,12 +161,13 @@ impl Study {
         let options = &self.setting.decompose;
         let reference = session::decompose(model, &self.reference, options)?;
         let alignment = self.align(model)?;
-        let aligned = alignment.aligner.apply(reference.values())?;
-        let spurious = score::variance_attributed(&aligned, &self.spurious.embeddings)?;
-        let core = score::variance_attributed(&aligned, &self.core.embeddings)?;
-        let names = reference.names();
-        let order = score::difference(&names, &spurious, &core)?;
-        let means = score::component_means(reference.values())?;
+        let aligned = alignment.apply(&reference)?;
+        let score = |feature: &Feature| -> Result<Scores> {
+            Ok(aligned.score(&feature.embeddings)?.named(&feature.name))
+        };
+        let (spurious, core) = (score(&self.spurious)?, score(&self.core)?);
+        let difference = spurious.minus(&core)?;
+        let means = reference.means()?;
         let linear = match head {
             Head::Probe => self.probe(model)?,
             Head::ZeroShot => self.zero_shot(model)?,
@@ -171,23 +175,23 @@ impl Study {
         let (validation, test) = (truth(&self.validation)?, truth(&self.test)?);
         let on_validation = session::decompose(model, &self.validation, options)?;
         let on_test = session::decompose(model, &self.test, options)?;
-        let mitigation = score::mitigate(
-            &order,
+        let mitigation = difference.mitigate(
             &test.group_names,
             &means,
             &linear,
-            labelled(on_validation.values(), &validation),
-            labelled(on_test.values(), &test),
+            labelled(&on_validation, &validation),
+            labelled(&on_test, &test),
             &self.setting.mitigate,
         )?;
         Ok(Mitigated {
             model: model.name().to_string(),
             head,
             features: [self.spurious.name.clone(), self.core.name.clone()],
-            scores: names
+            scores: difference
+                .names()
                 .into_iter()
-                .zip(spurious.into_iter().zip(core))
-                .map(|(name, (spurious, core))| Scored {
+                .zip(spurious.values().iter().zip(core.values()))
+                .map(|(name, (&spurious, &core))| Scored {
                     name,
                     spurious,
                     core,
@@ -232,7 +236,8 @@ impl Study {
                 Ok(shapes.index_select(&rows, 0)?)
             })
             .collect::<Result<Vec<_>>>()?;
-        score::zero_shot(&score::class_embeddings(&classes)?)
+        let head = score::zero_shot(&score::class_embeddings(&classes)?)?;
+        Ok(head.reading(Some(ModelId::of(&self.clip))))
     }
 }
 
@@ -251,7 +256,7 @@ fn truth(set: &GeneratedSet) -> Result<Truth> {
     })
 }
 
-fn labelled<'a>(contributions: &'a Tensor, truth: &'a Truth) -> Labelled<'a> {
+fn labelled<'a>(contributions: &'a Contributions, truth: &'a Truth) -> Labelled<'a, Contributions> {
     Labelled {
         contributions,
         labels: &truth.classes,

@@ -3,16 +3,27 @@
 
 use super::layers::{Activation, Linear};
 use super::text::{TextConfig, TextTransformer};
-use super::vit::{self, Vit, VitConfig};
+use super::vit::{self, Pool, Vit, VitConfig};
 use super::weights::{Checkpoint, Parameters};
-use super::{Features, ImageEncoder, Normalisation, configured, overlay};
+use super::{Anatomy, Features, ImageEncoder, Normalisation, configured, limits, overlay};
 use crate::trace::{Block, Tape};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
-/// The shape of the vision tower, in open_clip's names.
+/// How the image tower's tokens become one vector (open_clip `pool_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImagePool {
+    /// The class token.
+    #[default]
+    Tok,
+    /// The mean of the patch tokens.
+    Avg,
+}
+
+/// The shape of the vision tower, in open_clip's names but for the last two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VisionConfig {
@@ -22,6 +33,16 @@ pub struct VisionConfig {
     pub mlp_ratio: f64,
     pub patch_size: usize,
     pub image_size: usize,
+    /// LayerScale's value before training; `None` where the tower has no LayerScale.
+    pub ls_init_value: Option<f64>,
+    /// No norm before the first block.
+    pub no_ln_pre: bool,
+    pub pool_type: ImagePool,
+    /// The last norm comes after pooling.
+    pub final_ln_after_pool: bool,
+    /// `None`: as [`ClipConfig::quick_gelu`] says.
+    pub act_layer: Option<Activation>,
+    pub norm_eps: f64,
 }
 
 impl Default for VisionConfig {
@@ -33,6 +54,12 @@ impl Default for VisionConfig {
             mlp_ratio: 4.0,
             patch_size: 16,
             image_size: 224,
+            ls_init_value: None,
+            no_ln_pre: false,
+            pool_type: ImagePool::Tok,
+            final_ln_after_pool: false,
+            act_layer: None,
+            norm_eps: 1e-5,
         }
     }
 }
@@ -82,21 +109,35 @@ impl ClipConfig {
             };
             (0..).take_while(has).count()
         };
+        let scaled = |key: &str| weights.shape(key).map(|_| 1e-5);
         let patch = dims("visual.patch_embed.proj.weight", 4)?;
+        weights.square_patches("visual.patch_embed.proj.weight")?;
         let hidden = dims("visual.blocks.0.mlp.fc1.weight", 2)?[0];
         let positions = dims("visual.pos_embed", 3)?[1];
         let embedding = dims("text.token_embedding.weight", 2)?;
-        let side = (positions.saturating_sub(1) as f64).sqrt().round() as usize;
+        let patches = positions.saturating_sub(1);
+        let side = patches.isqrt();
+        if side * side != patches {
+            let key = &weights.naming().to_file("visual.pos_embed")[0].0;
+            let reason = format!(
+                "\"{key}\" has positions for {patches} patches, which are no square: only square images are built"
+            );
+            return Err(Error::weights(weights.path(), reason));
+        }
         let config = serde_json::json!({
             "embed_dim": dims("visual_projection.weight", 2)?[0],
             "vision_cfg": {
                 "layers": depth("visual.blocks"), "width": patch[0], "head_width": vit::head_width(patch[0]),
                 "mlp_ratio": hidden as f64 / patch[0] as f64,
                 "patch_size": patch[2], "image_size": side * patch[2],
+                "ls_init_value": scaled("visual.blocks.0.ls1.gamma"),
+                "no_ln_pre": weights.shape("visual.norm_pre.weight").is_none(),
             },
             "text_cfg": {
                 "layers": depth("text.blocks"), "width": embedding[1], "vocab_size": embedding[0],
                 "heads": (embedding[1] / 64).max(1),
+                "mlp_ratio": dims("text.blocks.0.mlp.fc1.weight", 2)?[0] as f64 / embedding[1] as f64,
+                "ls_init_value": scaled("text.blocks.0.ls1.gamma"),
                 "context_length": dims("text.positional_embedding", 2)?[0],
             },
         });
@@ -131,19 +172,37 @@ impl ClipConfig {
             depth: v.layers,
             num_heads: v.width / v.head_width,
             mlp_ratio: v.mlp_ratio,
-            pre_norm: true,
-            act_layer: self.activation(),
-            norm_eps: 1e-5,
+            init_values: v.ls_init_value,
+            pre_norm: !v.no_ln_pre,
+            patch_bias: Some(false),
+            global_pool: match v.pool_type {
+                ImagePool::Tok => Pool::Token,
+                ImagePool::Avg => Pool::Avg,
+            },
+            fc_norm: Some(v.final_ln_after_pool),
+            act_layer: self.activation(v.act_layer),
+            norm_eps: v.norm_eps,
             normalisation: self.normalisation,
             ..VitConfig::default()
         })
     }
 
-    fn activation(&self) -> Activation {
-        match self.quick_gelu {
+    /// The activation of a tower that says `own`.
+    fn activation(&self, own: Option<Activation>) -> Activation {
+        own.unwrap_or(match self.quick_gelu {
             true => Activation::QuickGelu,
             false => Activation::Gelu,
-        }
+        })
+    }
+
+    /// Check that the fields go together and the model is not absurdly large.
+    ///
+    /// # Errors
+    /// When they do not: the field, its value and what is taken.
+    pub(super) fn check(&self) -> Result<()> {
+        limits::within("embed_dim", self.embed_dim, limits::WIDTH)?;
+        self.vision()?.check()?;
+        self.text_cfg.check()
     }
 }
 
@@ -174,14 +233,17 @@ impl Clip {
     /// # Errors
     /// When the configuration contradicts itself or a tensor is missing or mis-shaped.
     pub fn new(config: &ClipConfig, vb: VarBuilder) -> Result<Self> {
+        config.check()?;
         let d = config.embed_dim;
+        let text = &config.text_cfg;
         let width = config.vision_cfg.width;
         // ln(1 / 0.07), CLIP's start.
         let scale = Init::Const(2.659_26);
         Ok(Self {
-            visual: Vit::new(&config.vision()?, vb.pp("visual"))?,
+            // open_clip's last norm has one name wherever it comes.
+            visual: Vit::with_norm(&config.vision()?, "norm", vb.pp("visual"))?,
             visual_projection: Linear::new(vb.pp("visual_projection"), width, d, false)?,
-            text: TextTransformer::new(&config.text_cfg, d, config.activation(), vb.pp("text"))?,
+            text: TextTransformer::new(text, d, config.activation(text.act_layer), vb.pp("text"))?,
             logit_scale: vb.get_with_hints((), "logit_scale", scale)?,
             config: config.clone(),
         })
@@ -206,6 +268,21 @@ impl Clip {
     /// As [`TextTransformer::forward`].
     pub fn encode_text(&self, ids: &Tensor) -> Result<Tensor> {
         self.text.forward(ids)
+    }
+
+    /// The same for texts that end with the token `end` of their tokenizer, where the configuration knows the end
+    /// token by its being the highest id alone.
+    ///
+    /// # Errors
+    /// As [`TextTransformer::forward`], and when a text does not have the token.
+    pub fn encode_text_ending(&self, ids: &Tensor, end: u32) -> Result<Tensor> {
+        self.text.forward_ending(ids, end)
+    }
+
+    /// What the text tower's forward pass is made of.
+    pub fn text_anatomy(&self) -> Anatomy {
+        let own = self.config.text_cfg.act_layer;
+        self.text.anatomy(self.config.activation(own))
     }
 
     /// ln of the factor that turns cosines into logits.
@@ -237,6 +314,10 @@ impl ImageEncoder for Clip {
 
     fn device(&self) -> &Device {
         self.visual.device()
+    }
+
+    fn anatomy(&self) -> Anatomy {
+        self.visual.anatomy()
     }
 
     /// The representation is `encode_image`, not normalised.

@@ -6,7 +6,7 @@ use super::maxvit::{MaxVit, MaxVitConfig};
 use super::swin::{Swin, SwinConfig};
 use super::vit::{Vit, VitConfig};
 use super::weights::Checkpoint;
-use super::{ImageEncoder, overlay};
+use super::{ImageEncoder, assumed, overlay, told};
 use crate::data::Preprocess;
 use crate::{Error, Result};
 use candle_core::Device;
@@ -28,6 +28,8 @@ pub struct Family {
     signature: &'static str,
     /// The share of the resized side that the centre crop keeps, where no configuration says.
     crop: fn(&Checkpoint) -> f64,
+    /// What the weights tell of the configuration.
+    told: fn(&Checkpoint) -> Result<Value>,
     build: fn(Checkpoint, &Value, &Device) -> Result<Network>,
 }
 
@@ -37,24 +39,28 @@ pub const FAMILIES: &[Family] = &[
         name: "clip",
         signature: "visual_projection.weight",
         crop: |_| 1.0,
+        told: told::clip,
         build: clip,
     },
     Family {
         name: "swin",
         signature: "layers.0.blocks.0.attn.relative_position_bias_table",
         crop: |_| 0.9,
+        told: told::swin,
         build: swin,
     },
     Family {
         name: "maxvit",
         signature: "stages.0.blocks.0.attn_grid.attn.qkv.weight",
         crop: |_| 0.95,
+        told: told::maxvit,
         build: maxvit,
     },
     Family {
         name: "vit",
         signature: "patch_embed.proj.weight",
         crop: vit_crop,
+        told: told::vit,
         build: vit,
     },
 ];
@@ -73,10 +79,11 @@ pub struct Built {
 
 /// Build the model a weights file holds. Its configuration is read off the shapes; over that goes `published`, what is
 /// known of the model by its name, then the file's metadata or the configuration beside it, then `given`, in timm's
-/// or open_clip's names.
+/// or open_clip's names. What is said and contradicts the shapes is refused.
 ///
 /// # Errors
-/// When the file is of no known family, or its tensors do not fit.
+/// When the file is of no known family, its tensors do not fit, or a configuration is not understood or of another
+/// model.
 pub fn build(
     weights: Checkpoint,
     published: &Settings,
@@ -102,18 +109,16 @@ pub fn build(
         return Err(Error::weights(weights.path(), reason));
     };
     let (asked, given) = Picture::split(given)?;
+    let shapes = (family.told)(&weights)?;
+    told::given(&given, &shapes)?;
+    let (mut file, mut configured) = (None, false);
     let said = match weights.metadata().get("config") {
-        Some(text) => Settings {
-            network: serde_json::from_str(text).map_err(|e| {
-                let reason = format!("the metadata's config is not JSON: {e}");
-                Error::weights(weights.path(), reason)
-            })?,
-            picture: Picture::default(),
-        },
+        Some(text) => told::inside(&weights, text, &shapes)?,
         None => match Beside::find(weights.path(), weights.naming().format)? {
             Some(beside) => {
-                let width = weights.shape("patch_embed.proj.weight").map(|dims| dims[0]);
-                beside.settings(family.name, width)?
+                file = Some(beside.path().to_path_buf());
+                configured = beside.configured();
+                told::beside(&beside, family.name, &shapes, &given)?
             }
             None => Settings::default(),
         },
@@ -122,8 +127,17 @@ pub fn build(
     let mut config = published.network.clone();
     let inside = weights.metadata().contains_key("config");
     let mut outside = config.clone();
+    let mut of_file = said.network;
+    if given.get("quick_gelu").is_some() {
+        // The person's word is for both towers.
+        for tower in ["vision_cfg", "text_cfg"] {
+            if let Some(tower) = of_file.get_mut(tower).and_then(Value::as_object_mut) {
+                tower.remove("act_layer");
+            }
+        }
+    }
     for (over, from_file) in [
-        (&said.network, inside),
+        (&of_file, inside),
         (&picture.network(), false),
         (&given, false),
     ] {
@@ -137,8 +151,10 @@ pub fn build(
         crop: (family.crop)(&weights),
         ..Preprocess::default()
     };
-    let assumed = weights.assumed().to_vec();
-    let network = (family.build)(weights, &config, device)?;
+    let mut assumed = weights.assumed().to_vec();
+    let path = weights.path().display().to_string();
+    let network = (family.build)(weights, &config, device)
+        .map_err(|error| told::blamed(error, file.as_deref(), &given))?;
     let bars = match &network {
         // open_clip's are black, timm's have the mean's colour.
         Network::Clip(_) => [0; 3],
@@ -147,10 +163,27 @@ pub fn build(
             .mean
             .map(|m| (255. * m).round() as u8),
     };
+    let preprocess = picture
+        .preprocess(default, bars)
+        .map_err(|error| match asked.crop_pct {
+            Some(_) => error,
+            None => told::blamed(error, file.as_deref(), &given),
+        })?;
+    // The metadata of files that were trained here says everything.
+    if !inside {
+        let known = assumed::Known {
+            path,
+            family: family.name,
+            configured,
+            network: &config,
+            picture: &picture,
+        };
+        assumed.extend(assumed::assumed(&known, &network, &preprocess))
+    }
     Ok(Built {
         family: family.name,
         hash,
-        preprocess: picture.preprocess(default, bars)?,
+        preprocess,
         network,
         assumed,
     })
@@ -189,6 +222,7 @@ fn vit_crop(weights: &Checkpoint) -> f64 {
 
 fn vit(weights: Checkpoint, given: &Value, device: &Device) -> Result<Network> {
     let config = VitConfig::infer(&weights, given)?;
+    config.check()?;
     // Heads of single factors belong to the training command.
     let mut unused = vec!["factors."];
     if config.num_classes == 0 {
@@ -235,6 +269,7 @@ fn maxvit(weights: Checkpoint, given: &Value, device: &Device) -> Result<Network
 
 fn clip(weights: Checkpoint, given: &Value, device: &Device) -> Result<Network> {
     let config = ClipConfig::infer(&weights, given)?;
+    config.check()?;
     let side = config.vision_cfg.image_size / config.vision_cfg.patch_size.max(1);
     let weights = weights.with_positions("visual.pos_embed", 1, side)?;
     let clip = weights.build("this CLIP", device, |vb| Clip::new(&config, vb))?;

@@ -2,28 +2,34 @@
 //!
 //! A new architecture is one file here that implements [`ImageEncoder`], and one line in [`family::FAMILIES`].
 
+mod assumed;
 pub mod clip;
 pub mod config;
 pub mod family;
 pub mod hub;
 pub mod layers;
+pub mod limits;
 pub mod maxvit;
 mod model;
+pub mod place;
 pub mod swin;
 pub mod text;
+mod told;
 pub mod vit;
 pub mod weights;
 pub mod zoo;
 
 pub use clip::{Clip, ClipConfig};
+pub use family::Network;
 pub use maxvit::{MaxVit, MaxVitConfig};
 pub use model::Model;
+pub use place::Place;
 pub use swin::{Swin, SwinConfig};
 pub use vit::{Vit, VitConfig};
 
 use crate::trace::{Block, Tape, Traced};
 use crate::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 /// Mean and standard deviation of each colour channel, as the model was trained with.
@@ -46,7 +52,18 @@ impl Normalisation {
     };
 
     /// `(pixels - mean) / std` for pixels in [0, 1], B x 3 x H x W.
+    ///
+    /// # Errors
+    /// When the pixels are not f32, or have not three channels.
     pub fn apply(&self, pixels: &Tensor) -> Result<Tensor> {
+        let dims = pixels.dims();
+        if pixels.dtype() != DType::F32 || dims.len() != 4 || dims[1] != 3 {
+            return Err(Error::argument(
+                "pixels",
+                format!("{:?} of {dims:?}", pixels.dtype()),
+                "f32 values in 0 to 1 of shape [batch, 3, height, width]; bytes become that by (pixels.to_dtype(DType::F32)? / 255.)?",
+            ));
+        }
         let device = pixels.device();
         let mean = Tensor::new(&self.mean, device)?.reshape((1, 3, 1, 1))?;
         let std = Tensor::new(&self.std, device)?.reshape((1, 3, 1, 1))?;
@@ -65,6 +82,19 @@ pub struct Features {
     pub logits: Option<Traced>,
 }
 
+/// What a forward pass is made of, besides shapes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anatomy {
+    /// Heads of a block: one number, or one for each stage.
+    pub heads: Vec<usize>,
+    /// Of the MLPs.
+    pub activation: layers::Activation,
+    /// How tokens become one vector.
+    pub pooling: &'static str,
+    /// Of the transformer's norms.
+    pub norm_eps: f64,
+}
+
 /// A vision model whose representation can be decomposed.
 pub trait ImageEncoder: Send + Sync {
     /// Side of the square input, in pixels.
@@ -79,6 +109,8 @@ pub trait ImageEncoder: Send + Sync {
     fn normalisation(&self) -> Normalisation;
     /// Where the weights are.
     fn device(&self) -> &Device;
+    /// What the forward pass is made of.
+    fn anatomy(&self) -> Anatomy;
     /// The forward pass of normalised pixels, B x 3 x H x W, recorded on `tape`.
     ///
     /// # Errors

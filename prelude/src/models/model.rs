@@ -2,15 +2,43 @@
 
 use super::config::Settings;
 use super::family::{self, Network};
-use super::hub::{self, Hub, Watch};
+use super::hub::{Hub, Watch};
+use super::place::Place;
+use super::text::TextPool;
 use super::weights::{Checkpoint, folder};
-use super::zoo::{self, Embedded};
-use super::{Clip, ImageEncoder};
+use super::zoo::Embedded;
+use super::{Anatomy, Clip, ImageEncoder};
 use crate::data::{Input, Preprocess, Tokenizer};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
+
+/// What is asked for besides a configuration.
+struct Asked {
+    /// Which weights of several in a file.
+    weights: Option<String>,
+    /// The path of a `tokenizer.json`.
+    tokenizer: Option<String>,
+}
+
+impl Asked {
+    /// Take these fields out of `given`, and leave the rest.
+    fn split(given: &Value) -> Result<(Self, Value)> {
+        let mut rest = given.clone();
+        let mut text = |name: &'static str| match rest
+            .as_object_mut()
+            .and_then(|fields| fields.remove(name))
+        {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(Error::argument(name, other, "a text")),
+        };
+        let (weights, tokenizer) = (text("weights")?, text("tokenizer")?);
+        Ok((Self { weights, tokenizer }, rest))
+    }
+}
 
 /// A loaded model.
 pub struct Model {
@@ -18,19 +46,23 @@ pub struct Model {
     family: &'static str,
     hash: String,
     parameters: usize,
-    network: Network,
+    network: Arc<Network>,
     tokenizer: Option<Tokenizer>,
     card: Option<Value>,
     preprocess: Preprocess,
     assumed: Vec<String>,
+    /// Where its weights are, as [`Self::source`] shows it.
+    source: String,
 }
 
 impl Model {
     /// Load an embedded model, one published on the Hugging Face hub ([`hub::named`]), or a local weights file or
-    /// folder by path. `given` is as for [`family::build`].
+    /// folder by path ([`Place::of`]). `given` is as for [`family::build`], and may name besides which `weights` of
+    /// several in a file are taken ([`Checkpoint::model`]) and the path of a `tokenizer`.
     ///
     /// # Errors
-    /// When the name is unknown, the hub cannot be had, or the file is missing, broken, or does not fit a model.
+    /// When the name is unknown or of a model that is not built, the hub cannot be had, or the file is missing, broken,
+    /// or does not fit a model.
     pub fn open(name_or_path: &str, given: &Value, device: &Device) -> Result<Self> {
         Self::open_from(&Hub::from_env(), name_or_path, given, device, &())
     }
@@ -46,37 +78,35 @@ impl Model {
         device: &Device,
         watch: &dyn Watch,
     ) -> Result<Self> {
-        if let Some(embedded) = zoo::find(name_or_path) {
-            return Self::embedded(embedded, given, device);
-        }
-        let path = Path::new(name_or_path);
-        let ending = path.extension().and_then(|e| e.to_str());
-        let file = ending.is_some_and(|e| folder::ENDINGS.contains(&e));
-        // A folder of the same name as a model is taken by `./name`.
-        let local = file || (name_or_path.contains('/') && path.exists());
-        if local {
-            return Self::local(name_or_path, path, &Settings::default(), given, device);
-        }
-        match hub::named(name_or_path) {
-            Ok(Some(source)) => {
-                let weights = hub.weights(&source, watch)?;
-                Self::local(name_or_path, &weights, &source.settings, given, device)
+        let place = Place::of(name_or_path)?;
+        let (asked, given) = Asked::split(given)?;
+        let model = match &place {
+            Place::Embedded(embedded) => {
+                if let Some(weights) = asked.weights {
+                    let expected = "left out: an embedded model has one set of weights";
+                    return Err(Error::argument("weights", weights, expected));
+                }
+                Self::embedded(embedded, &given, device)?
             }
-            _ if path.exists() => {
-                Self::local(name_or_path, path, &Settings::default(), given, device)
+            Place::Local(path) => {
+                let published = Settings::default();
+                Self::local(name_or_path, path, &published, &asked, &given, device)?
             }
-            Err(unknown) => Err(unknown),
-            Ok(None) => {
-                let mut known = zoo::names();
-                known.extend(hub::ALIASES.iter().map(|(name, _)| *name));
-                Err(Error::UnknownModel {
-                    name: name_or_path.into(),
-                    known: format!(
-                        "{}, and timm's and open_clip's names of these families (vit_small_patch14_dinov2, ViT-L-14, timm/..., laion/...)",
-                        known.join(", ")
-                    ),
-                })
+            Place::Published(source) => {
+                let weights = hub.weights(source, watch)?;
+                Self::local(
+                    name_or_path,
+                    &weights,
+                    &source.settings,
+                    &asked,
+                    &given,
+                    device,
+                )?
             }
+        };
+        match asked.tokenizer {
+            Some(tokenizer) => model.with_tokenizer(tokenizer),
+            None => Ok(model),
         }
     }
 
@@ -85,6 +115,7 @@ impl Model {
         name: &str,
         path: &Path,
         published: &Settings,
+        asked: &Asked,
         given: &Value,
         device: &Device,
     ) -> Result<Self> {
@@ -92,11 +123,13 @@ impl Model {
             true => folder::weights(path)?,
             false => path.to_path_buf(),
         };
-        let weights = Checkpoint::open(&path)?;
+        let weights = Checkpoint::model(&path, asked.weights.as_deref())?;
         let model = Self::from_checkpoint(name, weights, published, given, device)?;
         let tokenizer = path.with_file_name(folder::TOKENIZER);
-        match &model.network {
-            Network::Clip(_) if tokenizer.exists() => model.with_tokenizer(tokenizer),
+        match &*model.network {
+            Network::Clip(_) if asked.tokenizer.is_none() && tokenizer.exists() => {
+                model.with_tokenizer(tokenizer)
+            }
             _ => Ok(model),
         }
     }
@@ -105,10 +138,11 @@ impl Model {
         let weights = Checkpoint::from_bytes(embedded.name, embedded.weights)?;
         let published = Settings::default();
         let mut model = Self::from_checkpoint(embedded.name, weights, &published, given, device)?;
+        model.source = "embedded".into();
         let card = serde_json::from_str(embedded.card);
         model.card =
             Some(card.map_err(|e| Error::weights(embedded.name, format!("its card: {e}")))?);
-        if let Network::Clip(clip) = &model.network {
+        if let Network::Clip(clip) = &*model.network {
             model.tokenizer = Some(Tokenizer::embedded(clip.config().text_cfg.context_length)?)
         }
         Ok(model)
@@ -122,17 +156,19 @@ impl Model {
         device: &Device,
     ) -> Result<Self> {
         let parameters = weights.elements();
+        let source = source(name, weights.path());
         let built = family::build(weights, published, given, device)?;
         Ok(Self {
             name: name.to_string(),
             family: built.family,
             hash: built.hash,
             parameters,
-            network: built.network,
+            network: Arc::new(built.network),
             tokenizer: None,
             card: None,
             preprocess: built.preprocess,
             assumed: built.assumed,
+            source,
         })
     }
 
@@ -161,6 +197,12 @@ impl Model {
         self.card.as_ref()
     }
 
+    /// Where its weights are: `embedded`, `hub OWNER/NAME`, or `file PATH`, of which only the name is shown where the
+    /// model's name has the rest.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// What was assumed where neither the weights nor a configuration decide: one sentence each, with the argument of
     /// [`crate::session::load_with`] that changes it.
     pub fn assumed(&self) -> &[String] {
@@ -187,7 +229,7 @@ impl Model {
     /// # Errors
     /// When this model has no text tower.
     pub fn clip(&self) -> Result<&Clip> {
-        match &self.network {
+        match &*self.network {
             Network::Clip(clip) => Ok(clip),
             Network::Image(_) => Err(Error::argument(
                 "clip",
@@ -197,28 +239,95 @@ impl Model {
         }
     }
 
-    /// Give a CLIP the tokenizer of its `tokenizer.json`.
+    /// This CLIP with the tokenizer of a `tokenizer.json`; the weights are shared, and this one stays as it is.
     ///
     /// # Errors
     /// When this model is no CLIP, or the file is no tokenizer.
-    pub fn with_tokenizer(mut self, path: impl AsRef<Path>) -> Result<Self> {
+    pub fn with_tokenizer(&self, path: impl AsRef<Path>) -> Result<Self> {
         let context = self.clip()?.config().text_cfg.context_length;
-        self.tokenizer = Some(Tokenizer::from_file(path, context)?);
-        Ok(self)
+        let tokenizer = Tokenizer::from_file(files::expand(path)?, context)?;
+        Ok(Self {
+            name: self.name.clone(),
+            family: self.family,
+            hash: self.hash.clone(),
+            parameters: self.parameters,
+            network: self.network.clone(),
+            tokenizer: Some(tokenizer),
+            card: self.card.clone(),
+            preprocess: self.preprocess,
+            assumed: self.assumed.clone(),
+            source: self.source.clone(),
+        })
+    }
+
+    /// The tokenizer of a CLIP that has one.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// A CLIP's text tower, for the model's one line.
+    fn text_tower(&self) -> String {
+        let Network::Clip(clip) = &*self.network else {
+            return String::new();
+        };
+        let text = clip.text_anatomy();
+        let by_id = clip.config().text_cfg.pool_type == TextPool::Argmax;
+        let pooling = match &self.tokenizer {
+            // The tokenizer knows the end token that the highest id stands for.
+            Some(_) if by_id => "end token",
+            _ => text.pooling,
+        };
+        let (heads, act, eps) = (text.heads[0], text.activation, text.norm_eps);
+        format!("; texts: {heads} heads, {act}, {pooling}, eps {eps:e}")
     }
 
     /// Text embeddings of `texts`, N x d, not normalised.
     ///
     /// # Errors
-    /// When this model is no CLIP, has no tokenizer, or a text is too long.
+    /// When this model is no CLIP or has no tokenizer; a text that is empty, has no word, is too long, or has a word
+    /// that the tokenizer does not know ([`Self::vocabulary`]).
     pub fn encode_text(&self, texts: &[impl AsRef<str>]) -> Result<Tensor> {
         let clip = self.clip()?;
-        let tokenizer = self.tokenizer.as_ref().ok_or_else(|| {
-            let remedy = "it has no tokenizer: give it one with with_tokenizer(\"tokenizer.json\")";
-            Error::argument("clip", &self.name, remedy)
-        })?;
-        let tokens = tokenizer.encode(texts)?;
-        clip.encode_text(&tokens.ids.to_device(self.encoder().device())?)
+        let tokenizer = self.own_tokenizer()?;
+        let ids = tokenizer.encode_known(texts)?;
+        let ids = ids.to_device(self.encoder().device())?;
+        match tokenizer.end()? {
+            Some(end) => clip.encode_text_ending(&ids, end),
+            None => clip.encode_text(&ids),
+        }
+    }
+
+    /// Refuses texts that [`Self::encode_text`] would refuse, without embedding them: for a name before it is put into
+    /// prompts, which would hide that it is empty.
+    ///
+    /// # Errors
+    /// As [`Self::encode_text`].
+    pub fn check_texts(&self, texts: &[impl AsRef<str>]) -> Result<()> {
+        self.clip()?;
+        self.own_tokenizer()?.encode_known(texts).map(drop)
+    }
+
+    /// The words that this CLIP knows, in alphabetical order, where its tokenizer is made of whole words, as the embedded
+    /// one's is.
+    ///
+    /// # Errors
+    /// When this model is no CLIP, has no tokenizer, or one that splits any word into pieces it knows.
+    pub fn vocabulary(&self) -> Result<Vec<String>> {
+        self.clip()?;
+        self.own_tokenizer()?.words().ok_or_else(|| {
+            let reason = "its tokenizer splits words into pieces, so it has no list of words: it takes any text";
+            Error::argument("clip", &self.name, reason)
+        })
+    }
+
+    fn own_tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| {
+            let name = &self.name;
+            let remedy = format!(
+                "it has no tokenizer: put its tokenizer.json beside the weights and load it again, or load_with(\"{name}\", json!({{\"tokenizer\": \"FOLDER/tokenizer.json\"}})), or clip.with_tokenizer(\"FOLDER/tokenizer.json\")?"
+            );
+            Error::argument("clip", name, remedy)
+        })
     }
 }
 
@@ -231,15 +340,41 @@ impl std::fmt::Debug for Model {
 impl std::fmt::Display for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let encoder = self.encoder();
+        let Anatomy {
+            heads,
+            activation,
+            pooling,
+            norm_eps,
+        } = encoder.anatomy();
+        let heads: Vec<_> = heads.iter().map(usize::to_string).collect();
         write!(
             f,
-            "{} ({}): {} px, {} blocks, width {}, {:.2} M parameters",
+            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}{}, {:.2} M parameters, {}",
             self.name,
             self.family,
             encoder.image_size(),
             encoder.blocks().len(),
+            heads.join("/"),
             encoder.width(),
-            self.parameters as f64 / 1e6
+            self.text_tower(),
+            self.parameters as f64 / 1e6,
+            self.source,
         )
     }
+}
+
+/// Where the weights in the file `path` come from, for a model called `name`.
+fn source(name: &str, path: &Path) -> String {
+    // The hub's cache has a folder `models--OWNER--NAME` for each repository.
+    let folders = path.iter().filter_map(|part| part.to_str());
+    let mut repositories = folders.filter_map(|part| part.strip_prefix("models--"));
+    if let Some(repository) = repositories.next() {
+        return format!("hub {}", repository.replacen("--", "/", 1));
+    }
+    let shown = match path.strip_prefix(name) {
+        Ok(rest) if rest.as_os_str().is_empty() => path.file_name().map(Path::new).unwrap_or(path),
+        Ok(rest) => rest,
+        Err(_) => path,
+    };
+    format!("file {}", shown.display())
 }

@@ -1,7 +1,8 @@
 //! GELU, exact (`torch.nn.GELU()`), by its tanh approximation, and quick (`open_clip.transformer.QuickGELU`).
 
 use super::rows::{erf, exp, f32_slice, map_rows, zip_rows};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use super::{Path, path, widened};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
 /// Values a row of an elementwise kernel takes at once.
 const WIDTH: usize = 1024;
@@ -110,37 +111,54 @@ impl CustomOp2 for Backward {
     }
 }
 
-fn apply(x: &Tensor, act: Activation) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Forward(act))
-}
-
-fn fused(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+/// The kernel where there is one, `composed` where a gradient may be asked for, else `fused`.
+fn apply(
+    x: &Tensor,
+    act: Activation,
+    composed: fn(&Tensor) -> Result<Tensor>,
+    fused: fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    match path(x, &[x]) {
+        Path::Kernel => x.contiguous()?.apply_op1(Forward(act)),
+        Path::Widened => {
+            let wide = widened(x)?.contiguous()?;
+            wide.apply_op1(Forward(act))?.to_dtype(x.dtype())
+        }
+        Path::Composed => composed(x),
+        Path::Fused => fused(x),
+    }
 }
 
 /// Exact GELU, x * Phi(x), elementwise.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        apply(x, Activation::Gelu)
-    } else {
-        x.gelu_erf()
-    }
+    apply(x, Activation::Gelu, composed_gelu, Tensor::gelu_erf)
 }
 
 /// GELU's tanh approximation, `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2` (timm `gelu_tanh`), elementwise.
 pub fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        apply(x, Activation::GeluTanh)
-    } else {
-        x.gelu()
-    }
+    apply(x, Activation::GeluTanh, composed_gelu_tanh, Tensor::gelu)
 }
 
 /// Quick GELU, x * sigmoid(1.702 x), as OpenAI's CLIP weights use it, elementwise.
 pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
-    if fused(x) {
-        apply(x, Activation::QuickGelu)
-    } else {
-        x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
-    }
+    let composed = composed_quick_gelu;
+    apply(x, Activation::QuickGelu, composed, composed)
+}
+
+// candle's own GELUs are differentiable too, but with constants of six digits in their backward passes.
+
+pub(super) fn composed_gelu(x: &Tensor) -> Result<Tensor> {
+    let phi = (((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?;
+    x * phi
+}
+
+pub(super) fn composed_gelu_tanh(x: &Tensor) -> Result<Tensor> {
+    let root = (2.0 / std::f64::consts::PI).sqrt();
+    let slope = ((x.sqr()? * 0.044715)? + 1.0)?;
+    let twice = ((x * slope)? * (2.0 * root))?;
+    x * candle_nn::ops::sigmoid(&twice)?
+}
+
+pub(super) fn composed_quick_gelu(x: &Tensor) -> Result<Tensor> {
+    x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
 }

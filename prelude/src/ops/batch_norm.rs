@@ -1,25 +1,48 @@
 //! Batch normalisation over all but the last dimension, with the statistics of the batch.
 
 use super::rows::{f32_slice, fold_rows, map_rows, zip_rows};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use super::{Path, check_channels, path, widened};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail,
+};
 
 /// `(x - mean) / sqrt(var + eps) * gamma + beta`, and the mean and (biased) variance of each channel, without their
-/// gradients, as 2 x C.
+/// gradients, as 2 x C (f32 where `x` is of half precision). Differentiable wherever one of its inputs is tracked.
+///
+/// # Errors
+/// When `x` has no dimension beside the channels, `gamma` or `beta` not one value a channel, or another type.
 pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, Tensor)> {
-    let x = x.contiguous()?;
-    if x.device().is_cpu() && x.dtype() == candle_core::DType::F32 {
-        let seen = x.detach().apply_op1_no_bwd(&Statistics)?;
-        let y = x.apply_op3(gamma, beta, Forward { eps: eps as f32 })?;
-        return Ok((y, seen));
+    if x.rank() < 2 {
+        bail!(
+            "batch norm: the input has the shape {:?}, which is no batch",
+            x.dims()
+        )
     }
-    let rows = x.flatten_to(x.rank() - 2)?;
+    check_channels("batch norm", "gamma", x, gamma)?;
+    check_channels("batch norm", "beta", x, beta)?;
+    match path(x, &[x, gamma, beta]) {
+        Path::Kernel => {
+            let x = x.contiguous()?;
+            let (gamma, beta) = (gamma.contiguous()?, beta.contiguous()?);
+            let seen = x.detach().apply_op1_no_bwd(&Statistics)?;
+            let y = x.apply_op3(&gamma, &beta, Forward { eps: eps as f32 })?;
+            Ok((y, seen))
+        }
+        _ => composed(x, gamma, beta, eps),
+    }
+}
+
+/// The same in candle's differentiable operations.
+fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, Tensor)> {
+    let (wide, gamma, beta) = (widened(x)?, widened(gamma)?, widened(beta)?);
+    let rows = wide.contiguous()?.flatten_to(x.rank() - 2)?;
     let mean = rows.mean(0)?;
     let centred = rows.broadcast_sub(&mean)?;
     let var = centred.sqr()?.mean(0)?;
     let scale = (gamma / (&var + eps)?.sqrt()?)?;
-    let y = centred.broadcast_mul(&scale)?.broadcast_add(beta)?;
+    let y = centred.broadcast_mul(&scale)?.broadcast_add(&beta)?;
     let seen = Tensor::stack(&[mean.detach(), var.detach()], 0)?;
-    Ok((y.reshape(x.shape())?, seen))
+    Ok((y.reshape(x.shape())?.to_dtype(x.dtype())?, seen))
 }
 
 /// Mean and biased variance of each column, one after the other.

@@ -1,22 +1,28 @@
 //! Sums and means over rows, which candle takes element by element on a CPU.
 
 use super::rows::{f32_slice, fold_rows, map_rows};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use super::{Path, check_channels, path, widened};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
-/// `x + bias`, row by row: N x C and C.
+/// `x + bias`, row by row: N x C and C. Differentiable in both.
+///
+/// # Errors
+/// When `bias` does not have one value a channel, or another type.
 pub fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        x.contiguous()?.apply_op2(&bias.contiguous()?, AddBias)
-    } else {
-        x.broadcast_add(bias)
+    check_channels("bias", "bias", x, bias)?;
+    match path(x, &[x, bias]) {
+        Path::Kernel => x.contiguous()?.apply_op2(&bias.contiguous()?, AddBias),
+        _ => x.broadcast_add(bias),
     }
 }
 
 /// The mean over tokens, B x T x C -> B x C.
 pub fn mean_over_tokens(x: &Tensor) -> Result<Tensor> {
     let (b, t, _) = x.dims3()?;
-    let each = Tensor::full(1.0 / t as f32, (b, 1, t), x.device())?.to_dtype(x.dtype())?;
-    each.matmul(&x.contiguous()?)?.squeeze(1)
+    let wide = widened(x)?;
+    let each = Tensor::full(1.0 / t as f64, (b, 1, t), x.device())?.to_dtype(wide.dtype())?;
+    let mean = each.matmul(&wide.contiguous()?)?.squeeze(1)?;
+    mean.to_dtype(x.dtype())
 }
 
 struct AddBias;

@@ -1,7 +1,8 @@
 //! Depthwise convolution of channels-last images: candle's own runs one small convolution a channel.
 
 use super::rows::f32_slice;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use super::{Path, path, widened};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Where a square kernel lies on its input.
@@ -73,14 +74,23 @@ impl Placement {
 }
 
 /// Each channel of `x` (B x H x W x C) with its own kernel, `weight` (K K x C, tap by tap): B x H' x W' x C.
+/// Differentiable in both.
 pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Result<Tensor> {
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        return x.apply_op2(&weight, Forward(placement));
+    match path(x, &[x, weight]) {
+        Path::Kernel => x
+            .contiguous()?
+            .apply_op2(&weight.contiguous()?, Forward(placement)),
+        Path::Widened => {
+            depthwise_conv(&widened(x)?, &widened(weight)?, placement)?.to_dtype(x.dtype())
+        }
+        Path::Composed | Path::Fused => composed(x, weight, placement),
     }
-    let p = placement;
+}
+
+/// The same in candle's differentiable operations.
+fn composed(x: &Tensor, weight: &Tensor, p: Placement) -> Result<Tensor> {
     let (_, h, w, c) = x.dims4()?;
-    let padded = p.padded(&x)?;
+    let padded = p.padded(x)?;
     let mut sum: Option<Tensor> = None;
     for (i, j, tap) in p.taps() {
         let slice = p.slice(&padded, (i, j), (h, w))?;
@@ -269,7 +279,7 @@ impl CustomOp2 for BackwardWeight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
 
     /// The sum over taps, written with candle's own operations.
     fn written_out(x: &Tensor, weight: &Tensor, p: Placement) -> Result<Tensor> {

@@ -1,7 +1,8 @@
 //! Layer normalisation over the last dimension.
 
 use super::rows::{f32_slice, fold_rows, map_rows, sum_of, zip_rows};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use super::{Path, check_channels, path, widened};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 /// Mean and reciprocal standard deviation (biased, with `eps`) of one row.
 #[inline(always)]
@@ -132,12 +133,39 @@ impl CustomOp2 for BackwardAffine {
     }
 }
 
-/// `(x - mean) / sqrt(var + eps) * gamma + beta` over the last dimension (`torch.nn.LayerNorm`).
+/// `(x - mean) / sqrt(var + eps) * gamma + beta` over the last dimension (`torch.nn.LayerNorm`), of any float type,
+/// differentiable wherever one of its inputs is tracked.
+///
+/// # Errors
+/// When `gamma` or `beta` does not have one value a channel, or another type.
 pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        x.apply_op3(gamma, beta, Forward { eps: eps as f32 })
-    } else {
-        candle_nn::ops::layer_norm(&x, gamma, beta, eps as f32)
+    check_channels("layer norm", "gamma", x, gamma)?;
+    check_channels("layer norm", "beta", x, beta)?;
+    match path(x, &[x, gamma, beta]) {
+        Path::Kernel => {
+            let (gamma, beta) = (gamma.contiguous()?, beta.contiguous()?);
+            x.contiguous()?
+                .apply_op3(&gamma, &beta, Forward { eps: eps as f32 })
+        }
+        Path::Widened => {
+            layer_norm(&widened(x)?, &widened(gamma)?, &widened(beta)?, eps)?.to_dtype(x.dtype())
+        }
+        Path::Composed => composed(x, gamma, beta, eps),
+        Path::Fused => {
+            let (gamma, beta) = (gamma.contiguous()?, beta.contiguous()?);
+            candle_nn::ops::layer_norm(&x.contiguous()?, &gamma, &beta, eps as f32)
+        }
     }
+}
+
+/// The same in candle's differentiable operations.
+pub(super) fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
+    let wide = widened(x)?;
+    let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
+    let var = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred
+        .broadcast_div(&(var + eps)?.sqrt()?)?
+        .broadcast_mul(&widened(gamma)?)?
+        .broadcast_add(&widened(beta)?)?
+        .to_dtype(x.dtype())
 }

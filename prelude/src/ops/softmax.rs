@@ -1,7 +1,8 @@
 //! Softmax over the last dimension.
 
 use super::rows::{exp, f32_slice, map_rows, max_of, sum_of, sum_of_pairs, zip_rows};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use super::{Path, path, widened};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
 struct Forward;
 
@@ -58,11 +59,22 @@ impl CustomOp2 for Backward {
     }
 }
 
-/// Softmax over the last dimension, of any shape.
+/// Softmax over the last dimension, of any shape and float type, differentiable wherever its input is tracked.
 pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        x.contiguous()?.apply_op1(Forward)
-    } else {
-        candle_nn::ops::softmax_last_dim(&x.contiguous()?)
+    match path(x, &[x]) {
+        Path::Kernel => x.contiguous()?.apply_op1(Forward),
+        Path::Widened => softmax_last_dim(&widened(x)?)?.to_dtype(x.dtype()),
+        Path::Composed => composed(x),
+        Path::Fused => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
     }
+}
+
+/// The same in candle's differentiable operations. The maximum that is taken off before `exp` cancels out, so no
+/// gradient goes through it.
+pub(super) fn composed(x: &Tensor) -> Result<Tensor> {
+    let wide = widened(x)?;
+    let max = wide.max_keepdim(D::Minus1)?.detach();
+    let powers = wide.broadcast_sub(&max)?.exp()?;
+    let sums = powers.sum_keepdim(D::Minus1)?;
+    powers.broadcast_div(&sums)?.to_dtype(x.dtype())
 }

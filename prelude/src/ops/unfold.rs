@@ -2,18 +2,19 @@
 
 use super::depthwise::Placement;
 use super::rows::f32_slice;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use super::{Path, path};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 /// B x H x W x C -> B x H' x W' x (K K C), tap by tap (`torch.nn.functional.unfold`, channels last).
 pub fn unfold(x: &Tensor, placement: Placement) -> Result<Tensor> {
-    let x = x.contiguous()?;
-    if x.device().is_cpu() && x.dtype() == DType::F32 {
-        return x.apply_op1(Unfold(placement));
+    if path(x, &[x]) == Path::Kernel {
+        return x.contiguous()?.apply_op1(Unfold(placement));
     }
+    // Values are only moved, so every type does as it is.
     let (_, h, w, _) = x.dims4()?;
     let p = placement;
-    let padded = p.padded(&x)?;
+    let padded = p.padded(x)?;
     let taps = p
         .taps()
         .map(|(i, j, _)| p.slice(&padded, (i, j), (h, w)))

@@ -1,49 +1,95 @@
 //! How much of a feature each component carries.
 //!
-//! With Q the basis of the feature's span, t = (sum_i c_i) Q and s_i = c_i Q centred over the images: the
-//! covariance of s_i with t, direction by direction (they sum to t's variance over components), or their
-//! correlation, or the share of a component's own variance that lies in the span.
+//! With Q an orthonormal basis of the span of the feature's texts, S = (sum_i c_i) Q and s_i = c_i Q centred over the
+//! images, there are four scores:
+//!
+//! | | of component i | depends on the order of the texts |
+//! | --- | --- | --- |
+//! | [`variance_attributed`] | mean over directions of the correlation of s_i with S: the paper's | yes |
+//! | [`correlation_attributed`] | trace cov(s_i, S) / sqrt(trace cov(s_i) trace cov(S)) | no |
+//! | [`covariance_attributed`] | mean over directions of cov(s_i, S) | no |
+//! | [`variance_explained`] | trace cov(s_i) / trace cov(c_i) | no |
+//!
+//! The paper's score takes each direction by itself and gives all the same weight, whatever their variance, and which
+//! directions these are depends on the order of the texts (Gram-Schmidt takes the first text as it is, of each later
+//! one what it adds). Ranks of components move with that order. `correlation_attributed` weighs directions by their
+//! variance, and no rotation within the span changes it. With one text both are the same correlation, but for the
+//! factor (B - 1) / B of the published code.
+//!
+//! **What the scores count.** Texts that add no direction ([`Basis`]) are left out and named on standard error. A
+//! component that does not vary along the feature scores 0: it does not carry it. The total must vary, and there must
+//! be as many images as directions; else no score is returned.
+//!
+//! **A head that does nothing need not score 0.** Under [`Sharing::Equal`](crate::decompose::Sharing::Equal), the
+//! paper's rule, each component has an equal part of the norms' constants, and that part varies from image to image.
+//! See there for what it comes to; under `Sharing::Own` such a head scores exactly 0.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Basis;
-use crate::Result;
-use crate::align::check;
+use super::{Basis, enough};
+use crate::check;
+use crate::{Error, Result};
 
 /// Variances below this share of the values' square are rounding, not variance.
 const CONSTANT: f64 = 1e-12;
 
-/// The mean over the feature's directions of cov(t, s_i) / (std(t) std(s_i)) for each component i of
-/// `contributions` (n x B x d), the feature given by `features` (k x d): the mean of products over images against
-/// unbiased standard deviations, as published, so at most (B - 1) / B in size. A direction in which the component
-/// or the total does not vary counts 0.
+/// The paper's score: the mean over the feature's directions of cov(S, s_i) / (std(S) std(s_i)) for each component i of
+/// `contributions` (n x B x d), the feature given by `features` (k x d, one row a text): the mean of products over
+/// images against unbiased standard deviations, as published, so at most (B - 1) / B in size. It depends on the order
+/// of the texts; [`correlation_attributed`] does not. A direction in which a component does not vary counts 0 for it;
+/// by the paper's [`Sharing`](crate::decompose::Sharing) rule even a dead head varies, and so scores something.
 ///
 /// # Errors
-/// Shapes that do not fit, NaN or infinity, features that are all zero.
+/// Shapes that do not fit, NaN or infinity, features that are all zero; one image, fewer images than the features have
+/// directions, a direction along which the total does not vary.
 pub fn variance_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
-    let scores = Scores::new(contributions, features)?;
-    let total = scores.total();
+    let scores = Projected::on(contributions, features, Basis::tensor)?;
+    let total = scores.varying_total()?;
     let b = scores.images as f64;
     Ok(scores.each(|s, k| {
         let (own, all) = (column(s, scores.k, k), column(&total, scores.k, k));
         let (covariance, own, all) = moments(own, all);
-        let deviation = (own * all).sqrt();
-        match deviation > 0.0 && b > 1.0 {
-            true => (covariance / deviation) * (b - 1.0) / b,
+        match own > 0.0 {
+            true => (covariance / (own * all).sqrt()) * (b - 1.0) / b,
             false => 0.0,
         }
     }))
 }
 
-/// The mean over the feature's directions of cov(t, s_i), not normalised (the mean of products over images). The
-/// components' values sum to the mean variance of the total.
+/// The order-free score: trace cov(s_i, S) / sqrt(trace cov(s_i) trace cov(S)) for each component i of `contributions`
+/// (n x B x d), the traces over the span of `features` (k x d, one row a text); from -1 to 1. Directions weigh by their
+/// variance, and neither the order of the texts nor a rotation of the basis changes it, where [`variance_attributed`],
+/// the paper's score, depends on both. For one text it is Pearson's correlation. 0 for a component that does not vary
+/// in the span; by the paper's [`Sharing`](crate::decompose::Sharing) rule even a dead head varies.
+///
+/// # Errors
+/// As [`variance_attributed`]; a single direction may be without variance as long as one has some.
+pub fn correlation_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
+    let scores = Projected::on(contributions, features, Basis::principal)?;
+    let total = scores.total();
+    if scores.constant(&total).iter().all(|constant| *constant) {
+        return Err(still_total(scores.images, "any direction of the features"));
+    }
+    let score = |s: &Vec<f64>| {
+        let (covariance, own, all) = moments(s.iter().copied(), total.iter().copied());
+        match own > 0.0 {
+            true => covariance / (own * all).sqrt(),
+            false => 0.0,
+        }
+    };
+    Ok(scores.components.par_iter().map(score).collect())
+}
+
+/// The mean over the feature's directions of cov(S, s_i), not normalised (the mean of products over images). The
+/// components' values sum to the mean variance of the total. Whoever has large contributions has large values; the
+/// order of the texts does not matter.
 ///
 /// # Errors
 /// As [`variance_attributed`].
 pub fn covariance_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
-    let scores = Scores::new(contributions, features)?;
-    let total = scores.total();
+    let scores = Projected::on(contributions, features, Basis::tensor)?;
+    let total = scores.varying_total()?;
     let b = scores.images as f64;
     Ok(scores.each(|s, k| {
         let (own, all) = (column(s, scores.k, k), column(&total, scores.k, k));
@@ -51,57 +97,94 @@ pub fn covariance_attributed(contributions: &Tensor, features: &Tensor) -> Resul
     }))
 }
 
-/// trace(cov(c_i Q)) / trace(cov(c_i)): the share of each component's variance that lies in the feature's span;
-/// 0 for a component that does not vary.
+/// trace(cov(s_i)) / trace(cov(c_i)): the share of each component's own variance that lies in the feature's span,
+/// however small that variance is; 0 for a component that does not vary. The order of the texts does not matter.
 ///
 /// # Errors
-/// As [`variance_attributed`].
+/// As [`variance_attributed`], but only where no component varies at all.
 pub fn variance_explained(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
-    let scores = Scores::new(contributions, features)?;
-    scores
-        .components
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            let inside: f64 = s.iter().map(|v| v * v).sum();
+    let scores = Projected::on(contributions, features, Basis::tensor)?;
+    let wholes = (0..scores.components.len())
+        .map(|i| {
             let all = check::f32(&contributions.get(i)?)?
                 .flatten_all()?
                 .to_vec1::<f32>()?;
-            let whole = squared_deviations(&all, scores.width);
-            Ok(if whole > 0.0 { inside / whole } else { 0.0 })
+            Ok(squared_deviations(&all, scores.width))
         })
-        .collect()
+        .collect::<Result<Vec<f64>>>()?;
+    if wholes.iter().all(|whole| *whole == 0.0) {
+        return Err(enough::constant(
+            "contributions",
+            format!("{} images", scores.images),
+            "no component varies over them, so every score would be 0",
+        ));
+    }
+    let share = |(s, whole): (&Vec<f64>, f64)| {
+        let inside: f64 = s.iter().map(|v| v * v).sum();
+        if whole > 0.0 { inside / whole } else { 0.0 }
+    };
+    Ok(scores.components.iter().zip(wholes).map(share).collect())
+}
+
+fn still_total(images: usize, along: &str) -> Error {
+    enough::constant(
+        "contributions",
+        format!("{images} images"),
+        &format!(
+            "their sum over components does not vary along {along}, so no component can be scored by it"
+        ),
+    )
 }
 
 /// The components' centred projections on a basis, each B x k in row order.
-struct Scores {
+struct Projected {
     components: Vec<Vec<f64>>,
+    /// For each direction the sum of all components' squared projections, before they are centred.
+    squares: Vec<f64>,
+    basis: Basis,
     images: usize,
     width: usize,
     k: usize,
 }
 
-impl Scores {
-    fn new(contributions: &Tensor, features: &Tensor) -> Result<Self> {
+impl Projected {
+    fn on(
+        contributions: &Tensor,
+        features: &Tensor,
+        directions: fn(&Basis, &candle_core::Device) -> Result<Tensor>,
+    ) -> Result<Self> {
         let (n, images, width) = check::stack("contributions", contributions)?;
         let (_, d) = check::matrix("features", features)?;
         check::same("features", d, width, "channels")?;
         check::finite("contributions", contributions)?;
         let basis = Basis::of(features)?;
         let k = basis.len();
+        enough::images(images, k)?;
+        if !basis.dropped().is_empty() {
+            eprintln!("features: {basis}");
+        }
         // One product for all components: (n B x d) (d x k).
         let projected = check::f32(contributions)?
             .contiguous()?
             .reshape((n * images, width))?
-            .matmul(&basis.tensor(contributions.device())?)?
+            .matmul(&directions(&basis, contributions.device())?)?
             .flatten_all()?
             .to_vec1::<f32>()?;
+        let mut squares = vec![0.0; k];
+        for row in projected.chunks_exact(k) {
+            squares
+                .iter_mut()
+                .zip(row)
+                .for_each(|(s, &v)| *s += f64::from(v).powi(2));
+        }
         let components = projected
             .par_chunks(images * k)
             .map(|s| centred(s, k))
             .collect();
         Ok(Self {
             components,
+            squares,
+            basis,
             images,
             width,
             k,
@@ -114,6 +197,30 @@ impl Scores {
             total.iter_mut().zip(s).for_each(|(t, s)| *t += s);
         }
         total
+    }
+
+    /// For each direction, whether `total` is constant but for the rounding of the components it is the sum of.
+    fn constant(&self, total: &[f64]) -> Vec<bool> {
+        let variance = |k: usize| column(total, self.k, k).map(|t| t * t).sum::<f64>();
+        (0..self.k)
+            .map(|k| variance(k) <= CONSTANT * self.squares[k])
+            .collect()
+    }
+
+    /// The total, which must vary along every direction.
+    fn varying_total(&self) -> Result<Vec<f64>> {
+        let total = self.total();
+        match self.constant(&total).iter().position(|constant| *constant) {
+            None => Ok(total),
+            Some(k) => {
+                let text = 1 + self.basis.kept().get(k).map_or(k, |row| *row);
+                let along = match k {
+                    0 => format!("text {text} of the features"),
+                    _ => format!("what text {text} of the features adds to those before it"),
+                };
+                Err(still_total(self.images, &along))
+            }
+        }
     }
 
     /// For each component the mean of `score` over the directions.

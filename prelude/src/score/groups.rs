@@ -1,7 +1,19 @@
 //! Accuracy by group, as spurious correlations are measured (Sagawa et al., "Distributionally Robust Neural
 //! Networks for Group Shifts", ICLR 2020).
+//!
+//! All papers mean the same by the worst group's accuracy, but not by the average:
+//!
+//! | | weighs groups by | used by |
+//! | --- | --- | --- |
+//! | [`GroupAccuracy::average`] | their images in the set at hand: right answers over images | this project's tables; the usual accuracy |
+//! | [`GroupAccuracy::average_of_groups`] | nothing, all alike | the decomposition paper's Waterbirds table (its four groups) |
+//! | [`GroupAccuracy::average_weighted`] | their images in the *training* set | Sagawa et al. for Waterbirds ("adjusted" average), and most papers that compare with them (WILDS) |
+//!
+//! Where all groups have as many images the first two are the same. On the original Waterbirds, whose test set has 2255
+//! landbirds each on land and water and 642 waterbirds each, the three differ by several points for a biased model, so
+//! compare like with like.
 
-use crate::align::check;
+use crate::check;
 use crate::{Error, Result};
 
 /// Images of one group and how many were right.
@@ -71,13 +83,61 @@ impl GroupAccuracy {
             .fold(1.0, f64::min)
     }
 
-    /// Accuracy over all images.
+    /// Accuracy over all images: groups weighted by their images in this set. Not the average of the decomposition
+    /// paper ([`Self::average_of_groups`]) nor of Sagawa et al. ([`Self::average_weighted`]).
     pub fn average(&self) -> f64 {
         let (correct, images) = self
             .groups
             .iter()
             .fold((0, 0), |(c, i), g| (c + g.correct, i + g.images));
         correct as f64 / images as f64
+    }
+
+    /// The mean over groups of their accuracies, each group counting the same: the average of the decomposition paper's
+    /// Waterbirds table. Groups without images are left out.
+    pub fn average_of_groups(&self) -> f64 {
+        let each: Vec<f64> = self.accuracies().map(|(_, a)| a).collect();
+        each.iter().sum::<f64>() / each.len() as f64
+    }
+
+    /// The mean over groups weighted by `weights`, one for each group: with the groups' sizes in the training set the
+    /// "adjusted" average of Sagawa et al. (Waterbirds: 3498, 184, 56, 1057 for landbirds on land and water, waterbirds
+    /// on land and water).
+    ///
+    /// # Errors
+    /// Another number of weights, a weight that is negative or not finite, a positive weight of a group without images,
+    /// no positive weight.
+    pub fn average_weighted(&self, weights: &[f64]) -> Result<f64> {
+        check::same("weights", weights.len(), self.groups.len(), "groups")?;
+        for (group, weight) in self.groups.iter().zip(weights) {
+            if !weight.is_finite() || *weight < 0.0 {
+                let expected =
+                    "0 or a positive number, such as the group's images in the training set";
+                return Err(Error::argument("weights", weight, expected));
+            }
+            if *weight > 0.0 && group.images == 0 {
+                return Err(Error::argument(
+                    "weights",
+                    format!("{weight} for \"{}\"", group.name),
+                    "0 for a group that has no images here, whose accuracy is not known",
+                ));
+            }
+        }
+        let total: f64 = weights.iter().sum();
+        if total == 0.0 {
+            return Err(Error::argument(
+                "weights",
+                "only 0",
+                "at least one that is positive",
+            ));
+        }
+        Ok(self.accuracies().map(|(i, a)| weights[i] * a).sum::<f64>() / total)
+    }
+
+    /// Place and accuracy of each group that has images.
+    fn accuracies(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let each = self.groups.iter().map(GroupCount::accuracy).enumerate();
+        each.filter_map(|(i, a)| a.map(|a| (i, a)))
     }
 }
 

@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::LinearHead;
-use crate::align::check;
+use super::accuracy::within;
+use super::{LinearHead, enough};
+use crate::check;
+use crate::identity::Vectors;
 use crate::{Error, Result};
 
 /// Settings of [`fit_probe`].
@@ -43,15 +45,29 @@ pub struct ProbeReport {
     pub converged: bool,
     /// Accuracy on the images it was fitted on.
     pub train_accuracy: f64,
+    /// Classes that no image had: the probe never predicts them but by accident.
+    pub unseen: Vec<usize>,
 }
 
 /// Fits a head for `representations` (B x d) and `labels` below `classes`. Channels are centred and brought to
-/// unit deviation for the fit, and the head returned takes representations as they are.
+/// unit deviation for the fit, and the head returned takes representations as they are. A fit that ends before it has
+/// converged is said on standard error, and in the report. Fitted on embeddings that know their model, it reads those of
+/// that model only.
 ///
 /// # Errors
-/// Lengths that differ, fewer than two classes, a label outside them, labels all alike, NaN or infinity, settings
-/// outside their range.
-pub fn fit_probe(
+/// Lengths that differ, fewer than two classes, a label outside them, labels all alike, representations all alike, NaN
+/// or infinity, settings outside their range.
+pub fn fit_probe<E: Vectors + ?Sized>(
+    representations: &E,
+    labels: &[usize],
+    classes: usize,
+    options: &ProbeOptions,
+) -> Result<(LinearHead, ProbeReport)> {
+    let (head, report) = fit(representations.vectors(), labels, classes, options)?;
+    Ok((head.reading(representations.model().cloned()), report))
+}
+
+fn fit(
     representations: &Tensor,
     labels: &[usize],
     classes: usize,
@@ -65,6 +81,11 @@ pub fn fit_probe(
     let (x, mean, deviation) = standardised(&x)?;
     let problem = Problem::new(x, labels, classes, options.l2)?;
     let (solution, loss, iterations, converged) = minimise(&problem, options)?;
+    if !converged {
+        eprintln!(
+            "the probe is not at its optimum after {iterations} iterations; raise ProbeOptions.iterations, or l2"
+        );
+    }
 
     let (weight, bias) = problem.split(&solution)?;
     let weight = weight.broadcast_div(&deviation)?;
@@ -73,12 +94,14 @@ pub fn fit_probe(
         weight.to_dtype(DType::F32)?.to_device(device)?,
         bias.to_dtype(DType::F32)?.to_device(device)?,
     )?;
-    let train_accuracy = head.accuracy(representations, labels)?;
+    let train_accuracy = head.evaluate(representations, labels)?.share();
+    let unseen = (0..classes).filter(|c| !labels.contains(c)).collect();
     let report = ProbeReport {
         loss,
         iterations,
         converged,
         train_accuracy,
+        unseen,
     };
     Ok((head, report))
 }
@@ -95,10 +118,7 @@ fn check_input(
     if classes < 2 {
         return Err(Error::argument("classes", classes, "two or more"));
     }
-    if let Some(label) = labels.iter().find(|l| **l >= classes) {
-        let expected = format!("below {classes}, the number of classes");
-        return Err(Error::argument("labels", label, expected));
-    }
+    within("labels", labels, classes)?;
     if labels.iter().all(|l| *l == labels[0]) {
         return Err(Error::data(
             "for the probe",
@@ -118,6 +138,13 @@ fn check_input(
     if options.iterations == 0 {
         return Err(Error::argument("iterations", 0, "at least 1"));
     }
+    if !(options.tolerance.is_finite() && options.tolerance >= 0.0) {
+        return Err(Error::argument(
+            "tolerance",
+            options.tolerance,
+            "0 or a small positive number, such as 1e-6",
+        ));
+    }
     Ok(())
 }
 
@@ -127,6 +154,13 @@ fn standardised(x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
     let centred = x.broadcast_sub(&mean)?;
     let deviation = centred.sqr()?.mean_keepdim(0)?.sqrt()?;
     let varies = deviation.gt(&(mean.abs()? * 1e-6)?)?;
+    if varies.max_all()?.to_scalar::<u8>()? == 0 {
+        return Err(enough::constant(
+            "representations",
+            format!("{} images", x.dim(0)?),
+            "no channel varies over them, so there is nothing to tell classes by",
+        ));
+    }
     let deviation = varies.where_cond(&deviation, &deviation.ones_like()?)?;
     Ok((centred.broadcast_div(&deviation)?, mean, deviation))
 }

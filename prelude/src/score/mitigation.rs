@@ -9,19 +9,39 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Ablation, GroupAccuracy, LinearHead, Ranked, rank};
-use crate::align::check;
+use super::accuracy::within;
+use super::{Ablation, Accuracy, ComponentMeans, GroupAccuracy, LinearHead, Ranked, Scores, rank};
+use crate::check;
+use crate::decompose::{Contributions, same_components};
 use crate::{Error, Result};
 
-/// Images with labels and groups.
-#[derive(Debug, Clone, Copy)]
-pub struct Labelled<'a> {
-    /// n x B x d
-    pub contributions: &'a Tensor,
+/// Images with labels and groups. Their contributions are a plain tensor, n x B x d, or [`Contributions`].
+#[derive(Debug)]
+pub struct Labelled<'a, C = Tensor> {
+    pub contributions: &'a C,
     /// The class of each image.
     pub labels: &'a [usize],
     /// The group of each image, a place among the names.
     pub groups: &'a [usize],
+}
+
+impl<C> Clone for Labelled<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Labelled<'_, C> {}
+
+impl<'a> Labelled<'a, Contributions> {
+    /// The same on plain tensors.
+    fn values(self) -> Labelled<'a> {
+        Labelled {
+            contributions: self.contributions.values(),
+            labels: self.labels,
+            groups: self.groups,
+        }
+    }
 }
 
 /// Settings of [`mitigate`].
@@ -101,6 +121,8 @@ pub struct Mitigation {
     pub after: GroupAccuracy,
     /// On the test split, k random components switched off.
     pub random: RandomDraws,
+    /// Of all images of the test split, nothing switched off; its hint is set where that is no more than chance gives.
+    pub accuracy: Accuracy,
 }
 
 impl Mitigation {
@@ -111,6 +133,9 @@ impl Mitigation {
 }
 
 /// Components by how much more of the spurious feature than of the core one they carry.
+///
+/// # Errors
+/// Lengths that differ, NaN, scores that do not differ for any component.
 pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Vec<Ranked>> {
     check::same("core", core.len(), spurious.len(), "components")?;
     let scores: Vec<f64> = spurious.iter().zip(core).map(|(s, c)| s - c).collect();
@@ -119,10 +144,13 @@ pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Ve
 
 /// Switches off the first k components of `order` (of [`difference`]) in a linear head's input, k chosen by the
 /// worst group of `validation` (then by the average, then the smaller), and reports groups on `test` before and
-/// after. `means` (n x d) are those of [`component_means`](super::component_means) on a reference set.
+/// after. `means` (n x d) are those of [`component_means`](super::component_means) on a reference set. Norms stay frozen
+/// where components are switched off ([`Ablation`]). Where the head is no better than chance on the test split, a hint
+/// on the order of classes goes to standard error.
 ///
 /// # Errors
-/// Shapes and lengths that do not fit, a k above the number of components, no draws, NaN or infinity.
+/// Shapes and lengths that do not fit, a head for another width, a label that is no class of it, a group of the test
+/// split that the validation split lacks, a k above the number of components, no draws, NaN or infinity.
 pub fn mitigate(
     order: &[Ranked],
     group_names: &[String],
@@ -147,8 +175,12 @@ pub fn mitigate(
         .collect();
     let k = choose(&curve);
 
+    let chosen_on = split.without(&[])?;
     let split = Evaluated::new(test, means, head, group_names, n)?;
     let before = split.without(&[])?;
+    check_groups(&chosen_on, &before)?;
+    let accuracy = Accuracy::of(&split.ablation.predict(&[])?, test.labels, head.classes())?;
+    accuracy.say();
     let after = split.without(&sequence[..k])?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut shuffled = sequence;
@@ -165,7 +197,63 @@ pub fn mitigate(
         before,
         after,
         random: RandomDraws { draws },
+        accuracy,
     })
+}
+
+/// The number of components is chosen by the worst group of the validation split: a group it lacks would have no say.
+fn check_groups(validation: &GroupAccuracy, test: &GroupAccuracy) -> Result<()> {
+    let both = validation.groups.iter().zip(&test.groups);
+    match both
+        .into_iter()
+        .find(|(v, t)| v.images == 0 && t.images > 0)
+    {
+        None => Ok(()),
+        Some((group, _)) => Err(Error::data(
+            "for validation",
+            format!(
+                "it has no image of group \"{}\", which the test split has; take a larger or stratified one",
+                group.name
+            ),
+        )),
+    }
+}
+
+impl Scores {
+    /// [`mitigate`] with the components in the order of these scores, commonly the spurious feature's less the core one's
+    /// ([`Scores::minus`]).
+    ///
+    /// # Errors
+    /// When scores, means, head and contributions are not of the same model, options and components; as [`mitigate`].
+    pub fn mitigate(
+        &self,
+        group_names: &[String],
+        means: &ComponentMeans,
+        head: &LinearHead,
+        validation: Labelled<Contributions>,
+        test: Labelled<Contributions>,
+        options: &MitigateOptions,
+    ) -> Result<Mitigation> {
+        let doing = "mitigating a spurious correlation";
+        let remedy = "score, average and test contributions of one model and one set of options";
+        same_components(doing, self.side(), means.side(), remedy)?;
+        for split in [validation, test] {
+            let contributions = split.contributions;
+            same_components(doing, self.side(), contributions.side(), remedy)?;
+            if let Some(origin) = contributions.origin() {
+                head.check_reads(doing, "contributions", &origin.model)?;
+            }
+        }
+        mitigate(
+            &self.ranked()?,
+            group_names,
+            means,
+            head,
+            validation.values(),
+            test.values(),
+            options,
+        )
+    }
 }
 
 /// The numbers of components to try, each once, in order.
@@ -213,6 +301,7 @@ impl<'a> Evaluated<'a> {
         components: usize,
     ) -> Result<Self> {
         let ablation = Ablation::new(images.contributions, means, head)?;
+        within("labels", images.labels, head.classes())?;
         check::same("order", components, ablation.components(), "components")?;
         Ok(Self {
             ablation,

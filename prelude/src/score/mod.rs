@@ -15,6 +15,8 @@
 //! let location = Tensor::new(&[[1f32, 0.]], &Device::Cpu)?;
 //! // The mean over images against the unbiased deviation: 3/4, not 1, for four images.
 //! assert_eq!(score::variance_attributed(&c, &location)?, [0.75, 0.0, 0.0]);
+//! // The order-free score has no such factor.
+//! assert!((score::correlation_attributed(&c, &location)?[0] - 1.0).abs() < 1e-6);
 //! let names = ["head 0", "head 1", "mlp"].map(String::from);
 //! let top = score::top(&names, &score::variance_attributed(&c, &location)?, 1)?;
 //! assert_eq!(top[0].name, "head 0");
@@ -22,25 +24,48 @@
 //! ```
 
 mod ablation;
+mod accuracy;
 mod attribution;
 mod basis;
+mod completeness;
+mod enough;
 mod groups;
+mod heatmap;
 mod linear_head;
 mod linear_probe;
+mod means;
 mod mitigation;
+mod ordering;
 mod ranking;
+pub mod retrieval;
+mod scores;
+mod scores_file;
+mod segmentation;
+mod singular;
+mod sparse_code;
 mod spearman;
 mod text_span;
+mod vector;
 mod zero_shot;
 
 pub use ablation::{Ablation, ablate, component_means};
-pub use attribution::{covariance_attributed, variance_attributed, variance_explained};
-pub use basis::Basis;
+pub use accuracy::Accuracy;
+pub use attribution::{
+    correlation_attributed, covariance_attributed, variance_attributed, variance_explained,
+};
+pub use basis::{Basis, Dropped};
+pub use completeness::{Rebuild, Rebuilt, rebuild_from_texts};
 pub use groups::{GroupAccuracy, GroupCount, cross_groups};
+pub use heatmap::{Scaled, ShownSign, enlarge, scaled};
 pub use linear_head::LinearHead;
 pub use linear_probe::{ProbeOptions, ProbeReport, fit_probe};
+pub use means::ComponentMeans;
 pub use mitigation::{Labelled, MitigateOptions, Mitigation, RandomDraws, difference, mitigate};
-pub use ranking::{Ranked, rank, top};
+pub use ordering::{Ordering, ordering, word_correlations};
+pub use ranking::{Ranked, Ranking, rank, top};
+pub use scores::{ScoreMeasure, Scores};
+pub use segmentation::{LEFT_OUT, PixelCounts, SegmentationScores, Segmented, clipped, segment};
+pub use sparse_code::{Pursuit, SparseCode, matching_pursuit, sparse_code};
 pub use spearman::spearman;
 pub use text_span::{TextSpan, text_span};
 pub use zero_shot::{class_embeddings, zero_shot};

@@ -1,7 +1,9 @@
 //! Components in the order of their scores.
 
-use crate::align::check;
+use crate::check;
+use crate::decompose::Origin;
 use crate::{Error, Result};
+use std::ops::Deref;
 
 /// A component and its score.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,10 +16,53 @@ pub struct Ranked {
     pub score: f64,
 }
 
+/// Components in an order, and what their scores were made of: a list (`&ranking` is taken where a `&[Ranked]` is wanted).
+#[derive(Clone, PartialEq)]
+pub struct Ranking {
+    rows: Vec<Ranked>,
+    origin: Option<Origin>,
+}
+
+impl Ranking {
+    pub(super) fn of(rows: Vec<Ranked>, origin: Option<Origin>) -> Self {
+        Self { rows, origin }
+    }
+
+    /// What the contributions were made of; none where they were put together by hand.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+}
+
+/// A list put together by hand, of unknown origin.
+impl From<Vec<Ranked>> for Ranking {
+    fn from(rows: Vec<Ranked>) -> Self {
+        Self { rows, origin: None }
+    }
+}
+
+impl Deref for Ranking {
+    type Target = [Ranked];
+
+    fn deref(&self) -> &[Ranked] {
+        &self.rows
+    }
+}
+
+impl std::fmt::Display for Ranking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rows = self.rows.iter();
+        let rows: Vec<_> = rows.map(|r| format!("{} {:.3}", r.name, r.score)).collect();
+        write!(f, "{}", rows.join("\n"))
+    }
+}
+
+crate::identity::debug_as_display!(Ranking);
+
 /// All components, highest score first; equal scores keep the order of the stack.
 ///
 /// # Errors
-/// As many names as scores are wanted, and no score may be NaN.
+/// As many names as scores are wanted, no score may be NaN, and not all of several may be 0, which is no order.
 pub fn rank(names: &[String], scores: &[f64]) -> Result<Vec<Ranked>> {
     check::same("names", names.len(), scores.len(), "components")?;
     if let Some(i) = scores.iter().position(|s| s.is_nan()) {
@@ -25,6 +70,13 @@ pub fn rank(names: &[String], scores: &[f64]) -> Result<Vec<Ranked>> {
             "scores",
             format!("NaN for {}", names[i]),
             "numbers; look at the contributions they came from",
+        ));
+    }
+    if scores.len() > 1 && scores.iter().all(|s| *s == 0.0) {
+        return Err(Error::argument(
+            "scores",
+            format!("{} times 0", scores.len()),
+            "scores that differ, for there to be an order; look at the features and contributions they came from",
         ));
     }
     let mut ranked: Vec<Ranked> = names

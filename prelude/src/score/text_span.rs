@@ -3,11 +3,14 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::align::check;
+use super::basis::CUT;
+use super::enough;
+use super::vector::dot;
+use crate::check;
 use crate::{Error, Result};
 
-/// A text less than this share of which is left outside the directions taken already names nothing new.
-const SPENT: f64 = 1e-6;
+/// A standard deviation below this share of the data's is rounding.
+const STILL: f64 = 1e-6;
 
 /// The texts that span most of what a component does, in the order they were picked.
 #[derive(Debug, Clone)]
@@ -24,14 +27,16 @@ pub struct TextSpan {
 
 /// Picks up to `directions` of `texts` (m x d) for `data` (B x d), one component's contributions: each time the
 /// text on which the centred data varies most, then takes its direction out of data and texts alike. Texts are
-/// taken as long as they are: the published code gives them unit length. Fewer are returned once no text has
-/// anything left to say.
+/// taken as long as they are: the published code gives them unit length. Fewer are returned once nothing is left of the
+/// data's variance, or of any text: one less than a thousandth of which lies outside the directions picked already
+/// ("sea." after "sea") is no further direction.
 ///
 /// Nothing is projected again after a pick: with the data's covariance S, the variance along a text x is x S x,
 /// and taking out a direction u changes it by a rank-one term, so that a pick costs O(m d) instead of O(B m d).
 ///
 /// # Errors
-/// Shapes that do not fit, fewer than two images, NaN or infinity, `directions` of 0 or above m.
+/// Shapes that do not fit, fewer than two images, data that do not vary, NaN or infinity, `directions` of 0, above m or
+/// above the number of images.
 pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<TextSpan> {
     let (images, d) = check::matrix("data", data)?;
     let (m, width) = check::matrix("texts", texts)?;
@@ -51,11 +56,28 @@ pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<Tex
             "one image has no variance; give two or more",
         ));
     }
+    if directions > images {
+        return Err(Error::argument(
+            "directions",
+            directions,
+            format!(
+                "at most {images}, the number of images: fewer images cannot vary along so many texts"
+            ),
+        ));
+    }
     let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
     let mean = data.mean_keepdim(0)?;
     let centred = data.broadcast_sub(&mean)?;
     let covariance = (centred.t()?.matmul(&centred)? / (images - 1) as f64)?;
     let mut search = Search::new(&covariance, texts)?;
+    let square = data.sqr()?.sum_all()?.to_scalar::<f64>()? / images as f64;
+    if search.variance <= STILL * STILL * square {
+        return Err(enough::constant(
+            "data",
+            format!("{images} images"),
+            "they do not vary, so no text spans anything; leave this component out",
+        ));
+    }
     let (mut picks, mut std, mut explained) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<f64> = Vec::new();
     for _ in 0..directions {
@@ -68,15 +90,18 @@ pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<Tex
         explained.push(search.explained());
         taken.extend(unit);
     }
-    let reconstruction = if picks.is_empty() {
-        mean.broadcast_as((images, d))?.contiguous()?
-    } else {
-        let units = Tensor::from_vec(taken, (picks.len(), d), &Device::Cpu)?;
-        centred
-            .matmul(&units.t()?)?
-            .matmul(&units)?
-            .broadcast_add(&mean)?
-    };
+    if picks.is_empty() {
+        return Err(Error::argument(
+            "texts",
+            format!("{m} texts"),
+            "the data do not vary along any of them; give texts embedded by the CLIP the data are aligned to",
+        ));
+    }
+    let units = Tensor::from_vec(taken, (picks.len(), d), &Device::Cpu)?;
+    let reconstruction = centred
+        .matmul(&units.t()?)?
+        .matmul(&units)?
+        .broadcast_add(&mean)?;
     Ok(TextSpan {
         picks,
         std,
@@ -123,7 +148,10 @@ impl Search {
 
     /// The text along which the data varies most, the first of equals, and the standard deviation.
     fn best(&self) -> Option<(usize, f64)> {
-        let fresh = |j: &usize| self.left[*j] > SPENT * SPENT * self.whole[*j];
+        let fresh = |j: &usize| {
+            self.left[*j] > CUT * CUT * self.whole[*j]
+                && self.along[*j] > STILL * STILL * self.variance * self.left[*j]
+        };
         let pick = (0..self.along.len()).filter(fresh).reduce(|best, j| {
             if self.along[j] > self.along[best] {
                 j
@@ -161,13 +189,6 @@ impl Search {
     }
 
     fn explained(&self) -> f64 {
-        match self.variance > 0.0 {
-            true => (self.seen / self.variance).min(1.0),
-            false => 0.0,
-        }
+        (self.seen / self.variance).min(1.0)
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -1,41 +1,26 @@
 //! Resident aligners.
 
 use super::contributions::{decompose, embed_images};
-use super::folder::cache_folder;
+use super::disk::KeptFit;
+use super::keys::{Kind, key, place};
 use super::progress::Progress;
-use super::registry::{Kind, file_name, resident_or};
+use super::registry::resident_or;
+use super::replay;
 use super::stop;
-use crate::align::{Aligner, FitOptions, FitReport};
+use crate::align::{AlignerOrigin, Alignment, FitOptions};
 use crate::data::DataSet;
-use crate::decompose::Options;
+use crate::decompose::{Decomposer, Options, Origin};
+use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
 use crate::{Error, Result};
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A fitted aligner and how well it fits.
-#[derive(Debug)]
-pub struct Alignment {
-    pub aligner: Aligner,
-    /// None where there was nothing to fit: CLIP's own components.
-    pub report: Option<FitReport>,
-}
-
-impl std::fmt::Display for Alignment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.report {
-            Some(report) => write!(f, "{report}"),
-            None => write!(f, "aligner: identity, the components are in CLIP space"),
-        }
-    }
-}
 
 /// Fit maps from the components of `model` to the image space of `clip` on the images of `set` (paper section 3.2);
 /// the identity where the model is that CLIP. Resident under both models' weights, the set and the options.
 ///
-/// Unless `fit` names a checkpoint, the state of the fit is kept in the cache folder, so that one that is stopped
-/// goes on when it is asked for again, in this process or a later one.
+/// The finished aligner is kept in the cache folder, so that a later process takes it from there. A fit that is stopped
+/// keeps its state there (unless `fit` names a checkpoint) and goes on when it is asked for again.
 ///
 /// # Errors
 /// When an image cannot be read, the options do not fit, or the call was stopped.
@@ -47,59 +32,79 @@ pub fn align(
     fit: &FitOptions,
 ) -> Result<Arc<Alignment>> {
     clip.clip()?;
-    let key = set.key();
-    let how = format!("{options:?} {:?} {:?}", model.input(), clip.input());
+    let data = set.key();
+    let how = format!("{options:?}");
     let fitted = format!("{} epochs={}", fit.fingerprint(), fit.epochs);
-    let parts = [model.hash(), clip.hash(), &key, &how, &fitted];
+    let (from, to) = (place(model), place(clip));
+    let parts = [model.hash(), clip.hash(), &data, &how, &from, &to, &fitted];
     let label = format!("{} to {}, {}", model.name(), clip.name(), set.name());
-    resident_or(Kind::Aligner, &parts, &label, || {
-        if model.hash() == clip.hash() {
-            let aligner = Aligner::identity();
-            return Ok((
-                Alignment {
-                    aligner,
-                    report: None,
-                },
-                0,
-            ));
-        }
-        let contributions = decompose(model, set, options)?;
-        let targets = embed_images(clip, set)?;
-        let checkpoint = match &fit.checkpoint {
-            Some(path) => path.clone(),
-            None => cache_file(&parts)?,
+    let alignment = resident_or(Kind::Aligner, &parts, &label, || {
+        let decomposer = Decomposer::new(model.encoder(), *options)?;
+        let origin = AlignerOrigin {
+            components: decomposer.components().to_vec(),
+            source: Some(Origin {
+                model: ModelId::of(model),
+                options: *options,
+                images: ImagesId::of(set),
+            }),
+            clip: Some(ModelId::of(clip)),
         };
-        stop::begin();
-        let progress = RefCell::new(None);
-        let (aligner, report) = Aligner::fit(
-            contributions.values(),
-            &targets,
-            &FitOptions {
-                checkpoint: Some(checkpoint),
-                stop: Some(&stop::requested),
-                progress: Some(&|at| {
-                    let mut bar = progress.borrow_mut();
-                    let bar = bar.get_or_insert_with(|| {
-                        Progress::resumed(format!("align {}", model.name()), at.step, at.steps)
-                    });
-                    bar.at(at.step, &format!("held-out cosine {:.3}", at.held_out));
-                    if let Some(told) = fit.progress {
-                        told(at)
-                    }
-                }),
-                ..fit.clone()
-            },
-        )?;
-        let bytes = aligner.weights().map_or(0, |w| 4 * w.elem_count());
-        let report = Some(report);
-        Ok((Alignment { aligner, report }, bytes))
-    })
+        if model.hash() == clip.hash() {
+            return Ok((Alignment::identity(origin)?, 0));
+        }
+        let mut kept = KeptFit::of(&key(Kind::Aligner, &parts), &label);
+        let device = model.encoder().device();
+        // A person who names a checkpoint wants that file to be read and written.
+        let found = match fit.checkpoint {
+            Some(_) => None,
+            None => kept.as_mut().and_then(|kept| kept.read(&origin, device)),
+        };
+        let alignment = match found {
+            Some(found) => found,
+            None => fitted_anew(model, clip, set, options, fit, kept.as_ref())?,
+        };
+        let weights = alignment.aligner.weights();
+        let bytes = weights.map_or(0, |w| 4 * w.elem_count());
+        Ok((alignment, bytes))
+    })?;
+    replay::worth_repeating();
+    Ok(alignment)
 }
 
-/// The checkpoint of a fit in the cache folder (`VITREPL_CACHE_DIR`, or the user's).
-fn cache_file(parts: &[&str]) -> Result<PathBuf> {
-    let folder = cache_folder()?;
-    let folder = folder.join("aligners");
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", &folder, e))?;
-    Ok(folder.join(format!("{}.safetensors", file_name(Kind::Aligner, parts))))
+fn fitted_anew(
+    model: &Model,
+    clip: &Model,
+    set: &dyn DataSet,
+    options: &Options,
+    fit: &FitOptions,
+    kept: Option<&KeptFit>,
+) -> Result<Alignment> {
+    let contributions = decompose(model, set, options)?;
+    let targets = embed_images(clip, set)?;
+    stop::begin();
+    let progress = RefCell::new(None);
+    let options = FitOptions {
+        stop: Some(&stop::requested),
+        progress: Some(&|at| {
+            let mut bar = progress.borrow_mut();
+            let bar = bar.get_or_insert_with(|| {
+                Progress::resumed(format!("align {}", model.name()), at.step, at.steps)
+            });
+            bar.at(at.step, &format!("held-out cosine {:.3}", at.held_out));
+            if let Some(told) = fit.progress {
+                told(at)
+            }
+        }),
+        ..fit.clone()
+    };
+    let checkpoint = kept.map(KeptFit::checkpoint);
+    let fitted = Alignment::fit_in_cache(&contributions, &targets, &options, checkpoint);
+    if let Some(kept) = kept {
+        match &fitted {
+            Ok(alignment) => kept.write(alignment),
+            Err(Error::Interrupted { .. }) => kept.stopped(),
+            Err(_) => {}
+        }
+    }
+    fitted
 }

@@ -1,6 +1,7 @@
 //! What a person asks of the session: which models are there, what is kept and where, how much memory that takes.
 
-use super::registry::{self, Kind, resident};
+use super::keys::Kind;
+use super::registry::{self, resident};
 use super::{device, disk};
 use crate::charts::Table;
 use crate::{Error, Result};
@@ -25,7 +26,11 @@ pub fn models() -> Table {
 /// What is kept beside models, in memory and on disk, as a table: asking for it again costs nothing, or reading it.
 pub fn cache() -> Table {
     let disk: u64 = disk::entries().iter().map(|entry| entry.bytes).sum();
-    let title = format!("cache (on disk: {} of {})", size(disk), size(disk::limit()));
+    let limit = match disk::limit() {
+        Some(limit) => format!("of {}", size(limit)),
+        None => "its limit cannot be read; limit_cache(\"20 GB\")? sets it".to_string(),
+    };
+    let title = format!("cache (on disk: {} {limit})", size(disk));
     let header = ["kind", "what", "size", "device", "age"];
     let table = Table::new(&title).columns(header);
     let resident = resident();

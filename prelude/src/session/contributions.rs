@@ -1,18 +1,21 @@
 //! Resident contributions and image embeddings.
 
 use super::disk::Pieces;
+use super::keys::{Kind, key, place};
 use super::loading::loading;
 use super::progress::Progress;
-use super::registry::{Kind, file_name, resident_or, take};
+use super::registry::{resident_or, take};
 use super::replay;
 use super::stop;
 use crate::data::{DataSet, ahead};
-use crate::decompose::{Contributions, Decomposer, Options};
+use crate::decompose::{Contributions, Decomposer, Options, Origin};
+use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
 use crate::trace::Tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
-use std::ops::ControlFlow;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Decompose `model`'s representation of every image of `set`: n x B x d, resident under the model's weights, the
@@ -27,29 +30,36 @@ pub fn decompose(
     set: &dyn DataSet,
     options: &Options,
 ) -> Result<Arc<Contributions>> {
-    let key = set.key();
+    let data = set.key();
     let how = format!("{options:?} {}", place(model));
-    let parts = [model.hash(), &key, &how];
+    let parts = [model.hash(), &data, &how];
     let label = format!("{}, {}", model.name(), set.name());
     let contributions = resident_or(Kind::Contributions, &parts, &label, || {
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
-        let pieces = Pieces::of(&file_name(Kind::Contributions, &parts), &label);
+        let origin = Origin {
+            model: ModelId::of(model),
+            options: *options,
+            images: ImagesId::of(set),
+        };
+        let key = key(Kind::Contributions, &parts);
+        let pieces = Pieces::of(&key, &label, &origin, decomposer.components());
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
             let device = model.encoder().device();
             let found = pieces.as_ref().map(|pieces| pieces.read(device));
             Ok((Mutex::new(Batches::from(found.unwrap_or_default())), 0))
         })?;
         let mut batches = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = count(&batches.all);
-        let ended = each_batch("decompose", model, set, done, |pixels| {
-            let batch = decomposer.run(pixels)?;
-            batches.add(batch, pieces.as_ref());
-            Ok(())
-        });
-        // What a stopped call has made is on disk too.
-        batches.write(pieces.as_ref());
-        ended?;
-        let all = Contributions::concat(&batches.all)?;
+        for missing in batches.missing(set.len()) {
+            let ended = each_batch("decompose", model, set, missing, |start, pixels| {
+                batches.add(start, decomposer.run(pixels)?, pieces.as_ref());
+                Ok(batches.images())
+            });
+            // What a stopped call has made is on disk too.
+            batches.write(pieces.as_ref());
+            ended?;
+        }
+        let all: Vec<Contributions> = batches.done.values().cloned().collect();
+        let all = Contributions::concat(&all)?.with_origin(origin)?;
         drop(batches);
         take::<Mutex<Batches>>(Kind::Unfinished, &parts);
         let bytes = all.bytes();
@@ -62,112 +72,124 @@ pub fn decompose(
 /// Bytes of contributions that are written to disk as one piece.
 const PIECE: usize = 16_000_000;
 
-/// The batches of a decomposition, of which all but the last ones are on disk.
+/// The finished batches of a decomposition.
 struct Batches {
-    all: Vec<Contributions>,
-    /// So many of them.
-    written: usize,
+    /// By the index of the first image.
+    done: BTreeMap<usize, Contributions>,
+    /// The first images of those that are not on disk yet; one batch begins where the one before it ends.
+    waiting: Vec<usize>,
 }
 
-impl From<Vec<Contributions>> for Batches {
-    fn from(found: Vec<Contributions>) -> Self {
+impl From<BTreeMap<usize, Contributions>> for Batches {
+    fn from(found: BTreeMap<usize, Contributions>) -> Self {
         Self {
-            written: found.len(),
-            all: found,
+            done: found,
+            waiting: Vec::new(),
         }
     }
 }
 
 impl Batches {
-    fn add(&mut self, batch: Contributions, pieces: Option<&Pieces>) {
-        self.all.push(batch);
-        let waiting: usize = self.all[self.written..]
-            .iter()
-            .map(Contributions::bytes)
-            .sum();
-        if waiting >= PIECE {
+    /// The images below `total` that no batch has, in order.
+    fn missing(&self, total: usize) -> Vec<Range<usize>> {
+        let mut missing = Vec::new();
+        let mut next = 0;
+        for (&start, batch) in &self.done {
+            if start > next {
+                missing.push(next..start);
+            }
+            next = start + batch.images();
+        }
+        if next < total {
+            missing.push(next..total);
+        }
+        missing
+    }
+
+    /// Number of finished images.
+    fn images(&self) -> usize {
+        self.done.values().map(Contributions::images).sum()
+    }
+
+    fn add(&mut self, start: usize, batch: Contributions, pieces: Option<&Pieces>) {
+        self.done.insert(start, batch);
+        self.waiting.push(start);
+        let waiting = self.waiting.iter().map(|start| self.done[start].bytes());
+        if waiting.sum::<usize>() >= PIECE {
             self.write(pieces);
         }
     }
 
     fn write(&mut self, pieces: Option<&Pieces>) {
-        if let Some(pieces) = pieces {
-            let (before, waiting) = self.all.split_at(self.written);
-            pieces.write(count(before), waiting);
+        let waiting = std::mem::take(&mut self.waiting);
+        if let (Some(pieces), Some(first)) = (pieces, waiting.first()) {
+            let batches: Vec<_> = waiting.iter().map(|i| self.done[i].clone()).collect();
+            pieces.write(*first, &batches);
         }
-        self.written = self.all.len();
     }
-}
-
-/// Images in batches.
-fn count(batches: &[Contributions]) -> usize {
-    batches.iter().map(|batch| batch.values().dims()[1]).sum()
 }
 
 /// `model`'s representation of every image of `set`, B x d, resident.
 ///
 /// # Errors
 /// When an image cannot be read, or the call was stopped.
-pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<Tensor>> {
-    let key = set.key();
+pub fn embed_images(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> {
+    let data = set.key();
     let place = place(model);
-    let parts = [model.hash(), &key, &place];
+    let parts = [model.hash(), &data, &place];
     let label = format!("{}, {}", model.name(), set.name());
     resident_or(Kind::Images, &parts, &label, || {
         let mut batches = Vec::new();
-        each_batch("embed", model, set, 0, |pixels| {
+        each_batch("embed", model, set, 0..set.len(), |start, pixels| {
             let tape = Tape::off().until(stop::requested);
             let features = model.encoder().forward(pixels, &tape)?;
-            batches.push(features.representation.value().clone());
-            Ok(())
+            let representation = features.representation.value().clone();
+            let done = start + representation.dim(0)?;
+            batches.push(representation);
+            Ok(done)
         })?;
         let all = Tensor::cat(&batches, 0)?;
         let bytes = 4 * all.elem_count();
-        Ok((all, bytes))
+        let origin = ImageOrigin {
+            model: ModelId::of(model),
+            images: ImagesId::of(set),
+        };
+        Ok((ImageEmbeddings::new(all)?.with_origin(origin)?, bytes))
     })
 }
 
-/// Where `model` computes and what it sees: the same weights may be asked for at another size.
-fn place(model: &Model) -> String {
-    format!(
-        "{:?} {:?}",
-        model.encoder().device().location(),
-        model.input()
-    )
-}
-
-/// Draw or decode `set` ahead, from image `done` on, normalise batch by batch for `model`, and hand each to `f`.
+/// Draw or decode the `images` of `set` ahead, normalise batch by batch for `model`, and hand each with the index of its
+/// first image to `f`, which says how many images of the set are done.
 fn each_batch(
     verb: &str,
     model: &Model,
     set: &dyn DataSet,
-    mut done: usize,
-    mut f: impl FnMut(&Tensor) -> Result<()>,
+    images: Range<usize>,
+    mut f: impl FnMut(usize, &Tensor) -> Result<usize>,
 ) -> Result<()> {
     stop::begin();
     let encoder = model.encoder();
-    let total = set.len();
+    let (total, mut done) = (set.len(), images.start);
     if let [first, ..] = set.skipped() {
         let (name, count) = (set.name(), set.skipped().len());
-        eprintln!("{name}: {count} unreadable images are left out; the first: {first}");
+        eprintln!("{name}: {count} images, files or folders are left out; the first: {first}");
     }
     let what = format!("{verb} {}, {}", model.name(), set.name());
     let mut progress = Progress::resumed(what.as_str(), done, total);
     let go_on = || !stop::requested();
     let ended = ahead::each_batch(
         set,
-        done..total,
+        images,
         model.input(),
         loading(),
         &go_on,
         |batch, pixels| {
             let pixels = pixels.to_device(encoder.device())?;
-            match f(&encoder.normalisation().apply(&pixels)?) {
+            match f(batch.start, &encoder.normalisation().apply(&pixels)?) {
                 // It ended in the middle of the batch, of which nothing is kept.
                 Err(_) if stop::requested() => return Ok(ControlFlow::Break(())),
-                ended => ended?,
+                ended => done = ended?,
             }
-            done = batch.end;
             progress.at(done, "");
             Ok(ControlFlow::Continue(()))
         },

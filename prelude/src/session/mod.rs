@@ -10,6 +10,7 @@ mod contributions;
 mod device;
 mod disk;
 mod folder;
+mod keys;
 mod loading;
 mod models;
 pub(crate) mod progress;
@@ -18,7 +19,7 @@ mod replay;
 pub(crate) mod stop;
 mod texts;
 
-pub use aligners::{Alignment, align};
+pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
 pub use contributions::{decompose, embed_images};
 pub use device::{device, set_device};

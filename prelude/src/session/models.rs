@@ -1,18 +1,18 @@
 //! Resident models.
 
 use super::device;
+use super::keys::Kind;
 use super::progress::Progress;
-use super::registry::{Kind, resident_or};
+use super::registry::resident_or;
 use super::replay;
 use super::stop;
-use crate::models::Model;
 use crate::models::hub::{Hub, Watch};
-use crate::models::weights::folder;
-use crate::{Error, Result};
+use crate::models::{Model, Place};
+use crate::{Error, Result, files};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -20,28 +20,48 @@ use std::time::UNIX_EPOCH;
 /// `dinov2`, `swin`, `maxvit`, `clip`) or any other timm or open_clip model of these families by its name
 /// (`vit_small_patch14_dinov2`, `ViT-B-32/laion2b_s34b_b79k`, `timm/...`, `laion/...`) from the Hugging Face hub; or a
 /// local weights file or folder by path, in timm's, open_clip's or transformers' key names. It stays resident; loading
-/// it again costs nothing, unless the file has changed.
+/// it again costs nothing, unless its weights, index, shards, configuration, preprocessor or tokenizer have changed or
+/// been added. `~` is the user's folder.
+///
+/// Of a file of training that holds several sets of weights the one that its authors evaluate is taken: the average
+/// (EMA) rather than the raw weights, the teacher rather than the student. This is said, with the line that takes the
+/// other.
 ///
 /// # Errors
-/// When the name is unknown, the hub cannot be had (the message says which files to put where), or the file is
-/// missing, broken, or does not fit a model.
+/// When the name is unknown or of a model that is not built, the path leads nowhere, the hub cannot be had (the
+/// message says which files to put where), or the file is broken, of another kind (the message says which), or does
+/// not fit a model.
 pub fn load(name_or_path: &str) -> Result<Arc<Model>> {
     load_with(name_or_path, json!({}))
 }
 
 /// [`load`] with what the weights do not tell, or otherwise than they have it, in timm's or open_clip's names:
-/// `json!({"num_heads": 6})`, `json!({"img_size": 224, "crop_pct": 0.9})`.
+/// `json!({"num_heads": 6})`, `json!({"img_size": 224, "crop_pct": 0.9})`. `"weights"` names one of several sets in a
+/// file of training (`json!({"weights": "state_dict"})`, `"student.backbone"`), `"tokenizer"` the path of a CLIP's
+/// `tokenizer.json`.
 ///
 /// # Errors
 /// As [`load`], or when the configuration has a name or value that is not understood.
 pub fn load_with(name_or_path: &str, config: Value) -> Result<Arc<Model>> {
     let device = device();
-    let (place, given) = (format!("{:?}", device.location()), config.to_string());
-    let version = file_version(name_or_path);
-    let parts = [name_or_path, &version, &given, &place];
+    let (at, given) = (format!("{:?}", device.location()), config.to_string());
+    let hub = Hub::from_env();
+    let place = Place::of(name_or_path)?;
+    if let Place::Published(source) = &place
+        && hub.cached(source).is_none()
+    {
+        // Fetched before it is looked for among what is resident, as it is known by its files.
+        stop::begin();
+        hub.weights(source, &Shown::default())?;
+    }
+    let mut files = place.files(&hub);
+    if let Some(tokenizer) = config["tokenizer"].as_str() {
+        files.push(files::expand(tokenizer)?)
+    }
+    let before = version(&files);
+    let parts = [name_or_path, &before, &given, &at];
     let model = resident_or(Kind::Model, &parts, name_or_path, || {
         stop::begin();
-        let hub = Hub::from_env();
         let model = Model::open_from(&hub, name_or_path, &config, &device, &Shown::default())?;
         for what in model.assumed() {
             eprintln!("{name_or_path}: {what}");
@@ -93,20 +113,18 @@ pub fn load_clip(name_or_path: &str) -> Result<Arc<Model>> {
     }
 }
 
-/// Size, time and place of a file, so that a changed one is read again (clocks of file systems are coarse, and a new
-/// file has another inode); nothing for names.
-fn file_version(path: &str) -> String {
-    let path = Path::new(path);
-    let weights = match path.is_dir() {
-        true => folder::weights(path).unwrap_or(path.to_path_buf()),
-        false => path.to_path_buf(),
+/// Size, time and place of each of `files`, so that a changed, added or removed one is noticed (clocks of file systems
+/// are coarse, and a new file has another inode).
+fn version(files: &[PathBuf]) -> String {
+    let of = |path: &PathBuf| {
+        let Ok(about) = std::fs::metadata(path) else {
+            return "none".to_string();
+        };
+        let changed = about
+            .modified()
+            .ok()
+            .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        format!("{} {changed:?} {}", about.len(), about.ino())
     };
-    let Ok(about) = std::fs::metadata(weights) else {
-        return String::new();
-    };
-    let changed = about
-        .modified()
-        .ok()
-        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    format!("{} {changed:?} {}", about.len(), about.ino())
+    files.iter().map(of).collect::<Vec<_>>().join("; ")
 }

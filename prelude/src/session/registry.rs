@@ -1,39 +1,17 @@
 //! The table of resident values.
 
+use super::keys::{Kind, key};
+use crate::align::Alignment;
 use crate::charts::Table;
 use crate::decompose::Contributions;
+use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::models::Model;
 use crate::{Error, Result};
-use candle_core::{DeviceLocation, Tensor};
+use candle_core::DeviceLocation;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// Kinds of values that stay resident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Model,
-    Contributions,
-    /// Batches of a decomposition that was stopped.
-    Unfinished,
-    Images,
-    Texts,
-    Aligner,
-}
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Contributions => "contributions",
-            Self::Unfinished => "unfinished contributions",
-            Self::Images => "image embeddings",
-            Self::Texts => "text embeddings",
-            Self::Aligner => "aligner",
-        }
-    }
-}
 
 struct Entry {
     label: String,
@@ -61,7 +39,7 @@ pub(super) fn resident_or<T: Send + Sync + 'static>(
     label: &str,
     make: impl FnOnce() -> Result<(T, usize)>,
 ) -> Result<Arc<T>> {
-    let key = key(kind, parts);
+    let key = (kind, key(kind, parts));
     if let Some(value) = find(&key) {
         return Ok(value);
     }
@@ -92,24 +70,9 @@ fn downcast<T: Send + Sync + 'static>(entry: &Entry) -> Result<Arc<T>> {
     value.map_err(|_| Error::data(&entry.label, "is resident as something else; forget it"))
 }
 
-/// The content key of `parts`.
-fn key(kind: Kind, parts: &[&str]) -> (Kind, String) {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    (kind, hasher.finalize().to_hex()[..16].to_string())
-}
-
-/// The content key of `parts` as a file name.
-pub(super) fn file_name(kind: Kind, parts: &[&str]) -> String {
-    key(kind, parts).1
-}
-
 /// Take a value out of the table.
 pub(super) fn take<T: Send + Sync + 'static>(kind: Kind, parts: &[&str]) -> Option<Arc<T>> {
-    let entry = entries().remove(&key(kind, parts))?;
+    let entry = entries().remove(&(kind, key(kind, parts)))?;
     downcast(&entry).ok()
 }
 
@@ -140,8 +103,15 @@ fn device_of(value: &(dyn Any + Send + Sync)) -> String {
         model.encoder().device().clone()
     } else if let Some(contributions) = value.downcast_ref::<Contributions>() {
         contributions.values().device().clone()
-    } else if let Some(tensor) = value.downcast_ref::<Tensor>() {
-        tensor.device().clone()
+    } else if let Some(images) = value.downcast_ref::<ImageEmbeddings>() {
+        images.device().clone()
+    } else if let Some(texts) = value.downcast_ref::<TextEmbeddings>() {
+        texts.device().clone()
+    } else if let Some(alignment) = value.downcast_ref::<Alignment>() {
+        match alignment.aligner.weights() {
+            Some(weights) => weights.device().clone(),
+            None => return String::new(),
+        }
     } else {
         return String::new();
     };

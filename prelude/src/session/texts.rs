@@ -1,34 +1,28 @@
 //! Resident text embeddings.
 
-use super::registry::{Kind, resident_or};
-use crate::Result;
-use crate::data::templates;
+use super::keys::{Kind, place};
+use super::registry::resident_or;
+use crate::data::{Tokenizer, templates};
+use crate::identity::{ModelId, Prompts, TextEmbeddings, TextOrigin};
 use crate::models::Model;
 use crate::score;
+use crate::{Error, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Texts the text tower takes together.
 const BATCH: usize = 64;
 
+/// Classes that a listing names.
+const NAMED: usize = 10;
+
 /// `clip`'s embeddings of `texts`, N x d, not normalised, resident.
 ///
 /// # Errors
 /// When the model is no CLIP, or a text is too long for it.
-pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<Tensor>> {
+pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<TextEmbeddings>> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    let joined = texts.join("\n");
-    let label = format!("{}, {} texts", clip.name(), texts.len());
-    resident_or(
-        Kind::Texts,
-        &[clip.hash(), "texts", &joined],
-        &label,
-        || {
-            let all = encode(clip, &texts)?;
-            let bytes = 4 * all.elem_count();
-            Ok((all, bytes))
-        },
-    )
+    embeddings(clip, &texts, Prompts::Plain, || encode(clip, &texts))
 }
 
 /// One unit vector for each of `names`, k x d: each name in the 80 prompt templates, embedded by `clip`, brought to
@@ -37,24 +31,52 @@ pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<Tensor
 ///
 /// # Errors
 /// As [`embed_texts`].
-pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<Tensor>> {
+pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<TextEmbeddings>> {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let joined = names.join("\n");
-    let label = format!("{}, {}", clip.name(), names.join(", "));
-    resident_or(
-        Kind::Texts,
-        &[clip.hash(), "classes", &joined],
-        &label,
-        || {
-            let prompts = names
-                .iter()
-                .map(|name| encode(clip, &templates::prompts(name)))
-                .collect::<Result<Vec<_>>>()?;
-            let classes = score::class_embeddings(&prompts)?;
-            let bytes = 4 * classes.elem_count();
-            Ok((classes, bytes))
-        },
-    )
+    embeddings(clip, &names, Prompts::Templates, || {
+        clip.check_texts(&names)?;
+        let prompts = names
+            .iter()
+            .map(|name| encode(clip, &templates::prompts(name)))
+            .collect::<Result<Vec<_>>>()?;
+        score::class_embeddings(&prompts)
+    })
+}
+
+/// The resident embeddings of `texts`, or those that `make` makes.
+fn embeddings(
+    clip: &Model,
+    texts: &[&str],
+    prompts: Prompts,
+    make: impl FnOnce() -> Result<Tensor>,
+) -> Result<Arc<TextEmbeddings>> {
+    if texts.is_empty() {
+        return Err(Error::argument("texts", "[]", "at least one text"));
+    }
+    let tokenizer = clip.tokenizer().map(Tokenizer::hash).unwrap_or_default();
+    let (place, how) = (place(clip), format!("{prompts:?}"));
+    let mut parts = vec![clip.hash(), &tokenizer, &place, &how];
+    parts.extend(texts);
+    let label = match prompts {
+        Prompts::Plain => format!("{}, {} texts", clip.name(), texts.len()),
+        Prompts::Templates => {
+            let named = texts[..texts.len().min(NAMED)].join(", ");
+            let more = texts.len().saturating_sub(NAMED);
+            let more = (more > 0).then(|| format!(" and {more} more"));
+            format!("{}, {named}{}", clip.name(), more.unwrap_or_default())
+        }
+    };
+    resident_or(Kind::Texts, &parts, &label, || {
+        let tensor = make()?;
+        let bytes = 4 * tensor.elem_count();
+        let origin = TextOrigin {
+            clip: ModelId::of(clip),
+            tokenizer: tokenizer.clone(),
+            prompts,
+        };
+        let embeddings = TextEmbeddings::new(texts, tensor)?.with_origin(origin);
+        Ok((embeddings, bytes))
+    })
 }
 
 /// Batch by batch: a text tower's memory grows with the texts it takes together.

@@ -173,6 +173,7 @@ impl Recipe {
                 mlp_ratio: 4.,
                 patch_size: 8,
                 image_size: 48,
+                ..VisionConfig::default()
             },
             text_cfg: TextConfig {
                 context_length: 24,
@@ -180,6 +181,7 @@ impl Recipe {
                 width: 64,
                 heads: 4,
                 layers: 3,
+                ..TextConfig::default()
             },
             normalisation: CENTRED,
         };

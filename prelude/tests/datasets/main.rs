@@ -2,6 +2,9 @@
 
 mod desk;
 mod imagenet;
+mod layouts;
+mod odd_parquet;
+mod odd_tars;
 mod parquet;
 mod segmentation;
 mod subsets;

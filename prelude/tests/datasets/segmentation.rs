@@ -162,3 +162,110 @@ fn the_mask_of_a_skipped_image_is_left_out() -> Result<()> {
     assert!(set.mask_files()[0].ends_with("n2/b.png"));
     Ok(())
 }
+
+/// A 6 x 4 picture that is red where its mask is 1, turned by EXIF as `orientation` says; the mask is as `shown`.
+fn turned(desk: &Desk, name: &str, (w, h): (u32, u32), orientation: u8, shown: bool) {
+    let label = |x: u32, y: u32| u8::from(x < 3 && y < 2);
+    let mut stored =
+        image::DynamicImage::ImageLuma8(GrayImage::from_fn(w, h, |x, y| Luma([label(x, y)])));
+    let rgb = image::RgbImage::from_fn(w, h, |x, y| image::Rgb([255 * label(x, y), 0, 0]));
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, w, h);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    // One entry: the orientation, a short.
+    let mut exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    writer.write_chunk(png::chunk::eXIf, &exif).unwrap();
+    writer.write_image_data(rgb.as_raw()).unwrap();
+    writer.finish().unwrap();
+    desk.write(&format!("images/{name}.png"), bytes);
+    if shown {
+        let turn = image::metadata::Orientation::from_exif(orientation).unwrap();
+        stored.apply_orientation(turn);
+    }
+    let path = desk.write(&format!("masks/{name}.png"), "");
+    stored.save(path).unwrap();
+}
+
+/// Whether the masks of all images of `set` lie on their red parts.
+fn fits(set: &dyn DataSet, upright: bool) -> Result<Vec<bool>> {
+    let preprocess = Preprocess {
+        crop: 1.,
+        mode: vitrepl_prelude::data::CropMode::Squash,
+        interpolation: vitrepl_prelude::data::Interpolation::Nearest,
+        upright,
+        ..Preprocess::default()
+    };
+    let fits = |i: usize| {
+        let input = Input::new(24, preprocess);
+        let mask = set.masks(&[i], input)?.flatten_all()?.to_vec1::<u8>()?;
+        let red = set.pixels(&[i], input)?.get(0)?.get(0)?;
+        let red = red.flatten_all()?.to_vec1::<f32>()?;
+        assert!(mask.contains(&1) && mask.contains(&0));
+        Ok(mask
+            .iter()
+            .zip(red)
+            .all(|(&mask, red)| (mask == 1) == (red > 0.5)))
+    };
+    (0..set.len()).map(fits).collect()
+}
+
+#[test]
+fn masks_are_turned_with_their_images() -> Result<()> {
+    for orientation in 1..=8 {
+        for shown in [false, true] {
+            // The size tells of quarter turns; the others follow them.
+            let desk = Desk::new();
+            turned(&desk, "tells", (6, 4), 6, shown);
+            turned(&desk, "rectangle", (6, 4), orientation, shown);
+            turned(&desk, "square", (6, 6), orientation, shown);
+            let set = open(&desk)?;
+            for upright in [true, false] {
+                assert_eq!(
+                    fits(&set, upright)?,
+                    [true; 3],
+                    "{orientation}, shown {shown}, upright {upright}"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn where_no_size_tells_masks_are_taken_as_stored() -> Result<()> {
+    use vitrepl_prelude::data::MaskGeometry;
+    for orientation in 2..=8 {
+        for (shown, drawn) in [(false, MaskGeometry::Stored), (true, MaskGeometry::Shown)] {
+            let desk = Desk::new();
+            turned(&desk, "square", (6, 6), orientation, shown);
+            assert_eq!(fits(&open(&desk)?, true)?, [!shown], "{orientation}");
+            let said = SegmentationSet::open_drawn(
+                desk.path("images"),
+                desk.path("masks"),
+                drawn,
+                OnUnreadable::Fail,
+            )?;
+            assert_eq!(fits(&said, true)?, [true], "{orientation}");
+        }
+    }
+    // Two that tell different things.
+    let desk = Desk::new();
+    turned(&desk, "a", (6, 4), 6, true);
+    turned(&desk, "b", (6, 4), 6, false);
+    assert_eq!(fits(&open(&desk)?, true)?, [true, true]);
+    turned(&desk, "c", (6, 6), 6, false);
+    refused(
+        open(&desk),
+        &["images/c.png", "masks/b.png is to be turned", "open_drawn"],
+    );
+    Ok(())
+}
+
+#[test]
+fn the_same_mask_for_two_images_is_refused() {
+    let desk = desk();
+    desk.picture("images/n1/a.jpg", 3);
+    refused(open(&desk), &["a.jpg", "a.png", "share a mask"]);
+}

@@ -30,7 +30,7 @@ pub use scene::Drawing;
 
 use super::labels::no_column;
 use super::preprocess::planes;
-use super::{DataSet, Input, Labels, check_indices};
+use super::{DataSet, Input, Labels, check_batch, check_indices};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -124,7 +124,7 @@ impl GeneratedSet {
     /// The images at `indices` with their masks.
     pub fn batch(&self, indices: &[usize], size: usize) -> Result<Batch> {
         check_indices(&self.name, indices, self.len())?;
-        Input::from(size).check()?;
+        check_batch(indices.len(), Input::from(size))?;
         let (pixels, masks): (Vec<_>, Vec<_>) = indices
             .par_iter()
             .map(|&i| self.draw(i, size))
@@ -187,6 +187,11 @@ impl DataSet for GeneratedSet {
 
     fn len(&self) -> usize {
         self.spec.len
+    }
+
+    /// Seed and index: `77000:12`.
+    fn image_name(&self, index: usize) -> String {
+        format!("{}:{index}", self.spec.seed)
     }
 
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {

@@ -1,18 +1,21 @@
 //! Labels files of the usual forms.
 
 use super::classes::{class, kit_class};
-use crate::data::decode::is_image;
+use crate::data::decode::{EXTENSIONS, is_image};
 use crate::data::table::{Table, at_line};
+use crate::data::text;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The class of each of `files` by the labels file at `labels` ([`super::ImageNet::with_labels`]).
 pub(super) fn read(files: &[PathBuf], labels: &Path) -> Result<Vec<u32>> {
-    if is_csv_with_ids(labels)? {
+    let text = text::read(labels)?;
+    let header = text.lines().next().unwrap_or_default().replace('"', "");
+    if header.starts_with("ImageId,") {
         return by_name(files, labels, kaggle(labels)?);
     }
-    let lines = lines(labels)?;
+    let lines = lines(labels, &text)?;
     if lines.iter().all(|line| line.fields.len() == 1) {
         by_number(files, labels, &lines)
     } else {
@@ -26,23 +29,15 @@ struct Line {
     fields: Vec<String>,
 }
 
-/// The first word of each line that is not empty, and the rest where there is one.
-fn lines(path: &Path) -> Result<Vec<Line>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, e))?;
+/// The file name or class of each line that is not empty, and what stands behind it.
+fn lines(path: &Path, text: &str) -> Result<Vec<Line>> {
     let lines: Vec<_> = text
         .lines()
         .zip(1..)
         .filter(|(line, _)| !line.trim().is_empty())
-        .map(|(line, number)| {
-            let apart = |c: char| c.is_whitespace() || c == ',';
-            let mut words = line.trim().splitn(2, apart);
-            let first = words.next().unwrap_or_default();
-            let rest = words.next().map(|rest| rest.trim_matches(apart));
-            let fields = [Some(first), rest.filter(|rest| !rest.is_empty())];
-            Line {
-                number,
-                fields: fields.into_iter().flatten().map(str::to_string).collect(),
-            }
+        .map(|(line, number)| Line {
+            number,
+            fields: fields(line.trim()),
         })
         .collect();
     if lines.is_empty() {
@@ -51,16 +46,58 @@ fn lines(path: &Path) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
+/// A file name, which may be quoted or hold blanks, and a class behind it; or one of the two alone.
+fn fields(line: &str) -> Vec<String> {
+    let apart = |c: char| c.is_whitespace() || c == ',';
+    let (first, rest) = if line.starts_with('"') {
+        quoted(line)
+    } else {
+        // A name ends with its ending; what has none ends at the first blank or comma.
+        let end = EXTENSIONS
+            .iter()
+            .filter_map(|ending| {
+                let (dotted, lower) = (format!(".{ending}"), line.to_ascii_lowercase());
+                let ends = lower
+                    .match_indices(&dotted)
+                    .map(|(at, _)| at + dotted.len());
+                let mut ends =
+                    ends.filter(|&end| line[end..].is_empty() || line[end..].starts_with(apart));
+                ends.next()
+            })
+            .min();
+        let (first, rest) = line.split_at(end.or_else(|| line.find(apart)).unwrap_or(line.len()));
+        (first.to_string(), rest)
+    };
+    let rest = rest.trim_matches(apart);
+    let rest = if rest.starts_with('"') {
+        quoted(rest).0
+    } else {
+        rest.to_string()
+    };
+    let fields = [Some(first), Some(rest).filter(|rest| !rest.is_empty())];
+    fields.into_iter().flatten().collect()
+}
+
+/// What stands in the quotes with which `line` begins, where "" is a quote, and what follows them.
+fn quoted(line: &str) -> (String, &str) {
+    let (mut inside, mut rest) = (String::new(), &line[1..]);
+    while let Some(end) = rest.find('"') {
+        inside += &rest[..end];
+        rest = &rest[end + 1..];
+        if !rest.starts_with('"') {
+            return (inside, rest);
+        }
+        inside.push('"');
+        rest = &rest[1..];
+    }
+    (inside + rest, "")
+}
+
 /// An image's name in a labels file, where it stands, and its class.
 struct Named {
     line: u64,
     image: String,
     class: u32,
-}
-
-fn is_csv_with_ids(path: &Path) -> Result<bool> {
-    let text = std::fs::read(path).map_err(|e| Error::io("reading", path, e))?;
-    Ok(text.starts_with(b"ImageId,"))
 }
 
 fn kaggle(path: &Path) -> Result<Vec<Named>> {
@@ -96,7 +133,10 @@ fn named(path: &Path, lines: Vec<Line>) -> Result<Vec<Named>> {
             Ok(Named {
                 line: line.number,
                 image: image.clone(),
-                class: class(name).map_err(wrong)?,
+                class: class(name).map_err(|reason| match line.number {
+                    1 => wrong(format!("{reason}; remove a header line")),
+                    _ => wrong(reason),
+                })?,
             })
         })
         .collect()
@@ -104,25 +144,56 @@ fn named(path: &Path, lines: Vec<Line>) -> Result<Vec<Named>> {
 
 /// Labels that name their images, with or without folder and ending.
 fn by_name(files: &[PathBuf], path: &Path, named: Vec<Named>) -> Result<Vec<u32>> {
-    let stem = |file: &Path| {
-        let named = if is_image(file) {
-            file.file_stem()
-        } else {
-            file.file_name()
-        };
-        named.unwrap_or_default().to_string_lossy().into_owned()
+    let name = |file: &Path| {
+        file.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     };
-    let places: HashMap<_, _> = files.iter().map(|file| stem(file)).zip(0..).collect();
+    let stem = |file: &Path| match is_image(file) {
+        true => file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        false => name(file),
+    };
+    let whole: HashMap<_, _> = files.iter().map(|file| name(file)).zip(0..).collect();
+    let mut stems: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, file) in files.iter().enumerate() {
+        stems.entry(stem(file)).or_default().push(place)
+    }
     let mut values = vec![None; files.len()];
     for line in named {
-        let Some(&place) = places.get(&stem(Path::new(&line.image))) else {
-            let reason = format!("it names the image {}, which is not there", line.image);
-            return Err(at_line(path, line.line, reason));
+        let wrong = |reason| Err(at_line(path, line.line, reason));
+        let image = Path::new(&line.image);
+        let place = match (
+            whole.get(&name(image)),
+            stems.get(&stem(image)).map(Vec::as_slice),
+        ) {
+            (Some(&place), _) | (None, Some(&[place])) => place,
+            (None, Some([one, other, ..])) => {
+                let (one, other) = (name(&files[*one]), name(&files[*other]));
+                let image = &line.image;
+                return wrong(format!(
+                    "{image} may be {one} or {other}; write the ending, or remove one of them"
+                ));
+            }
+            _ => {
+                let header = if line.line == 1 {
+                    " (remove a header line)"
+                } else {
+                    ""
+                };
+                let image = &line.image;
+                return wrong(format!(
+                    "it names the image {image}, which is not there{header}"
+                ));
+            }
         };
         let value: &mut Option<u32> = &mut values[place];
         if value.is_some_and(|value| value != line.class) {
-            let reason = format!("the image {} has another class above", line.image);
-            return Err(at_line(path, line.line, reason));
+            return wrong(format!("the image {} has another class above", line.image));
         }
         *value = Some(line.class);
     }

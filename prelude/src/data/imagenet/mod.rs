@@ -6,7 +6,9 @@ mod labels_file;
 
 use self::classes::{CLASSES, class};
 use super::Labels;
-use super::folder::{FolderSet, OnUnreadable, entries, folder_name};
+use super::folder::{FolderSet, OnUnreadable};
+use super::listing::{Layout, folder_name, layout, list};
+use crate::files::expand;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -49,10 +51,9 @@ impl ImageNet {
     /// # Errors
     /// When there is no image, no labels file, or a folder that is no class.
     pub fn open(root: impl AsRef<Path>, unreadable: OnUnreadable) -> Result<FolderSet> {
-        let root = root.as_ref();
-        let (folders, files) = entries(root)?;
-        if files.is_empty() && !folders.is_empty() {
-            return by_folder(root, &folders, unreadable);
+        let root = &expand(root)?;
+        if let (Layout::Classes(classes), left_out) = layout(root)? {
+            return by_folder(root, classes, left_out, unreadable);
         }
         let above = root.parent().unwrap_or(root);
         let mut places = [root, above]
@@ -86,10 +87,20 @@ impl ImageNet {
         labels: impl AsRef<Path>,
         unreadable: OnUnreadable,
     ) -> Result<FolderSet> {
-        let (root, labels) = (root.as_ref(), labels.as_ref());
-        let (_, files) = entries(root)?;
-        let values = labels_file::read(&files, labels)?;
-        FolderSet::new(root, files, columns(values), unreadable)
+        let (root, labels) = (&expand(root)?, &expand(labels)?);
+        let found = list(root)?;
+        if found.images.is_empty() {
+            let reason = format!("there is no image directly in {}", root.display());
+            return Err(Error::data(folder_name(root), reason));
+        }
+        let values = labels_file::read(&found.images, labels)?;
+        FolderSet::new(
+            root,
+            found.images,
+            columns(values),
+            found.left_out,
+            unreadable,
+        )
     }
 }
 
@@ -105,19 +116,18 @@ fn columns(values: Vec<u32>) -> Vec<(String, Labels)> {
     ]
 }
 
-fn by_folder(root: &Path, folders: &[PathBuf], unreadable: OnUnreadable) -> Result<FolderSet> {
+fn by_folder(
+    root: &Path,
+    classes: Vec<(PathBuf, Vec<PathBuf>)>,
+    left_out: Vec<Error>,
+    unreadable: OnUnreadable,
+) -> Result<FolderSet> {
     let (mut files, mut values) = (Vec::new(), Vec::new());
-    for folder in folders {
-        let images = entries(folder)?.1;
-        if !images.is_empty() {
-            let name = folder_name(folder);
-            let wrong = |reason| Error::data(folder.display().to_string(), reason);
-            values.extend(std::iter::repeat_n(
-                class(&name).map_err(wrong)?,
-                images.len(),
-            ));
-            files.extend(images);
-        }
+    for (folder, images) in classes {
+        let wrong = |reason| Error::data(folder.display().to_string(), reason);
+        let value = class(&folder_name(&folder)).map_err(wrong)?;
+        values.extend(std::iter::repeat_n(value, images.len()));
+        files.extend(images);
     }
-    FolderSet::new(root, files, columns(values), unreadable)
+    FolderSet::new(root, files, columns(values), left_out, unreadable)
 }

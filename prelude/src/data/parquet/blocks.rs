@@ -1,6 +1,7 @@
 //! Image bytes a few rows at a time, the last ones kept.
 
 use super::columns::{records, spread};
+use super::damage::guarded;
 use super::{File, Row};
 use crate::{Error, Result};
 use ::parquet::column::reader::ColumnReader;
@@ -34,8 +35,9 @@ impl Blocks {
             ..row
         };
         let block = self.block(first);
+        file.shard.check()?;
         let images = block.get_or_init(|| {
-            let read = read(file, first);
+            let read = guarded(|| read(file, first));
             read.map_err(|error| file.damaged(error).to_string())
         });
         match images {
@@ -86,4 +88,22 @@ fn read(file: &File, first: Row) -> ParquetResult<Vec<Option<Bytes>>> {
         &defined,
         leaf.max_def_level(),
     ))
+}
+
+/// The path that `row` has in place of an image.
+pub(super) fn path(file: &File, row: Row) -> Option<String> {
+    let schema = file.reader.metadata().file_metadata().schema_descr();
+    let column = schema.column(file.image).path().parts().first()?.clone();
+    let leaf = schema.columns().iter().position(|leaf| {
+        let parts = leaf.path().parts();
+        parts.len() == 2 && parts[0] == column && parts[1] == "path"
+    })?;
+    let group = file.reader.get_row_group(row.group).ok()?;
+    let ColumnReader::ByteArrayColumnReader(mut reader) = group.get_column_reader(leaf).ok()?
+    else {
+        return None;
+    };
+    reader.skip_records(row.row).ok()?;
+    let (values, _) = records(&mut reader, 1).ok()?;
+    Some(String::from_utf8_lossy(values.first()?.data()).into_owned())
 }

@@ -1,6 +1,7 @@
 //! Which columns of a parquet file hold images and labels, and reading the latter.
 
 use super::File;
+use super::damage::guarded;
 use crate::{Error, Result};
 use ::parquet::basic::{ConvertedType, LogicalType, Type};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -32,12 +33,12 @@ pub(super) enum Kind {
 /// A label as it is stored.
 #[derive(Clone, Debug)]
 pub(super) enum Label {
-    Number(i64),
+    Number(i128),
     Text(ByteArray),
 }
 
 impl Label {
-    pub fn number(&self) -> i64 {
+    pub fn number(&self) -> i128 {
         match self {
             Self::Number(number) => *number,
             Self::Text(_) => -1,
@@ -56,36 +57,85 @@ fn leaves(about: &ParquetMetaData) -> &[std::sync::Arc<ColumnDescriptor>] {
     about.file_metadata().schema_descr().columns()
 }
 
+/// A column that holds pictures.
+pub(super) struct Pictures {
+    pub name: String,
+    /// The leaf with their bytes.
+    pub leaf: usize,
+    /// Each row has a list of them.
+    list: bool,
+}
+
+/// The columns that hold pictures: bytes, structs of bytes and path, and lists of either.
+pub(super) fn pictures(about: &ParquetMetaData) -> Vec<Pictures> {
+    let binary =
+        |leaf: &ColumnDescriptor| leaf.physical_type() == Type::BYTE_ARRAY && !is_text(leaf);
+    let found = |(at, leaf): (usize, &std::sync::Arc<ColumnDescriptor>)| {
+        let parts = leaf.path().parts();
+        let bytes = match (leaf.max_rep_level(), parts) {
+            (0, [_]) => true,
+            (0, [_, last]) => last == "bytes",
+            (0, _) => false,
+            // list.element, or list.element.bytes
+            (_, [_, _, _]) => true,
+            (_, parts) => parts.last().is_some_and(|last| last == "bytes"),
+        };
+        (bytes && binary(leaf)).then(|| Pictures {
+            name: parts[0].clone(),
+            leaf: at,
+            list: leaf.max_rep_level() > 0,
+        })
+    };
+    leaves(about).iter().enumerate().filter_map(found).collect()
+}
+
 /// The leaf that holds the bytes of the images: of the column `wanted`, of `image`, or of the first that has any.
 pub(super) fn image(path: &Path, about: &ParquetMetaData, wanted: Option<&str>) -> Result<usize> {
-    let binary = |leaf: &ColumnDescriptor| {
-        leaf.physical_type() == Type::BYTE_ARRAY && !is_text(leaf) && leaf.max_rep_level() == 0
-    };
-    let found: Vec<_> = leaves(about)
-        .iter()
-        .enumerate()
-        .filter(|(_, leaf)| match leaf.path().parts() {
-            [_, bytes] => bytes == "bytes" && binary(leaf),
-            [_] => binary(leaf),
-            _ => false,
-        })
-        .map(|(at, leaf)| (leaf.path().parts()[0].as_str(), at))
-        .collect();
-    let called = |name: &str| found.iter().find(|(known, _)| *known == name).copied();
+    let found = pictures(about);
+    let called = |name: &str| found.iter().find(|column| column.name == name);
     let image = match wanted {
         Some(name) => called(name),
-        None => called("image").or(found.first().copied()),
+        None => called("image").or_else(|| {
+            let single = found.iter().find(|column| !column.list);
+            single.or(found.first())
+        }),
     };
-    image.map(|(_, at)| at).ok_or_else(|| {
-        let root = about.file_metadata().schema_descr().root_schema();
-        let columns: Vec<_> = root.get_fields().iter().map(|field| field.name()).collect();
-        let reason = format!(
-            "it has no image column{} (a struct of bytes and path, or bytes); its columns: {}",
-            wanted.map_or(String::new(), |name| format!(" \"{name}\"")),
-            columns.join(", ")
-        );
-        Error::data(path.display().to_string(), reason)
-    })
+    let wrong = |reason| Err(Error::data(path.display().to_string(), reason));
+    match image {
+        Some(Pictures {
+            name, list: true, ..
+        }) => {
+            return wrong(format!(
+                "its column \"{name}\" holds a list of images in each row, and one image a row is read; write the first of each as a column: in Python `t = pyarrow.parquet.read_table(p); pyarrow.parquet.write_table(t.append_column(\"first\", pyarrow.compute.list_element(t[\"{name}\"], 0)).drop_columns([\"{name}\"]), \"first.parquet\")`"
+            ));
+        }
+        Some(image) => return Ok(image.leaf),
+        None => {}
+    }
+    let root = about.file_metadata().schema_descr().root_schema();
+    let columns: Vec<_> = root.get_fields().iter().map(|field| field.name()).collect();
+    let mut reason = format!(
+        "it has no image column{} (a struct of bytes and path, or bytes); its columns: {}",
+        wanted.map_or(String::new(), |name| format!(" \"{name}\"")),
+        columns.join(", ")
+    );
+    let name = wanted.unwrap_or("image");
+    let text =
+        |leaf: &&std::sync::Arc<ColumnDescriptor>| leaf.path().parts() == [name] && is_text(leaf);
+    if leaves(about).iter().any(|leaf| text(&leaf)) {
+        reason += &format!(
+            "; \"{name}\" is text, such as paths or addresses: open the pictures' own folder with FolderSet::open, or write their bytes into the column"
+        )
+    }
+    wrong(reason)
+}
+
+/// Whether the whole numbers of `leaf` are unsigned. They are stored as signed ones of the same bits.
+fn is_unsigned(leaf: &ColumnDescriptor) -> bool {
+    use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
+    let unsigned = [UINT_8, UINT_16, UINT_32, UINT_64].contains(&leaf.converted_type());
+    unsigned
+        || matches!(leaf.logical_type_ref(), Some(LogicalType::Integer(about)) if !about.is_signed)
 }
 
 fn is_text(leaf: &ColumnDescriptor) -> bool {
@@ -142,26 +192,39 @@ fn features(path: &Path, about: &ParquetMetaData) -> Result<Json> {
 impl File {
     /// All labels of `column`, row group by row group.
     pub(super) fn read(&self, column: &Column) -> Result<Vec<Vec<Option<Label>>>> {
+        self.shard.check()?;
+        let leaf = &leaves(self.reader.metadata())[column.leaf];
+        let unsigned = is_unsigned(leaf);
         let group = |at: usize| -> ParquetResult<_> {
             let group = self.reader.get_row_group(at)?;
             let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-            let optional = leaves(self.reader.metadata())[column.leaf].max_def_level();
+            let optional = leaf.max_def_level();
             let number = |n| Label::Number(n);
             Ok(match group.get_column_reader(column.leaf)? {
                 ColumnReader::BoolColumnReader(r) => {
                     labels(r, rows, optional, |v| number(v.into()))?
                 }
-                ColumnReader::Int32ColumnReader(r) => {
-                    labels(r, rows, optional, |v| number(v.into()))?
-                }
-                ColumnReader::Int64ColumnReader(r) => labels(r, rows, optional, number)?,
+                ColumnReader::Int32ColumnReader(r) => labels(r, rows, optional, |v| {
+                    number(if unsigned {
+                        i128::from(v as u32)
+                    } else {
+                        v.into()
+                    })
+                })?,
+                ColumnReader::Int64ColumnReader(r) => labels(r, rows, optional, |v| {
+                    number(if unsigned {
+                        i128::from(v as u64)
+                    } else {
+                        v.into()
+                    })
+                })?,
                 ColumnReader::ByteArrayColumnReader(r) => labels(r, rows, optional, Label::Text)?,
                 _ => Vec::new(),
             })
         };
         let groups = 0..self.reader.metadata().num_row_groups();
         groups
-            .map(|at| group(at).map_err(|e| self.damaged(e)))
+            .map(|at| guarded(|| group(at)).map_err(|e| self.damaged(e)))
             .collect()
     }
 }

@@ -6,14 +6,18 @@
 
 mod blocks;
 mod columns;
+mod damage;
 
 use self::blocks::Blocks;
 use self::columns::{Column, Kind};
+use self::damage::{check_footer, guarded};
 use super::decode::{rgb, unreadable};
-use super::folder::{OnUnreadable, decoded, folder_name, readable, retain};
+use super::folder::{OnUnreadable, decoded, readable, retain};
 use super::labels::{class_number, no_column};
+use super::listing::folder_name;
 use super::shard::{Place, Shard, kept_key, shards, shards_key};
 use super::{DataSet, Input, Labels, Preprocess};
+use crate::files::expand;
 use crate::{Error, Result};
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
 use ::parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
@@ -98,7 +102,7 @@ impl ParquetSet {
         image: Option<&str>,
         unreadable: OnUnreadable,
     ) -> Result<Self> {
-        let path = path.as_ref();
+        let path = &expand(path)?;
         let (mut files, mut rows, mut columns) = (Vec::new(), Vec::new(), None);
         for (number, path) in shards(path, "parquet")?.iter().enumerate() {
             let file = File::open(path, image)?;
@@ -150,20 +154,27 @@ impl ParquetSet {
 
     /// What a row is called in messages.
     fn place(&self, row: Row) -> String {
-        let groups = self.files[row.file].reader.metadata().row_groups();
-        let before: i64 = groups[..row.group]
-            .iter()
-            .map(|group| group.num_rows())
-            .sum();
         let path = self.files[row.file].shard.path.display();
-        format!("{path}, row {}", before + row.row as i64)
+        format!("{path}, row {}", self.row_of_file(row))
+    }
+
+    /// The row counted from the beginning of its file.
+    fn row_of_file(&self, row: Row) -> i64 {
+        let groups = self.files[row.file].reader.metadata().row_groups();
+        let before = groups[..row.group].iter().map(|group| group.num_rows());
+        before.sum::<i64>() + row.row as i64
     }
 
     fn picture(&self, i: usize, preprocess: &Preprocess) -> Result<RgbImage> {
         let row = self.rows[i];
         let place = || self.place(row);
         let Some(bytes) = self.blocks.image(&self.files[row.file], row)? else {
-            let reason = "it holds no image bytes; only data sets with embedded images can be read";
+            let reason = match blocks::path(&self.files[row.file], row) {
+                Some(path) => format!(
+                    "the row holds no bytes but the path {path}; open the folder of the pictures with FolderSet::open, or write the shards with their bytes, as `push_to_hub` of Python's datasets does"
+                ),
+                None => "the row holds no bytes; write the shards without it".to_string(),
+            };
             return Err(unreadable(Path::new(&place()), reason));
         };
         rgb(&bytes, preprocess.upright).map_err(|reason| unreadable(Path::new(&place()), reason))
@@ -173,8 +184,12 @@ impl ParquetSet {
 impl File {
     fn open(path: &Path, image: Option<&str>) -> Result<Self> {
         let shard = Shard::open(path)?;
-        let reader = SerializedFileReader::new(shard.clone()).map_err(|e| {
+        let reader = guarded(|| SerializedFileReader::new(shard.clone())).map_err(|e| {
             let reason = format!("it is no whole parquet file ({e}); download it again");
+            Error::data(path.display().to_string(), reason)
+        })?;
+        check_footer(&shard, reader.metadata()).map_err(|what| {
+            let reason = format!("its footer is damaged ({what}); download it again");
             Error::data(path.display().to_string(), reason)
         })?;
         let image = columns::image(path, reader.metadata(), image)?;
@@ -212,8 +227,33 @@ impl DataSet for ParquetSet {
         self.rows.len()
     }
 
+    fn image_name(&self, index: usize) -> String {
+        let row = self.rows[index];
+        let file = folder_name(&self.files[row.file].shard.path);
+        format!("{file}, row {}", self.row_of_file(row))
+    }
+
     fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
+    }
+
+    fn masks(&self, _: &[usize], _: Input) -> Result<Tensor> {
+        let file = &self.files[0];
+        let pictures = columns::pictures(file.reader.metadata());
+        let others = pictures.iter().filter(|column| column.leaf != file.image);
+        let others: Vec<_> = others.map(|column| column.name.as_str()).collect();
+        let remedy = "write images and masks as PNG files of the same names into two folders, a mask with one label number a pixel, and open them with SegmentationSet::open";
+        let reason = match others.as_slice() {
+            [] => {
+                "it has no masks; SegmentationSet::open takes a folder of images and one of masks"
+                    .to_string()
+            }
+            others => format!(
+                "masks are not read from parquet files (its columns {} hold pictures too); {remedy}",
+                others.join(", ")
+            ),
+        };
+        Err(Error::data(&self.name, reason))
     }
 
     fn skipped(&self) -> &[Error] {
@@ -229,7 +269,20 @@ impl DataSet for ParquetSet {
 
     fn labels(&self, column: &str) -> Result<Labels> {
         let Some(found) = self.columns.iter().find(|known| known.name == column) else {
-            return Err(no_column(&self.name, column, &self.label_columns()));
+            let mut known = self.label_columns();
+            let schema = self.files[0]
+                .reader
+                .metadata()
+                .file_metadata()
+                .schema_descr();
+            let fields = schema.root_schema().get_fields().iter();
+            let others = fields.map(|field| field.name().to_string());
+            let others: Vec<_> = others.filter(|name| !known.contains(name)).collect();
+            known.push(format!(
+                "and columns that hold no labels: {}",
+                others.join(", ")
+            ));
+            return Err(no_column(&self.name, column, &known));
         };
         // Row by row of the files; then those of the images that were not left out.
         let whole = self
@@ -237,26 +290,27 @@ impl DataSet for ParquetSet {
             .iter()
             .map(|file| file.read(found))
             .collect::<Result<Vec<_>>>()?;
-        let mut values =
-            self.rows
-                .iter()
-                .map(|&row| match &whole[row.file][row.group].get(row.row) {
-                    Some(Some(value)) => Ok((row, value.clone())),
-                    _ => Err(Error::data(
-                        self.place(row),
-                        format!("it has no value for \"{column}\""),
-                    )),
-                });
+        let value = |row: &Row| whole[row.file][row.group].get(row.row).cloned().flatten();
+        let values: Vec<_> = self.rows.iter().map(value).collect();
+        let missing: Vec<_> = (0..values.len()).filter(|&i| values[i].is_none()).collect();
+        if let Some(&first) = missing.first() {
+            let also = match missing.len() - 1 {
+                0 => String::new(),
+                others => format!(", nor have {others} others of {}", values.len()),
+            };
+            let reason = format!(
+                "it has no value for \"{column}\"{also}; write the shards with it, or without these rows"
+            );
+            return Err(Error::data(self.place(self.rows[first]), reason));
+        }
+        let values = self.rows.iter().copied().zip(values.into_iter().flatten());
         if found.kind == Kind::Text {
-            let names = values
-                .map(|value| Ok(value?.1.text()))
-                .collect::<Result<_>>()?;
-            return Ok(Labels::from_names(names));
+            return Ok(Labels::from_names(
+                values.map(|(_, value)| value.text()).collect(),
+            ));
         }
         let numbers = values
-            .by_ref()
-            .map(|value| {
-                let (row, value) = value?;
+            .map(|(row, value)| {
                 let number = class_number(value.number(), || self.place(row))?;
                 match found.names.len() {
                     0 => Ok(number),

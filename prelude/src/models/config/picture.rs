@@ -15,6 +15,15 @@ pub struct Picture {
     pub crop_pct: Option<f64>,
     #[serde(alias = "resize_mode")]
     pub crop_mode: Option<CropMode>,
+    /// The colour of bars.
+    #[serde(skip)]
+    pub fill: Option<[u8; 3]>,
+    /// [`Preprocess::corner_down`].
+    #[serde(skip)]
+    pub corner_down: Option<bool>,
+    /// The side of the images that come out.
+    #[serde(skip)]
+    pub size: Option<u64>,
 }
 
 /// The names of its fields.
@@ -26,7 +35,14 @@ impl Picture {
     /// # Errors
     /// When a field has a value that is not understood: the reason.
     pub fn read(from: &Value) -> std::result::Result<Self, String> {
-        serde_json::from_value(from.clone()).map_err(|e| format!("preparation of images: {e}"))
+        let picture: Self = serde_json::from_value(from.clone())
+            .map_err(|e| format!("preparation of images: {e}"))?;
+        match picture.std {
+            Some(std) if std.iter().any(|v| *v <= 0. || !v.is_finite()) => Err(format!(
+                "preparation of images: std = {std:?} has to be above 0"
+            )),
+            _ => Ok(picture),
+        }
     }
 
     /// Take these fields out of `given`, which a person has passed along.
@@ -62,6 +78,9 @@ impl Picture {
             interpolation: self.interpolation.or(other.interpolation),
             crop_pct: self.crop_pct.or(other.crop_pct),
             crop_mode: self.crop_mode.or(other.crop_mode),
+            fill: self.fill.or(other.fill),
+            corner_down: self.corner_down.or(other.corner_down),
+            size: self.size.or(other.size),
         }
     }
 
@@ -80,7 +99,7 @@ impl Picture {
     }
 
     /// How pictures are brought to size, `default` where nothing is said. Bars of [`CropMode::Border`] have the colour
-    /// `bars`.
+    /// `bars` where none is said.
     ///
     /// # Errors
     /// When the crop is no share.
@@ -90,8 +109,9 @@ impl Picture {
             interpolation: self.interpolation.unwrap_or(default.interpolation),
             crop: self.crop_pct.unwrap_or(default.crop),
             mode,
+            corner_down: self.corner_down.unwrap_or(default.corner_down),
             fill: match mode {
-                CropMode::Border => bars,
+                CropMode::Border => self.fill.unwrap_or(bars),
                 _ => default.fill,
             },
             ..default

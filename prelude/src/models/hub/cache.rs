@@ -3,6 +3,7 @@
 use super::names::published;
 use super::{Hub, Library, Source, named};
 use crate::models::weights::folder;
+use crate::models::weights::read::shards::{self, INDEX};
 use hf_hub::{Repo, RepoType};
 use std::path::{Path, PathBuf};
 
@@ -22,12 +23,17 @@ impl Source {
     /// Names of weights files, the first there is taken.
     pub(super) fn weights(&self) -> &'static [&'static str] {
         match self.library {
-            Library::Timm => &["model.safetensors", "pytorch_model.bin"],
+            Library::Timm => &[
+                "model.safetensors",
+                "model.safetensors.index.json",
+                "pytorch_model.bin",
+            ],
             Library::OpenClip => &[
                 "open_clip_model.safetensors",
                 "open_clip_pytorch_model.safetensors",
                 "open_clip_pytorch_model.bin",
                 "model.safetensors",
+                "model.safetensors.index.json",
                 "pytorch_model.bin",
             ],
             Library::Any => &folder::WEIGHTS,
@@ -78,7 +84,12 @@ impl Hub {
     }
 
     fn snapshot(&self, source: &Source, snapshot: &Path) -> Option<Cached> {
-        let weights = source.choose(|name| snapshot.join(name).exists())?;
+        let there = |name: &str| {
+            let path = snapshot.join(name);
+            // An index is as good as its shards.
+            path.exists() && (!name.ends_with(INDEX) || shards::of(&path).is_ok())
+        };
+        let weights = source.choose(there)?;
         let absent = self.absent(source, snapshot.file_name()?.to_str()?);
         let there = |name: &&str| snapshot.join(name).exists() || absent.join(name).exists();
         Some(Cached {

@@ -1,17 +1,22 @@
 //! Fetching what the cache does not have.
 
 use super::fault::Fault;
-use super::{Hub, Source, Watch};
+use super::{Hub, Source, Watch, unbuilt};
+use crate::models::weights::read::shards::{self, INDEX};
 use crate::{Error, Result};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Tries of one file while the connection breaks; each goes on where the last ended.
 const TRIES: u32 = 5;
+
+/// Names of a repository's files that a message lists.
+const FILES: usize = 12;
 
 impl Hub {
     /// The path of `source`'s weights in the cache, with its configuration and tokenizer beside them; what is missing
@@ -33,6 +38,7 @@ impl Hub {
             (None, true) => Err(self.unreachable(
                 source,
                 "it is not in the cache, and HF_HUB_OFFLINE forbids fetching it",
+                None,
             )),
             (None, false) => self.fetch(source, watch),
         }
@@ -44,11 +50,13 @@ impl Hub {
             .with_token(self.token.clone())
             .with_progress(false)
             .build();
+        let there: RefCell<Option<Vec<String>>> = RefCell::new(None);
         let final_of = |fault| match fault {
             Fault::Final(error) => error,
             Fault::Connection(why) => self.unreachable(
                 source,
                 &format!("{} cannot be reached ({why})", self.endpoint),
+                there.borrow().as_deref(),
             ),
             Fault::Part => Error::hub(
                 &source.repo,
@@ -60,28 +68,66 @@ impl Hub {
         let about = self
             .tries(source, watch, || repo.info())
             .map_err(final_of)?;
+        let names = about.siblings.iter().map(|file| file.rfilename.clone());
+        there.replace(Some(names.collect()));
         let has = |name: &str| about.siblings.iter().any(|file| file.rfilename == name);
         let Some(weights) = source.choose(has) else {
             let names = source.weights().join(", ");
-            return Err(Error::hub(
-                &source.repo,
-                format!("it has no weights under a name that is known ({names})"),
-            ));
+            let mut there: Vec<_> = about
+                .siblings
+                .iter()
+                .map(|file| file.rfilename.as_str())
+                .collect();
+            let more = if there.len() > FILES { ", ..." } else { "" };
+            there.truncate(FILES);
+            let reason = format!(
+                "it has no weights under a name that is known ({names}); it has {}{more}: download what you need and load it by its path",
+                there.join(", ")
+            );
+            return Err(Error::hub(&source.repo, reason));
         };
         let snapshot = self
             .layout()
             .repo(source.repository())
             .pointer_path(&about.sha);
+        let fetch = |name: &str| match snapshot.join(name).exists() {
+            true => Ok(()),
+            false => self
+                .file(source, &api, &repo, name, watch)
+                .map_err(final_of),
+        };
         // The weights last: where they are, all is there.
-        for name in source.besides().iter().chain([&weights]) {
-            if !has(name) {
-                self.note_absent(source, &about.sha, name)
-            } else if !snapshot.join(name).exists() {
-                self.file(source, &api, &repo, name, watch)
-                    .map_err(final_of)?
+        for name in source.besides() {
+            match has(name) {
+                true => fetch(name)?,
+                false => self.note_absent(source, &about.sha, name),
             }
         }
-        Ok(snapshot.join(weights))
+        self.is_built(source, &snapshot)?;
+        fetch(weights)?;
+        let path = snapshot.join(weights);
+        if weights.ends_with(INDEX) {
+            let io = |e| Error::io("reading", &path, e);
+            let index = std::fs::read(&path).map_err(io)?;
+            let index = serde_json::from_slice(&index).unwrap_or_default();
+            let shards = shards::files(&index).map_err(|e| Error::weights(&path, e))?;
+            for shard in &shards {
+                fetch(shard)?
+            }
+        }
+        Ok(path)
+    }
+
+    /// Refuse a model whose configuration says that it is of another architecture, before its weights are fetched.
+    fn is_built(&self, source: &Source, snapshot: &Path) -> Result<()> {
+        let Ok(bytes) = std::fs::read(snapshot.join("config.json")) else {
+            return Ok(());
+        };
+        let json = serde_json::from_slice(&bytes).unwrap_or_default();
+        match unbuilt::by_configuration(&json) {
+            Some(reason) => Err(Error::hub(&source.repo, reason)),
+            None => Ok(()),
+        }
     }
 
     /// Ask again while the connection breaks.

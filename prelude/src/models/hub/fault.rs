@@ -1,7 +1,8 @@
 //! What can go wrong with the hub, said with a remedy.
 
-use super::{Hub, Source};
+use super::{Hub, Library, Source};
 use crate::Error;
+use crate::models::weights::read::shards::{self, INDEX};
 use hf_hub::api::sync::ApiError;
 use std::io::ErrorKind;
 
@@ -63,25 +64,70 @@ impl Hub {
         }
     }
 
-    /// The network cannot be had, because `why`: what to download and where to put it.
-    pub(super) fn unreachable(&self, source: &Source, why: &str) -> Error {
-        let names: Vec<_> = source
-            .besides()
-            .iter()
-            .map(|name| format!("  {name}"))
-            .collect();
+    /// The network cannot be had, because `why`: what to download and where to put it. `there` are the names of the
+    /// repository's files, where the hub has told them.
+    pub(super) fn unreachable(
+        &self,
+        source: &Source,
+        why: &str,
+        there: Option<&[String]>,
+    ) -> Error {
+        let (weights, besides): (String, Vec<String>) = match there {
+            Some(there) => {
+                let has = |name: &str| there.iter().any(|file| file == name);
+                let besides = source.besides().iter().filter(|name| has(name));
+                let weights = source.choose(has).unwrap_or(source.usual()[0]);
+                let shards = there
+                    .iter()
+                    .filter(|name| weights.ends_with(INDEX) && shards::stem(name).is_some());
+                let besides = besides.map(|name| name.to_string()).chain(shards.cloned());
+                (weights.into(), besides.collect())
+            }
+            None => {
+                let besides = source.besides().iter().filter(|name| source.needs(name));
+                (
+                    source.usual().join("  or  "),
+                    besides.map(|name| name.to_string()).collect(),
+                )
+            }
+        };
+        let besides: Vec<_> = besides.iter().map(|name| format!("  {name}")).collect();
         let reason = format!(
-            "{why}. Download from {}/{}/tree/{} on another machine\n  {}\n{}\n(what there is of them) and put them into\n  {}\nor into any folder, and load(\"that folder\")",
+            "{why}. Download from {}/{}/tree/{} on another machine\n  {weights}\n{}\n{}and put them into\n  {}\nor into any folder, and load(\"that folder\")",
             self.endpoint,
             source.repo,
             source.revision,
-            source.weights()[..2].join("  or  "),
-            names.join("\n"),
+            besides.join("\n"),
+            if there.is_some() {
+                ""
+            } else {
+                "(what there is of them) "
+            },
             self.folder(source)
                 .join("snapshots")
                 .join("by-hand")
                 .display(),
         );
         Error::hub(&source.repo, reason)
+    }
+}
+
+impl Source {
+    /// What such repositories call their weights, of which there are more names in [`Source::weights`].
+    fn usual(&self) -> [&'static str; 2] {
+        match self.library {
+            // open_clip `HF_SAFE_WEIGHTS_NAME`, `HF_WEIGHTS_NAME`.
+            Library::OpenClip => ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"],
+            Library::Timm | Library::Any => ["model.safetensors", "pytorch_model.bin"],
+        }
+    }
+
+    /// Whether a file besides is one that such repositories have and that is read.
+    fn needs(&self, name: &str) -> bool {
+        match self.library {
+            Library::OpenClip => name != "config.json",
+            Library::Timm => true,
+            Library::Any => name != "open_clip_config.json",
+        }
     }
 }

@@ -9,9 +9,10 @@ mod download;
 mod fault;
 mod names;
 mod settings;
+mod unbuilt;
 
 pub use cache::Cached;
-pub use names::{ALIASES, Library, Source, named};
+pub use names::{ALIASES, Library, Source, named, nearest};
 pub use settings::Hub;
 
 /// Told how far a download is, and asked whether to go on.

@@ -1,5 +1,6 @@
 //! What a published name stands for: repository, and what is known of the model besides its weights.
 
+use super::unbuilt;
 use crate::data::{CropMode, Interpolation};
 use crate::models::Normalisation;
 use crate::models::config::{Picture, Settings};
@@ -23,6 +24,13 @@ pub struct Source {
     pub library: Library,
     /// What the name tells, where the repository has no configuration.
     pub settings: Settings,
+}
+
+impl Source {
+    /// Whether it is in the tables of what timm and open_clip publish.
+    pub fn is_known(&self) -> bool {
+        self.settings != Settings::default()
+    }
 }
 
 /// The paper's checkpoints by short names.
@@ -50,11 +58,10 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
 /// with `@revision`). None where it is none of these.
 ///
 /// # Errors
-/// When a known architecture has no weights of that tag: the message lists those it has.
+/// When a known architecture has no weights of that tag (the message lists those it has), or is not built.
 pub fn named(name: &str) -> Result<Option<Source>> {
-    let prefixes = ["hf-hub:", "hf_hub:", "https://huggingface.co/"];
-    if let Some(repo) = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)) {
-        return Ok(repository(repo));
+    if let Some(repo) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        return taken(name, repository(&revision_of_page(repo)));
     }
     let name = ALIASES
         .iter()
@@ -64,9 +71,51 @@ pub fn named(name: &str) -> Result<Option<Source>> {
         return Ok(Some(source));
     }
     match name.contains('/') {
-        true => Ok(repository(name)),
-        false => timm(name),
+        true => taken(name, repository(name)),
+        false => match timm(name)? {
+            None => taken(name, None),
+            known => Ok(known),
+        },
     }
+}
+
+/// What stands before a repository that is meant and no model's name.
+const PREFIXES: [&str; 3] = ["hf-hub:", "hf_hub:", "https://huggingface.co/"];
+
+/// `source`, unless it is not in the tables and `name` is known to be of a kind that is not built.
+fn taken(name: &str, source: Option<Source>) -> Result<Option<Source>> {
+    match (&source, unbuilt::refused(name)) {
+        (Some(known), _) if known.is_known() => Ok(source),
+        (_, Some(refused)) => Err(refused),
+        _ => Ok(source),
+    }
+}
+
+/// `OWNER/NAME@REVISION` of the address of a page, `OWNER/NAME/tree/REVISION`.
+fn revision_of_page(address: &str) -> String {
+    let parts: Vec<_> = address.trim_end_matches('/').split('/').collect();
+    match parts.as_slice() {
+        [owner, name, "tree" | "blob" | "resolve", revision, ..] => {
+            format!("{owner}/{name}@{revision}")
+        }
+        _ => parts.join("/"),
+    }
+}
+
+/// The published names that are nearest to `name`, which is none, as a person may have meant them.
+pub fn nearest(name: &str, besides: &[&'static str]) -> Vec<String> {
+    let clips =
+        rows(OPEN_CLIP).flat_map(|row| [row[0].to_string(), format!("{}/{}", row[0], row[1])]);
+    let timms = rows(TIMM).flat_map(|row| {
+        let arch = row[0].split('.').next().unwrap_or(row[0]);
+        [arch.to_string(), row[0].to_string()]
+    });
+    let short = ALIASES.iter().map(|(name, _)| name.to_string());
+    let known = short
+        .chain(besides.iter().map(|name| name.to_string()))
+        .chain(timms)
+        .chain(clips);
+    crate::files::nearest(name.strip_prefix("timm/").unwrap_or(name), known)
 }
 
 /// `OWNER/NAME`, or with `@revision`.
@@ -198,10 +247,13 @@ fn interpolation(name: &str) -> Option<Interpolation> {
     serde_json::from_value(json!(name)).ok()
 }
 
+/// The architecture of `name` has weights of these tags only.
 fn unknown(name: &str, known: impl Iterator<Item = String>) -> Error {
+    let known: Vec<_> = known.collect();
     Error::UnknownModel {
         name: name.into(),
-        known: known.collect::<Vec<_>>().join(", "),
+        nearest: crate::files::or(&crate::files::nearest(name, known.iter().cloned())),
+        known: known.join(", "),
     }
 }
 
@@ -274,12 +326,39 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_none_and_a_wrong_tag_lists_the_right_ones() {
-        for name in ["resnet50", "./vit", "/abs/path", "a/b/c", "~/vit", "x/"] {
+        for name in ["resmet50", "./vit", "/abs/path", "a/b/c", "~/vit", "x/"] {
             assert_eq!(named(name).unwrap(), None, "{name}");
         }
         let error = named("vit_base_patch16_224.mine").unwrap_err().to_string();
         assert!(error.contains("vit_base_patch16_224.dino"), "{error}");
         let error = named("ViT-B-16/mine").unwrap_err().to_string();
         assert!(error.contains("ViT-B-16/laion2b_s34b_b88k"), "{error}");
+        let page = source("https://huggingface.co/facebook/dinov2-base/tree/v1");
+        assert_eq!(
+            (page.repo.as_str(), page.revision.as_str()),
+            ("facebook/dinov2-base", "v1")
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_answered_with_the_nearest_names() {
+        for (slip, meant) in [
+            ("vit_base_patch16_244", "vit_base_patch16_224"),
+            (
+                "vit_small_patch14_dinov2.lvd142n",
+                "vit_small_patch14_dinov2.lvd142m",
+            ),
+            ("dinov", "dinov2"),
+            ("tiny_vti", "tiny_vit"),
+            ("vit-b-16", "ViT-B-16"),
+            (
+                "swin_base_patch4_windw7_224",
+                "swin_base_patch4_window7_224",
+            ),
+        ] {
+            let found = nearest(slip, &["tiny_vit", "tiny_clip"]);
+            assert!(found.contains(&meant.to_string()), "{slip}: {found:?}");
+        }
+        assert!(nearest("qqqqqqqq", &[]).is_empty());
     }
 }

@@ -1,4 +1,5 @@
-"""Makes `timm.tsv` and `open_clip.tsv`, the names that timm and open_clip publish and `load` takes.
+"""Makes `timm.tsv` and `open_clip.tsv`, the names that timm and open_clip publish and `load` takes, and `unbuilt.tsv`,
+the names of both that it does not take.
 
     pip install timm open_clip_torch; python tables.py
 
@@ -60,3 +61,29 @@ with open("open_clip.tsv", "w") as out:
             resize = c["resize_mode"]
             row = [model, tag, c["hf_hub"].rstrip("/"), kind(c["mean"]), "quick_gelu" if quick else "gelu", resize]
             out.write("\t".join(row) + "\n")
+
+# What is named but not taken: a name that is not in the tables is then known to be no slip of the pen.
+taken = {line.split("\t")[0].split(".")[0] for line in open("timm.tsv") if not line.startswith("#")}
+clips = {line.split("\t")[0] for line in open("open_clip.tsv") if not line.startswith("#")}
+with open("unbuilt.tsv", "w") as out:
+    out.write("# library, module or tower, why (no weights are published, or the kind is not built), architectures\n")
+    for module in timm.list_modules():
+        rest = [a for a in timm.list_models(module=module) if a not in taken and not a.startswith("test_")]
+        family = module in ("vision_transformer", "deit", "swin_transformer", "maxxvit")
+        plain = [a for a in rest if family and not OTHER.search(a)]
+        for why, names in (("weights", plain), ("kind", [a for a in rest if a not in plain])):
+            if names:
+                out.write("\t".join(["timm", module, why, " ".join(names)]) + "\n")
+    kinds = {}
+    for model in open_clip.list_models():
+        if model in clips:
+            continue
+        cfg = open_clip.get_model_config(model)
+        vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+        tower = vision.get("timm_model_name") or text.get("hf_model_name")
+        if tower is None:
+            tower = "a ResNet" if isinstance(vision["layers"], list) else "CoCa" if "multimodal_cfg" in cfg else None
+        plain = tower is None and model not in _PRETRAINED
+        kinds.setdefault((tower or "a variant of its own", "weights" if plain else "kind"), []).append(model)
+    for (tower, why), names in sorted(kinds.items()):
+        out.write("\t".join(["open_clip", tower, why, " ".join(names)]) + "\n")

@@ -15,10 +15,15 @@ pub struct Attention {
 
 impl Attention {
     /// `qkv`: width -> 3 width, `proj`: width -> width.
-    pub fn new(vb: VarBuilder, width: usize, heads: usize, qkv_bias: bool) -> Result<Self> {
+    pub fn new(
+        vb: VarBuilder,
+        width: usize,
+        heads: usize,
+        (qkv_bias, proj_bias): (bool, bool),
+    ) -> Result<Self> {
         Ok(Self {
             qkv: Linear::new(vb.pp("qkv"), width, 3 * width, qkv_bias)?,
-            proj: Linear::new(vb.pp("proj"), width, width, true)?,
+            proj: Linear::new(vb.pp("proj"), width, width, proj_bias)?,
             heads,
         })
     }

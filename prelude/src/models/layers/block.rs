@@ -11,6 +11,8 @@ pub struct BlockConfig {
     pub heads: usize,
     pub hidden: usize,
     pub qkv_bias: bool,
+    /// Of the attention's output and the MLP's two layers.
+    pub proj_bias: bool,
     pub activation: Activation,
     pub eps: f64,
     /// LayerScale's value before training, where the model has it.
@@ -40,10 +42,10 @@ impl Block {
         Ok(Self {
             at,
             norm1: LayerNorm::new(vb.pp("norm1"), c.width, c.eps)?,
-            attn: Attention::new(vb.pp("attn"), c.width, c.heads, c.qkv_bias)?,
+            attn: Attention::new(vb.pp("attn"), c.width, c.heads, (c.qkv_bias, c.proj_bias))?,
             ls1: scale("ls1")?,
             norm2: LayerNorm::new(vb.pp("norm2"), c.width, c.eps)?,
-            mlp: Mlp::new(vb.pp("mlp"), c.width, c.hidden, c.activation)?,
+            mlp: Mlp::new(vb.pp("mlp"), c.width, c.hidden, c.proj_bias, c.activation)?,
             ls2: scale("ls2")?,
         })
     }

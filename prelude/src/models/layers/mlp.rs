@@ -16,6 +16,23 @@ pub enum Activation {
     GeluTanh,
     /// `x * sigmoid(1.702 x)`, of OpenAI's CLIP weights.
     QuickGelu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x * sigmoid(x)`.
+    Silu,
+}
+
+impl std::fmt::Display for Activation {
+    /// timm's name.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::QuickGelu => "quick_gelu",
+            Self::Relu => "relu",
+            Self::Silu => "silu",
+        })
+    }
 }
 
 /// Two linear layers with an activation between (timm `Mlp`).
@@ -33,6 +50,8 @@ impl Activation {
             Self::Gelu => ops::gelu(x),
             Self::GeluTanh => ops::gelu_tanh(x),
             Self::QuickGelu => ops::quick_gelu(x),
+            Self::Relu => x.relu(),
+            Self::Silu => x.silu(),
         }
     }
 }
@@ -43,12 +62,13 @@ impl Mlp {
         vb: VarBuilder,
         width: usize,
         hidden: usize,
+        bias: bool,
         activation: Activation,
     ) -> Result<Self> {
         Ok(Self {
-            fc1: Linear::new(vb.pp("fc1"), width, hidden, true)?,
+            fc1: Linear::new(vb.pp("fc1"), width, hidden, bias)?,
             activation,
-            fc2: Linear::new(vb.pp("fc2"), hidden, width, true)?,
+            fc2: Linear::new(vb.pp("fc2"), hidden, width, bias)?,
         })
     }
 

@@ -1,3 +1,4 @@
+use crate::models::weights::Checkpoint;
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
@@ -53,5 +54,25 @@ impl PatchEmbed {
             None => tokens,
         };
         tokens.reshape((b, side * side, ()))
+    }
+}
+
+impl Checkpoint {
+    /// Check that the patches embedded by `key` are square and of three colours.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub(in crate::models) fn square_patches(&self, key: &str) -> crate::Result<()> {
+        match self.shape(key) {
+            Some(&[_, 3, height, width]) if height == width && height > 0 => Ok(()),
+            Some(dims) => {
+                let key = &self.naming().to_file(key)[0].0;
+                let reason = format!(
+                    "\"{key}\" has shape {dims:?}: square patches of three colours are built"
+                );
+                Err(crate::Error::weights(self.path(), reason))
+            }
+            None => Ok(()),
+        }
     }
 }

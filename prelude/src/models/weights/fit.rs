@@ -23,7 +23,7 @@ impl Checkpoint {
     ) -> Result<M> {
         let fit = Fit {
             tensors: Arc::new(self.tensors.clone()),
-            naming: self.naming,
+            naming: self.naming.clone(),
             excused: Arc::new(self.excused.clone()),
             asked: Arc::default(),
             faults: Arc::new(Mutex::new(self.faults.clone())),

@@ -1,13 +1,16 @@
 //! Weights: reading checkpoints, renaming their keys, checking them against a model, and fresh ones for training.
 
 mod checkpoint;
+mod choice;
 mod fit;
 pub mod folder;
 pub mod keys;
 mod parameters;
-mod read;
+pub(in crate::models) mod read;
 mod rename;
 pub mod resample;
+mod roots;
+mod unwrap;
 
 pub use checkpoint::Checkpoint;
 pub use parameters::Parameters;

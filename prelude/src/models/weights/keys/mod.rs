@@ -6,18 +6,23 @@ mod pattern;
 mod rule;
 mod timm;
 mod transformers;
+mod transformers5;
 
 pub use open_clip::OPEN_CLIP;
 pub use rule::{Reshape, Rule};
-pub use timm::{OLD_SWIN, TIMM};
+pub use timm::{DEIT3, OLD_SWIN, QV_BIAS, TIMM};
 pub use transformers::{
     CLIP as TRANSFORMERS_CLIP, DINOV2 as TRANSFORMERS_DINOV2, SWIN as TRANSFORMERS_SWIN,
     VIT as TRANSFORMERS_VIT,
+};
+pub use transformers5::{
+    DINOV2 as TRANSFORMERS5_DINOV2, SWIN as TRANSFORMERS5_SWIN, VIT as TRANSFORMERS5_VIT,
 };
 
 use candle_core::{Result, Tensor};
 use pattern::matched;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How a library names its tensors.
 #[derive(Debug)]
@@ -27,7 +32,7 @@ pub struct Format {
     /// What stands before most keys, depending on the class that was saved.
     prefixes: &'static [&'static str],
     /// Keys, behind the prefix, that only this format has together.
-    signatures: &'static [&'static str],
+    pub(super) signatures: &'static [&'static str],
     tables: &'static [&'static [Rule]],
     /// Rules for keys without the prefix.
     outside: &'static [Rule],
@@ -35,6 +40,16 @@ pub struct Format {
     ignored: &'static [&'static str],
     /// Tensors of models that are not built, and why not.
     refused: &'static [(&'static str, &'static str)],
+}
+
+impl Format {
+    /// What may stand before its keys; nothing where nothing does.
+    pub(super) fn prefixes(&self) -> &'static [&'static str] {
+        match self.prefixes {
+            [] => &[""],
+            some => some,
+        }
+    }
 }
 
 impl std::fmt::Debug for Rule {
@@ -47,21 +62,16 @@ impl std::fmt::Debug for Rule {
 pub const FORMATS: &[&Format] = &[
     &OPEN_CLIP,
     &transformers::CLIP,
+    // Version 5 before 4, as it has some of the same names.
+    &transformers5::SWIN,
+    &transformers5::DINOV2,
+    &transformers5::VIT,
     &transformers::SWIN,
     &transformers::DINOV2,
     &transformers::VIT,
     &OLD_SWIN,
-];
-
-/// What training code puts before every key of a model it wraps.
-const WRAPPERS: &[&str] = &[
-    "",
-    "module.",
-    "model.",
-    "_orig_mod.",
-    "backbone.",
-    "module.backbone.",
-    "teacher.backbone.",
+    &QV_BIAS,
+    &DEIT3,
 ];
 
 /// What a key of a file turns into.
@@ -78,68 +88,29 @@ pub enum Turned {
 }
 
 /// A format as one file uses it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Naming {
     pub format: &'static Format,
-    wrapper: &'static str,
-    prefix: &'static str,
+    /// What stands before its keys in the file; it is not part of the keys here.
+    pub(super) wrapper: Arc<str>,
+    pub(super) prefix: &'static str,
+    /// Keys that the file has otherwise than behind the wrapper, as it has them.
+    pub(super) origins: Arc<BTreeMap<String, String>>,
 }
 
 impl Naming {
-    /// timm's names as they are.
-    pub const HOUSE: Self = Self {
-        format: &TIMM,
-        wrapper: "",
-        prefix: "",
-    };
-
-    /// The naming of a file that has the keys for which `has` is true.
-    pub fn of(has: impl Fn(&str) -> bool) -> Self {
-        for &wrapper in WRAPPERS {
-            for &format in FORMATS {
-                let prefixes = if format.prefixes.is_empty() {
-                    &[""][..]
-                } else {
-                    format.prefixes
-                };
-                for &prefix in prefixes {
-                    let whole = |key: &&str| has(&format!("{wrapper}{prefix}{key}"));
-                    if format.signatures.iter().all(whole) {
-                        return Self {
-                            format,
-                            wrapper,
-                            prefix,
-                        };
-                    }
-                }
-            }
-        }
-        // timm's: whatever stands before the patch embedding or a CLIP's projection.
-        let stem = [
-            "patch_embed.proj.weight",
-            "stem.conv1.weight",
-            "visual_projection.weight",
-        ];
-        let wrapper = WRAPPERS
-            .iter()
-            .find(|wrapper| stem.iter().any(|key| has(&format!("{wrapper}{key}"))));
+    /// The keys of `format` behind `prefix`, as they are.
+    pub fn bare(format: &'static Format, prefix: &'static str) -> Self {
         Self {
-            wrapper: wrapper.copied().unwrap_or(""),
-            ..Self::HOUSE
+            format,
+            wrapper: "".into(),
+            prefix,
+            origins: Arc::default(),
         }
     }
 
-    /// What the file's `key` turns into.
-    pub fn to_house(&self, key: &str) -> Turned {
-        let Some(root) = key.strip_prefix(self.wrapper) else {
-            // Heads of self-supervised training beside the backbone.
-            let backbone = self.wrapper.ends_with("backbone.");
-            return if backbone {
-                Turned::Ignored
-            } else {
-                Turned::Unknown
-            };
-        };
+    /// What `root`, a key behind the wrapper, turns into.
+    pub fn to_house(&self, root: &str) -> Turned {
         let into = |rules: &'static [Rule], key: &str| {
             rules
                 .iter()
@@ -165,6 +136,9 @@ impl Naming {
         let renamed = inner.and_then(|key| format.tables.iter().find_map(|rules| into(rules, key)));
         let renamed = renamed.or_else(|| into(format.outside, root));
         let timm = format.prefixes.is_empty() && format.name != OPEN_CLIP.name;
+        if renamed.is_none() && timm && timm::projects(root) {
+            return Turned::Ignored;
+        }
         match renamed {
             Some(turned) => turned,
             None if timm => Turned::Into(root.to_string(), Reshape::Same),
@@ -177,7 +151,7 @@ impl Naming {
         let behind = |prefix: &str, rules: &[Rule]| {
             let keys = rules.iter().filter_map(|rule| {
                 let key = rule.to_file(name)?;
-                Some((format!("{}{prefix}{key}", self.wrapper), rule.reshape))
+                Some((self.in_file(&format!("{prefix}{key}")), rule.reshape))
             });
             keys.collect::<Vec<_>>()
         };
@@ -187,17 +161,25 @@ impl Naming {
             .collect();
         keys.extend(behind("", self.format.outside));
         if keys.is_empty() {
-            keys.push((format!("{}{name}", self.wrapper), Reshape::Same))
+            keys.push((self.in_file(name), Reshape::Same))
         }
         keys
+    }
+
+    /// What the file calls `key`, which is without its wrapper.
+    pub(super) fn in_file(&self, key: &str) -> String {
+        match self.origins.get(key) {
+            Some(origin) => origin.clone(),
+            None => format!("{}{key}", self.wrapper),
+        }
     }
 
     /// Whether the class token of a model with registers has its position in the embedding of the patches: so in
     /// Facebook's and transformers' files, while timm adds it to the token.
     pub(super) fn class_has_position(&self, has: impl Fn(&str) -> bool) -> bool {
-        self.to_file("reg_token")
-            .iter()
-            .any(|(key, _)| key.ends_with("register_tokens") && has(key))
+        let bare = Self::bare(self.format, self.prefix);
+        let keys = bare.to_file("reg_token");
+        (keys.iter()).any(|(key, _)| key.ends_with("register_tokens") && has(key))
     }
 }
 
@@ -210,11 +192,7 @@ pub fn export(
     format: &'static Format,
     prefix: &'static str,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let naming = Naming {
-        format,
-        wrapper: "",
-        prefix,
-    };
+    let naming = Naming::bare(format, prefix);
     let mut renamed = BTreeMap::new();
     for (name, tensor) in tensors {
         for (key, reshape) in naming.to_file(name) {
@@ -226,31 +204,20 @@ pub fn export(
 
 /// open_clip's name of the house's `name`, and how the tensor changes.
 pub fn to_open_clip(name: &str) -> (String, Reshape) {
-    let naming = Naming {
-        format: &OPEN_CLIP,
-        wrapper: "",
-        prefix: "",
-    };
-    naming.to_file(name).remove(0)
+    Naming::bare(&OPEN_CLIP, "").to_file(name).remove(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The naming of a file with exactly these keys.
-    fn naming(keys: &[&str]) -> Naming {
-        Naming::of(|key| keys.contains(&key))
-    }
-
     #[test]
     fn names_there_and_back() {
-        let clip = naming(&["visual.conv1.weight"]);
-        let vit = naming(&[
-            "vit.embeddings.patch_embeddings.projection.weight",
-            "vit.encoder.layer.0.layernorm_before.weight",
-        ]);
-        let swin = naming(&["module.layers.0.downsample.reduction.weight"]);
+        let clip = &Naming::bare(&OPEN_CLIP, "");
+        let vit = &Naming::bare(&TRANSFORMERS_VIT, "vit.");
+        let swin = &Naming::bare(&OLD_SWIN, "");
+        let vit5 = &Naming::bare(&TRANSFORMERS5_VIT, "");
+        let bias = &Naming::bare(&QV_BIAS, "");
         for (naming, key, name) in [
             (clip, "visual.class_embedding", "visual.cls_token"),
             (
@@ -277,14 +244,21 @@ mod tests {
             (vit, "classifier.weight", "head.weight"),
             (
                 swin,
-                "module.layers.1.downsample.norm.bias",
+                "layers.1.downsample.norm.bias",
                 "layers.2.downsample.norm.bias",
             ),
             (
                 swin,
-                "module.layers.1.blocks.0.norm1.bias",
+                "layers.1.blocks.0.norm1.bias",
                 "layers.1.blocks.0.norm1.bias",
             ),
+            (
+                vit5,
+                "layers.3.attention.v_proj.bias",
+                "blocks.3.attn.qkv.bias",
+            ),
+            (bias, "blocks.3.attn.v_bias", "blocks.3.attn.qkv.bias"),
+            (bias, "blocks.3.attn.qkv.weight", "blocks.3.attn.qkv.weight"),
         ] {
             let Turned::Into(turned, reshape) = naming.to_house(key) else {
                 panic!("{key}: {:?}", naming.to_house(key))
@@ -300,21 +274,22 @@ mod tests {
     }
 
     #[test]
-    fn wrappers_and_prefixes_are_found() {
-        let dino = naming(&["module.backbone.patch_embed.proj.weight"]);
-        assert_eq!(
-            dino.to_house("module.backbone.cls_token"),
-            Turned::Into("cls_token".into(), Reshape::Same)
-        );
-        assert_eq!(dino.to_house("module.head.mlp.0.weight"), Turned::Ignored);
-        assert!(matches!(
-            dino.to_house("module.backbone.dist_token"),
-            Turned::Refused(_)
-        ));
-        let plain = naming(&[
-            "embeddings.patch_embeddings.projection.weight",
-            "encoder.layer.0.norm1.weight",
-        ]);
-        assert_eq!(plain.format.name, "transformers DINOv2");
+    fn what_is_no_weight_of_the_model_is_left_out_and_what_is_not_built_is_refused() {
+        let timm = Naming::bare(&TIMM, "");
+        for key in [
+            "decoder_blocks.0.norm1.weight",
+            "mask_token",
+            "head.0.weight",
+            "head.mlp.2.bias",
+            "head.last_layer.weight_v",
+        ] {
+            assert_eq!(timm.to_house(key), Turned::Ignored, "{key}");
+        }
+        for key in ["dist_token", "blocks.0.attn.relative_position_bias_table"] {
+            assert!(matches!(timm.to_house(key), Turned::Refused(_)), "{key}");
+        }
+        for key in ["head.weight", "head.fc.weight"] {
+            assert!(matches!(timm.to_house(key), Turned::Into(..)), "{key}");
+        }
     }
 }

@@ -16,6 +16,8 @@ pub const OPEN_CLIP: Format = Format {
         "input_resolution",
         "context_length",
         "vocab_size",
+        // Of a sigmoid loss: it moves logits and no embedding.
+        "logit_bias",
     ],
     refused: &[
         ("visual.attn_pool.**", "its image tower pools by attention"),
@@ -46,7 +48,7 @@ const WHOLE: &[Rule] = &[
         Reshape::Transpose,
     ),
     same("ln_final.*", "text.ln_final.*"),
-    same("logit_scale", "logit_scale"),
+    with("logit_scale", "logit_scale", Reshape::Scalar),
 ];
 
 macro_rules! blocks {

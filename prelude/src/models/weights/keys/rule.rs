@@ -12,6 +12,8 @@ pub enum Reshape {
     Transpose,
     /// Leading dimensions of 1 until there are three.
     Lead,
+    /// One number, of whatever shape.
+    Scalar,
     /// The n-th of the three parts that are stacked along the first dimension: query, key and value.
     Third(usize),
 }
@@ -22,6 +24,7 @@ impl Reshape {
         Ok(match (self, tensor.rank()) {
             (Self::Same, _) => Some(tensor),
             (Self::Third(_), 1 | 2) => Some(tensor),
+            (Self::Scalar, _) if tensor.elem_count() == 1 => Some(tensor.reshape(())?),
             (Self::Transpose, 2) => Some(tensor.t()?.contiguous()?),
             (Self::Lead, rank @ 0..=3) => {
                 let mut dims = vec![1; 3 - rank];
@@ -35,7 +38,7 @@ impl Reshape {
     /// The shape in the file of a tensor that has `dims` here.
     pub(crate) fn dims_in_file(self, dims: &[usize]) -> Vec<usize> {
         match self {
-            Self::Same => dims.to_vec(),
+            Self::Same | Self::Scalar => dims.to_vec(),
             Self::Transpose => dims.iter().rev().copied().collect(),
             Self::Lead => dims.iter().copied().skip_while(|&d| d == 1).collect(),
             Self::Third(_) => {
@@ -54,7 +57,7 @@ impl Reshape {
     /// When the tensor has not the rank or size the house's has.
     pub fn undo(self, tensor: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Same => Ok(tensor.clone()),
+            Self::Same | Self::Scalar => Ok(tensor.clone()),
             Self::Transpose => tensor.t()?.contiguous(),
             Self::Lead => tensor.reshape(self.dims_in_file(tensor.dims())),
             Self::Third(n) => {

@@ -3,8 +3,8 @@
 use super::Format;
 use super::rule::{Reshape, Rule, same, with};
 
-const PATCH: &str = "embeddings.patch_embeddings.projection.weight";
-const POOLER: &str = "pooler.dense.*";
+pub(super) const PATCH: &str = "embeddings.patch_embeddings.projection.weight";
+pub(super) const POOLER: &str = "pooler.dense.*";
 
 /// `ViTModel`, `ViTForImageClassification`, `DeiTModel` without distillation; DINO's are these too.
 pub const VIT: Format = Format {
@@ -13,11 +13,8 @@ pub const VIT: Format = Format {
     signatures: &[PATCH, "encoder.layer.0.layernorm_before.weight"],
     tables: &[TOKENS, ATTENTION, VIT_BLOCK],
     outside: &[same("classifier.*", "head.*")],
-    ignored: &["embeddings.mask_token", POOLER],
-    refused: &[
-        ("embeddings.distillation_token", DISTILLED),
-        ("distillation_classifier.*", DISTILLED),
-    ],
+    ignored: VIT_IGNORED,
+    refused: VIT_REFUSED,
 };
 
 /// `Dinov2Model` and `Dinov2WithRegistersModel`.
@@ -41,6 +38,7 @@ pub const SWIN: Format = Format {
     outside: &[same("classifier.*", "head.fc.*")],
     ignored: &[
         "embeddings.mask_token",
+        "decoder.**",
         "encoder.layers.*.blocks.*.attention.self.relative_position_index",
     ],
     refused: &[(
@@ -62,15 +60,23 @@ pub const CLIP: Format = Format {
     ignored: &[
         "vision_model.embeddings.position_ids",
         "text_model.embeddings.position_ids",
+        "logit_bias",
     ],
     refused: &[],
 };
+
+/// Pooling for a head of its own, and what masked autoencoders are trained with.
+pub(super) const VIT_IGNORED: &[&str] = &["embeddings.mask_token", POOLER, "decoder.**"];
+pub(super) const VIT_REFUSED: &[(&str, &str)] = &[
+    ("embeddings.distillation_token", DISTILLED),
+    ("distillation_classifier.*", DISTILLED),
+];
 
 pub(super) const DISTILLED: &str = "it is a distilled DeiT, which has a second class token; take one without, such as deit_base_patch16_224.fb_in1k";
 pub(super) const SWIGLU: &str =
     "its MLPs are SwiGLU, which is not built; smaller DINOv2 models have GELU";
 
-const TOKENS: &[Rule] = &[
+pub(super) const TOKENS: &[Rule] = &[
     same("embeddings.cls_token", "cls_token"),
     same("embeddings.position_embeddings", "pos_embed"),
     same("embeddings.register_tokens", "reg_token"),
@@ -119,7 +125,7 @@ const DINOV2_BLOCK: &[Rule] = &[
     same("encoder.layer.*.layer_scale2.lambda1", "blocks.*.ls2.gamma"),
 ];
 
-const SWIN_WHOLE: &[Rule] = &[
+pub(super) const SWIN_WHOLE: &[Rule] = &[
     same(
         "embeddings.patch_embeddings.projection.*",
         "patch_embed.proj.*",
@@ -188,7 +194,7 @@ const CLIP_WHOLE: &[Rule] = &[
     ),
     same("text_model.final_layer_norm.*", "text.ln_final.*"),
     same("text_projection.weight", "text.text_projection.weight"),
-    same("logit_scale", "logit_scale"),
+    with("logit_scale", "logit_scale", Reshape::Scalar),
 ];
 
 macro_rules! clip {

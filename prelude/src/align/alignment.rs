@@ -1,0 +1,162 @@
+//! An aligner as a person holds it: with its report, and applied to contributions that it belongs to.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::{AlignedContributions, Aligner, AlignerOrigin, FitOptions, FitReport, file};
+use crate::decompose::{Contributions, index_of, same_components, same_images, unrelated};
+use crate::identity::{ImageEmbeddings, TextEmbeddings};
+use crate::{Error, Result};
+
+/// A fitted aligner and how well it fits.
+///
+/// It belongs to contributions of the model and the options that it was fitted for, of any images; its maps end in the
+/// image space of one CLIP. A file keeps all of that.
+#[derive(Clone)]
+pub struct Alignment {
+    /// The maps, for plain tensors.
+    pub aligner: Aligner,
+    /// None where there was nothing to fit (CLIP's own components), or where it is not known any more.
+    pub report: Option<FitReport>,
+}
+
+impl Alignment {
+    /// Fit maps from `contributions` to CLIP's image embeddings `targets` of the same images in the same order (paper
+    /// section 3.2), as [`Aligner::fit`].
+    ///
+    /// # Errors
+    /// As [`Aligner::fit`], and when the two are known to be of other images.
+    pub fn fit(
+        contributions: &Contributions,
+        targets: &ImageEmbeddings,
+        options: &FitOptions,
+    ) -> Result<Self> {
+        Self::fit_in_cache(contributions, targets, options, None)
+    }
+
+    /// [`Self::fit`], with the checkpoint at `cache` where no file is named.
+    pub(crate) fn fit_in_cache(
+        contributions: &Contributions,
+        targets: &ImageEmbeddings,
+        options: &FitOptions,
+        cache: Option<&Path>,
+    ) -> Result<Self> {
+        same_images(
+            "fitting an aligner",
+            (
+                "the contributions",
+                contributions.origin().map(|origin| &origin.images),
+            ),
+            ("the targets", targets.origin().map(|origin| &origin.images)),
+            "decompose and embed the same images",
+        )?;
+        let unknown = || "unknown origin".to_string();
+        let from = contributions.origin();
+        let to = targets.origin();
+        let what = format!(
+            "{} to {}, {}",
+            from.map_or_else(unknown, |origin| origin.model.to_string()),
+            to.map_or_else(unknown, |origin| origin.model.to_string()),
+            from.map_or_else(unknown, |origin| origin.images.set.clone()),
+        );
+        let (aligner, report) =
+            Aligner::fit_in_cache(contributions.values(), targets, options, &what, cache)?;
+        let origin = AlignerOrigin {
+            components: contributions.components().to_vec(),
+            source: contributions.origin().cloned(),
+            clip: targets.origin().map(|origin| origin.model.clone()),
+        };
+        Ok(Self {
+            aligner: aligner.with_origin(origin)?,
+            report: Some(report),
+        })
+    }
+
+    /// The identity, for components that are in CLIP space already.
+    pub(crate) fn identity(origin: AlignerOrigin) -> Result<Self> {
+        Ok(Self {
+            aligner: Aligner::identity().with_origin(origin)?,
+            report: None,
+        })
+    }
+
+    /// Contributions (n x B x d) in CLIP space (n x B x D), as [`Aligner::apply`].
+    ///
+    /// # Errors
+    /// When the aligner was fitted for another model, for other options or for other components; the message names both.
+    pub fn apply(&self, contributions: &Contributions) -> Result<AlignedContributions> {
+        let origin = self.aligner.origin();
+        if let Some(origin) = origin {
+            same_components(
+                "applying an aligner",
+                origin.side(),
+                contributions.side(),
+                "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
+            )?;
+        }
+        let values = self.aligner.apply(contributions.values())?;
+        let clip = origin.and_then(|origin| origin.clip.clone());
+        AlignedContributions::of(contributions, values, clip)
+    }
+
+    /// Directions of CLIP's space brought to a component's own, k x d: what a contribution (or that of a source token)
+    /// gives along them is what its image gives along `texts`, but for the component's share of the bias.
+    ///
+    /// # Errors
+    /// When no component is called `component`, or the texts are of another CLIP or width.
+    pub fn pull_back(&self, component: &str, texts: &TextEmbeddings) -> Result<Tensor> {
+        let origin = self.aligner.origin();
+        if let (Some(clip), Some(of)) = (origin.and_then(|o| o.clip.as_ref()), texts.origin())
+            && let Some(reason) = clip.weights_differ(&of.clip)
+        {
+            return Err(unrelated(
+                "pulling directions back",
+                &format!("the aligner to {clip}"),
+                &format!("texts of {}", of.clip),
+                reason,
+                &format!("embed the texts with {clip}"),
+            ));
+        }
+        let Some(origin) = origin else {
+            return Err(Error::argument(
+                "component",
+                component,
+                "this aligner was put together by hand and does not know its components; take aligner.pull_back(index, &directions)",
+            ));
+        };
+        let index = index_of(&origin.components, component)?;
+        self.aligner.pull_back(index, texts)
+    }
+
+    /// Writes aligner, report and origin to `path` (safetensors with a checksum), whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::write(path.as_ref(), "", &self.aligner, self.report.as_ref())
+    }
+
+    /// Reads an alignment from `path` onto `device`.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged (its checksum is verified), no aligner, or of another format.
+    pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let (aligner, report) = file::read(path.as_ref(), device)?;
+        Ok(Self { aligner, report })
+    }
+}
+
+impl std::fmt::Display for Alignment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.report {
+            Some(report) => write!(f, "{report}"),
+            None if self.aligner.is_identity() => {
+                write!(f, "aligner: identity, the components are in CLIP space")
+            }
+            None => write!(f, "aligner, without the report of its fit"),
+        }
+    }
+}
+
+crate::identity::debug_as_display!(Alignment);
