@@ -104,6 +104,11 @@ impl Interrupts {
         };
     }
 
+    /// Whether Ctrl-C was pressed since the last cell began.
+    pub fn was_pressed(&self) -> bool {
+        self.0.pressed.load(Ordering::SeqCst)
+    }
+
     /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.
     pub fn during<R>(&self, evaluate: impl FnOnce() -> R) -> (R, bool) {
         self.0.pressed.store(false, Ordering::SeqCst);

@@ -17,7 +17,7 @@ use crate::origins::Origins;
 use crate::output;
 use crate::output::progress;
 use crate::output::pump::{Ending, Pump};
-use crate::record::Entry;
+use crate::record::{self, Entry};
 use crate::source::{Kind, Piece, Source};
 use crate::{library, library_build, report};
 use anyhow::{Context, Result, anyhow};
@@ -157,6 +157,7 @@ impl Session {
                 } else if finished {
                     self.record
                         .extend(Entry::new(source, pieces, output::take_captured()));
+                    record::bound(&mut self.record);
                     Ok(())
                 } else {
                     Err(Failure::Shown)

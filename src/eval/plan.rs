@@ -277,9 +277,8 @@ impl Plan {
     /// Whether a variable is there at the end of the cell. What borrows within a cell that is one step ends in it.
     fn is_there(&self, variable: usize, mode: &Mode) -> bool {
         let name = self.variables[variable].name.as_str();
-        !mode.plain
-            && !(mode.merged && mode.unkept.contains(&variable))
-            && self.alive(self.steps, mode).get(name) == Some(&variable)
+        let ends_in_it = mode.merged && mode.unkept.contains(&variable);
+        !(mode.plain || ends_in_it) && self.alive(self.steps, mode).get(name) == Some(&variable)
     }
 
     /// The variable that a name means in a step, or (`step` = number of steps) at the end.

@@ -23,6 +23,9 @@ const BAR_PAUSE: Duration = Duration::from_millis(250);
 /// A call that takes less needs no bar.
 const BAR_DELAY: Duration = Duration::from_millis(500);
 
+/// When a cell has gone on for so long after a call has returned, the call did not make it fail.
+const BAR_DOUBT: Duration = Duration::from_millis(300);
+
 /// What terminals take for "clear the screen".
 const CLEAR_SCREEN: &str = "\u{1b}[2J";
 
@@ -49,6 +52,11 @@ struct State {
     complained: String,
     bars: HashMap<String, Bar>,
     bars_made: u64,
+    /// Bars whose call has returned, and since when: a call ends its bar however it returns, so they are drawn as
+    /// complete only when the cell goes on.
+    returned: Vec<(Instant, Step, Bar)>,
+    /// The cell has failed: what ends after that was not completed.
+    has_failed: bool,
     /// The last value displayed.
     value: Option<Map<String, Value>>,
     pages: Vec<String>,
@@ -97,6 +105,10 @@ impl Notebook {
                 };
                 if state.since.is_some_and(|since| since.elapsed() > patience) {
                     publisher.publish_lines(&mut state);
+                }
+                let returned = state.returned.first();
+                if returned.is_some_and(|(since, ..)| since.elapsed() > BAR_DOUBT) {
+                    publisher.complete_bars(&mut state);
                 }
             }
         });
@@ -158,6 +170,9 @@ impl Notebook {
 
     fn say(&self, origin: Origin, text: &str) {
         let mut state = self.state();
+        if matches!(origin, Origin::Cell(_)) {
+            self.complete_bars(&mut state);
+        }
         let mut text = text;
         if origin == Origin::Cell(Stream::Out)
             && let Some(at) = text.rfind(CLEAR_SCREEN)
@@ -204,6 +219,14 @@ impl Notebook {
         self.publish_for(state, kind, content);
     }
 
+    /// Draws the bars whose call has returned as complete.
+    fn complete_bars(&self, state: &mut State) {
+        for (_, step, bar) in std::mem::take(&mut state.returned) {
+            let form = Form::new(&step, &bar);
+            self.publish_bar(state, &bar, &form, false);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A holder that panicked leaves valid data here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,6 +247,12 @@ impl Front for Notebook {
     }
 
     fn failed(&self, text: &str) {
+        {
+            // The bars show how far the calls came.
+            let mut state = self.state();
+            state.has_failed = true;
+            state.returned.clear();
+        }
         // The notebook draws errors in colours of its own.
         self.say(Origin::Session, &format!("{text}\n"));
     }
@@ -244,26 +273,32 @@ impl Front for Notebook {
         });
         bar.total = bar.total.max(step.total);
         let now = Instant::now();
-        let last = step.is_last();
+        if step.is_last() {
+            if bar.updated.is_some() && !state.has_failed {
+                state.returned.push((now, step, bar));
+            }
+            return;
+        }
         let due = match bar.updated {
-            Some(updated) => last || now.duration_since(updated) >= BAR_PAUSE,
-            None => !last && now.duration_since(bar.started) >= BAR_DELAY,
+            Some(updated) => now.duration_since(updated) >= BAR_PAUSE,
+            None => now.duration_since(bar.started) >= BAR_DELAY,
         };
         if due {
             // What was said before it stands above it.
             self.publish_lines(state);
+            self.complete_bars(state);
             let form = Form::new(&step, &bar);
             self.publish_bar(state, &bar, &form, bar.updated.is_none());
             bar.updated = Some(now);
         }
-        if !last {
-            state.bars.insert(step.label, bar);
-        }
+        state.bars.insert(step.label, bar);
     }
 
     fn cell_ended(&self) {
+        let mut state = self.state();
+        self.complete_bars(&mut state);
         // Bars that were not finished stay as they are: they show how far the call came.
-        self.state().bars.clear();
+        state.bars.clear();
     }
 
     fn show(&self, value: &Displayed, _: &str, is_result: bool) -> Result<()> {

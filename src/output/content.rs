@@ -56,9 +56,9 @@ impl Parser {
     pub fn feed(&mut self, bytes: &[u8], parts: &mut Vec<Part>) {
         self.held.extend_from_slice(bytes);
         let held = std::mem::take(&mut self.held);
-        let mut lines = held.split_inclusive(|byte| *byte == b'\n').peekable();
+        let lines = held.split_inclusive(|byte| *byte == b'\n');
         let mut text = Vec::new();
-        while let Some(line) = lines.next() {
+        for line in lines {
             if line.ends_with(b"\n") {
                 self.line(line, &mut text, parts);
             } else if self.open.is_some() {

@@ -17,10 +17,13 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 static FRONT: OnceLock<Box<dyn Front>> = OnceLock::new();
 
 /// What has been said since it was last asked for.
-static CAPTURED: Mutex<Vec<Output>> = Mutex::new(Vec::new());
+static CAPTURED: Mutex<Captured> = Mutex::new(Captured::new(MOST_TEXT, MOST_VALUES));
 
 /// More text than this (in bytes) of one cell is not kept for `:save`.
-const MOST_KEPT: usize = 1 << 20;
+const MOST_TEXT: usize = 1 << 20;
+
+/// More of displayed values than this (in bytes) of one cell is not kept for `:save`.
+const MOST_VALUES: usize = 1 << 25;
 
 /// A stream of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,77 @@ pub enum Output {
     Err(String),
     /// A displayed value: data by MIME type, as evcxr carries it (pictures in base64).
     Value(Vec<(String, String)>),
+}
+
+impl Output {
+    /// Bytes of what it says.
+    pub fn size(&self) -> usize {
+        match self {
+            Output::Out(text) | Output::Err(text) => text.len(),
+            Output::Value(forms) => forms.iter().map(|(_, data)| data.len()).sum(),
+        }
+    }
+}
+
+/// What a cell has put out, up to a size.
+struct Captured {
+    outputs: Vec<Output>,
+    /// Bytes of text, and of values, for which there still is room.
+    room: [usize; 2],
+    is_cut: bool,
+}
+
+impl Captured {
+    const fn new(text: usize, values: usize) -> Self {
+        Captured {
+            outputs: Vec::new(),
+            room: [text, values],
+            is_cut: false,
+        }
+    }
+
+    /// Adds text to what was captured last if it is of the same stream.
+    fn text(&mut self, stream: Stream, text: &str) {
+        // Each output, however short, takes room of its own.
+        let mut size = text.len();
+        let last = match (self.outputs.last_mut(), stream) {
+            (Some(Output::Out(last)), Stream::Out) | (Some(Output::Err(last)), Stream::Err) => {
+                Some(last)
+            }
+            _ => {
+                size += size_of::<Output>();
+                None
+            }
+        };
+        if self.is_cut || size > self.room[0] {
+            self.cut();
+            return;
+        }
+        self.room[0] -= size;
+        match (last, stream) {
+            (Some(last), _) => last.push_str(text),
+            (None, Stream::Out) => self.outputs.push(Output::Out(text.to_owned())),
+            (None, Stream::Err) => self.outputs.push(Output::Err(text.to_owned())),
+        }
+    }
+
+    fn value(&mut self, value: &Value) {
+        let output = Output::Value(value.0.clone());
+        let size = output.size() + size_of::<Output>();
+        if self.is_cut || size > self.room[1] {
+            self.cut();
+            return;
+        }
+        self.room[1] -= size;
+        self.outputs.push(output);
+    }
+
+    fn cut(&mut self) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            let text = "... (there was more, which is not kept)\n";
+            self.outputs.push(Output::Err(text.to_owned()));
+        }
+    }
 }
 
 /// A displayed value: its forms, by MIME type.
@@ -147,7 +221,7 @@ pub fn cell_ended() {
 
 /// Displays a value. One that cannot be displayed (the disk may be full) is no reason to stop.
 pub fn show(value: &Value, name: &str, is_result: bool) {
-    locked(&CAPTURED).push(Output::Value(value.0.clone()));
+    locked(&CAPTURED).value(value);
     if let Err(error) = front().show(value, name, is_result) {
         failed(&format!("{error:#}"));
     }
@@ -165,29 +239,12 @@ pub fn line_was_typed() {
 
 /// What has been said since the last call.
 pub fn take_captured() -> Vec<Output> {
-    std::mem::take(&mut locked(&CAPTURED))
+    let captured = &mut *locked(&CAPTURED);
+    std::mem::replace(captured, Captured::new(MOST_TEXT, MOST_VALUES)).outputs
 }
 
-/// Adds text to what was captured last if it is of the same stream.
 fn capture(stream: Stream, text: &str) {
-    let mut captured = locked(&CAPTURED);
-    let is_same = matches!(
-        (captured.last(), stream),
-        (Some(Output::Out(_)), Stream::Out) | (Some(Output::Err(_)), Stream::Err)
-    );
-    if !is_same {
-        captured.push(match stream {
-            Stream::Out => Output::Out(String::new()),
-            Stream::Err => Output::Err(String::new()),
-        });
-    }
-    if let Some(Output::Out(kept) | Output::Err(kept)) = captured.last_mut() {
-        if kept.len() + text.len() < MOST_KEPT {
-            kept.push_str(text);
-        } else if !kept.ends_with("...\n") {
-            kept.push_str("\n...\n");
-        }
-    }
+    locked(&CAPTURED).text(stream, text);
 }
 
 /// A terminal, or whatever standard output and error are.
@@ -310,4 +367,28 @@ impl Front for Terminal {
 /// A lock whose holder panicked still holds valid data here.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cell_puts_out_is_kept_up_to_a_size() {
+        let mut captured = Captured::new(1000, 1000);
+        captured.text(Stream::Out, "a");
+        captured.text(Stream::Out, "b\n");
+        let value = Value::new(vec![("text/plain".to_owned(), "x".repeat(400))]);
+        captured.value(&value);
+        assert_eq!(captured.outputs[0], Output::Out("ab\n".to_owned()));
+        for _ in 0..100 {
+            captured.text(Stream::Out, "o");
+            captured.text(Stream::Err, "e");
+            captured.value(&value);
+        }
+        let size: usize = captured.outputs.iter().map(Output::size).sum();
+        assert!(size < 2000, "{size}");
+        let last = captured.outputs.last().unwrap();
+        assert!(matches!(last, Output::Err(text) if text.contains("not kept")));
+    }
 }

@@ -16,7 +16,6 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
@@ -29,9 +28,6 @@ const PAUSE_MS: u16 = 100;
 
 /// Pauses after which a displayed value that was begun and not ended is taken for text.
 const PATIENCE: u32 = 20;
-
-/// How long to wait for the thread, which a reader of our own output may hold up.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// How a cell ended, in the words of the runtime.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -117,7 +113,6 @@ impl Pump {
             messages: Vec::new(),
             forms: Vec::new(),
             displays: false,
-            charts: 0,
             ending: None,
         };
         std::thread::spawn(move || thread.run());
@@ -143,14 +138,15 @@ impl Pump {
     pub fn finish_cell(&self) -> Option<Ending> {
         let (done, wait) = bounded(1);
         self.ask(Request::Finish(done));
-        wait.recv_timeout(LONGEST).ok().flatten()
+        // Whoever reads the output of this program may hold the thread up: then the session waits, as the cell would.
+        wait.recv().ok().flatten()
     }
 
     /// Something in the cell waits for input: passes on what has been written, and gives the prompt if there is one.
     pub fn take_prompt(&self) -> Option<Prompt> {
         let (done, wait) = bounded(1);
         self.ask(Request::Sync(done));
-        let _ = wait.recv_timeout(LONGEST);
+        let _ = wait.recv();
         locked(&self.shared.prompt).take()
     }
 
@@ -177,8 +173,6 @@ struct Thread {
     forms: Vec<(String, String)>,
     /// The runtime displays a value.
     displays: bool,
-    /// Pictures of this cell so far.
-    charts: usize,
     ending: Option<Ending>,
 }
 
@@ -271,7 +265,6 @@ impl Thread {
                 // A process that has died may have left half a message.
                 self.messages.clear();
                 self.displays = false;
-                self.charts = 0;
                 output::cell_ended();
                 let _ = done.send(self.ending.take());
             }
@@ -404,13 +397,7 @@ impl Thread {
             return;
         }
         let value = Value::new(std::mem::take(&mut self.forms));
-        let mut name = locked(&self.shared.chart).clone();
-        if value.get("image/png").is_some() {
-            self.charts += 1;
-            if self.charts > 1 {
-                name = format!("{name}-{}", self.charts);
-            }
-        }
+        let name = locked(&self.shared.chart).clone();
         output::show(&value, &name, is_result);
     }
 }

@@ -9,6 +9,7 @@ use crate::compile_folder::cache_folder;
 use crate::failure::{Failure, Next};
 use crate::input::stdin;
 use crate::interrupt::Interrupts;
+use crate::output;
 use crate::script::PROMPT;
 use crate::session::{Prepared, Session, groups};
 use crate::source::{Kind, Source, is_incomplete};
@@ -122,7 +123,7 @@ impl Starting {
 }
 
 /// Evaluates the statements of standard input as they come; an error does not stop the rest, but the
-/// program fails then.
+/// program fails then. Ctrl-C stops the rest too.
 pub fn piped(session: &mut Session) -> Result<(), Failure> {
     let mut text = String::new();
     let mut failed = false;
@@ -142,6 +143,10 @@ pub fn piped(session: &mut Session) -> Result<(), Failure> {
             Err(failure) => {
                 failure.tell();
                 failed = true;
+                if session.interrupts.was_pressed() {
+                    output::err("the statements behind it are not run");
+                    return Err(Failure::Shown);
+                }
             }
         }
     }
