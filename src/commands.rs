@@ -5,7 +5,7 @@ use crate::failure::{Failure, Next};
 use crate::record::Entry;
 use crate::session::Session;
 use crate::source::Source;
-use crate::{front, save, script};
+use crate::{output, save, script};
 
 /// One command.
 pub struct Command {
@@ -31,10 +31,13 @@ pub const COMMANDS: &[Command] = &[
         run: |session, _| {
             let variables = session.variables();
             if variables.is_empty() {
-                front::out("no variables yet");
+                output::out("no variables yet");
             }
             for (name, kind) in variables {
-                front::out(&format!("{name}: {kind}"));
+                match session.error_in(&name) {
+                    Some(error) => output::out(&format!("{name}: {kind} = Err({error})")),
+                    None => output::out(&format!("{name}: {kind}")),
+                }
             }
             Ok(Next::Continue)
         },
@@ -77,7 +80,7 @@ pub const COMMANDS: &[Command] = &[
                 "" => !session.timed,
                 _ => return Err(":time on, or :time off".to_owned().into()),
             };
-            front::out(if session.timed {
+            output::out(if session.timed {
                 "times are told"
             } else {
                 "times are not told"
@@ -117,7 +120,7 @@ pub const COMMANDS: &[Command] = &[
             let found = variables.iter().find(|(variable, _)| variable == name);
             let (_, kind) =
                 found.ok_or_else(|| format!("no variable `{name}`; :vars lists them"))?;
-            front::out(kind);
+            output::out(kind);
             Ok(Next::Continue)
         },
     },
@@ -133,7 +136,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Add a crate, as in a Cargo.toml",
         run: |session, arguments| {
             if session.has_crate(arguments) {
-                front::out("there already: the library uses it too");
+                output::out("there already: the library uses it too");
                 return Ok(Next::Continue);
             }
             evcxr(session, ":dep", arguments)
@@ -170,13 +173,13 @@ pub fn run(session: &mut Session, line: &str) -> Result<Next, Failure> {
     let command = find(name).ok_or_else(|| {
         Failure::Message(format!("unknown command {name}; :help lists what there is"))
     })?;
-    front::heard();
+    output::take_captured();
     let next = (command.run)(session, arguments.trim())?;
     if !NOT_SAVED.contains(&name) {
         let source = Source::new("command", line);
         session
             .record
-            .extend(Entry::new(&source, &source.pieces, front::heard()));
+            .extend(Entry::new(&source, &source.pieces, output::take_captured()));
     }
     Ok(next)
 }
@@ -210,16 +213,16 @@ fn help(session: &mut Session, name: &str) -> Result<Next, Failure> {
     };
     if name.is_empty() {
         for command in COMMANDS {
-            front::out(&line(command));
+            output::out(&line(command));
         }
-        front::out("Everything else is Rust; an expression without `;` is displayed.");
+        output::out("Everything else is Rust; an expression without `;` is displayed.");
         let modules = session.docs().modules();
-        front::out(&format!(
+        output::out(&format!(
             "Topics, too, for `:help TOPIC`: {}.",
             modules.join(", ")
         ));
     } else if let Some(command) = find(&wanted) {
-        front::out(&line(command));
+        output::out(&line(command));
     } else {
         return document(session, name);
     }
@@ -248,7 +251,7 @@ fn save_session(session: &mut Session, name: &str) -> Result<Next, Failure> {
             .into());
     }
     save::save(&session.record, name.as_ref())?;
-    front::out(&format!(
+    output::out(&format!(
         "saved {} statements to {name}",
         session.record.len()
     ));
@@ -275,10 +278,10 @@ fn document(session: &mut Session, name: &str) -> Result<Next, Failure> {
         let text = session.explain(name).ok_or_else(|| {
             Failure::Message(format!("no documentation of {name:?}; is its name right?"))
         })?;
-        front::page(&text);
+        output::page(&text);
     } else {
         let texts: Vec<String> = found.iter().map(|item| item.text()).collect();
-        front::page(&texts.join("\n\n"));
+        output::page(&texts.join("\n\n"));
     }
     Ok(Next::Continue)
 }

@@ -13,8 +13,8 @@
 //! evcxr builds in a folder that no other session may use at the same time: each is held by a lock on a
 //! file, which ends with the process however that ends. All sessions share what is in `ready`.
 
-use crate::front;
 use crate::library::{Library, write_changed};
+use crate::output;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -121,7 +121,7 @@ impl CompileFolder {
     pub fn lock_shared(&self) -> Result<File> {
         let lock = open_lock(&self.shared.with_extension("lock"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            front::err("Another session is compiling the library; waiting for it.");
+            output::err("Another session is compiling the library; waiting for it.");
         }
         lock.lock().context("cannot lock the compile folder")?;
         Ok(lock)

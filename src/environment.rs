@@ -1,11 +1,11 @@
 //! The three parts that this program plays, and the environment that evcxr needs.
 //!
 //! evcxr starts the program again to run the cells; cargo, which evcxr runs, starts it in the place of rustc (see
-//! [`crate::cell_compiler`]). Both are told by variables of the environment, which a program cannot safely set for
+//! [`crate::eval::compiler`]). Both are told by variables of the environment, which a program cannot safely set for
 //! itself while it runs: so the session starts itself once more with them.
 
-use crate::cell_compiler;
 use crate::compile_folder::cache_folder;
+use crate::eval::{compiler, run_loop};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -24,11 +24,11 @@ const STD_SOURCES: &str = "RUST_SRC_PATH";
 /// Compiles a cell, if this is what the program was started for.
 pub fn compile_if_asked() -> Option<ExitCode> {
     let session = std::env::var(SESSION).ok()?;
-    if session == std::process::id().to_string() || std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+    if session == std::process::id().to_string() || run_loop::is_asked() {
         return None;
     }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    Some(cell_compiler::run(&arguments))
+    Some(compiler::run(&arguments))
 }
 
 /// Comes back in an environment fit for evcxr.

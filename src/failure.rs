@@ -1,6 +1,6 @@
 //! What a statement, command or script that failed hands to its caller.
 
-use crate::front;
+use crate::output;
 use console::style;
 
 /// Why evaluation stopped.
@@ -19,7 +19,7 @@ impl Failure {
     pub fn tell(&self) {
         if let Failure::Message(message) = self {
             let error = style("error:").red().bold().for_stderr();
-            front::err(&format!("{error} {message}"));
+            output::err(&format!("{error} {message}"));
         }
     }
 }

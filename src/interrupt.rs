@@ -2,10 +2,11 @@
 //!
 //! The child that runs the cells is in a process group of its own, so the terminal's Ctrl-C reaches this
 //! process only (and the compiler, if it is at work: then nothing was run yet). It is passed on to the
-//! child as `SIGINT`, which the library may catch to stop at its next step; a child whose library does
-//! not is not ended by it. A second one within two seconds offers to start the child anew, which a third does.
+//! child as `SIGINT`, which the library may catch to stop at its next step; a cell that calls nothing of the library
+//! goes on. When one has not stopped soon, the user is told what another Ctrl-C will do: end the child, in whose place
+//! a new one starts.
 
-use crate::{environment, front};
+use crate::{environment, input, output};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -13,15 +14,15 @@ use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Set in the environment of the child that runs the cells.
 const CHILD: &str = "VITREPL_CHILD";
 
-/// Ctrl-C pressed again within this time is meant more seriously.
-const AGAIN: Duration = Duration::from_secs(2);
+/// A cell that goes on for longer after Ctrl-C does not look for it.
+const SOON: Duration = Duration::from_millis(400);
 
 /// Exit code of a program ended by Ctrl-C, as shells report it.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -50,8 +51,12 @@ pub struct Interrupts(Arc<Shared>);
 struct Shared {
     /// A cell is being evaluated.
     busy: AtomicBool,
-    /// Ctrl-C has been pressed since it was last looked at.
+    /// Ctrl-C has been pressed since the cell began.
     pressed: AtomicBool,
+    /// The user has been told what another Ctrl-C does to the cell.
+    warned: AtomicBool,
+    /// Number of the cell.
+    cell: AtomicUsize,
     /// Whether Ctrl-C while nothing is evaluated ends the program.
     ends_when_idle: AtomicBool,
     child: Mutex<Option<Arc<Mutex<Child>>>>,
@@ -63,18 +68,16 @@ impl Interrupts {
         let interrupts = Interrupts(Arc::new(Shared {
             busy: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
+            cell: AtomicUsize::new(0),
             ends_when_idle: AtomicBool::new(true),
             child: Mutex::new(None),
         }));
         let mut signals = Signals::new([SIGINT]).context("cannot listen for Ctrl-C")?;
         let shared = interrupts.0.clone();
         std::thread::spawn(move || {
-            let mut presses: Vec<Instant> = Vec::new();
             for _ in signals.forever() {
-                let now = Instant::now();
-                presses.retain(|earlier| now.duration_since(*earlier) < AGAIN);
-                presses.push(now);
-                shared.pressed(presses.len());
+                Shared::press(&shared);
             }
         });
         Ok(interrupts)
@@ -101,9 +104,16 @@ impl Interrupts {
         };
     }
 
+    /// Whether Ctrl-C was pressed since the last cell began.
+    pub fn was_pressed(&self) -> bool {
+        self.0.pressed.load(Ordering::SeqCst)
+    }
+
     /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.
     pub fn during<R>(&self, evaluate: impl FnOnce() -> R) -> (R, bool) {
         self.0.pressed.store(false, Ordering::SeqCst);
+        self.0.warned.store(false, Ordering::SeqCst);
+        self.0.cell.fetch_add(1, Ordering::SeqCst);
         // The library forgets an older Ctrl-C, which was not meant for this cell.
         self.0.signal(Signal::SIGURG);
         self.0.busy.store(true, Ordering::SeqCst);
@@ -114,8 +124,9 @@ impl Interrupts {
 }
 
 impl Shared {
-    fn pressed(&self, times: usize) {
-        self.pressed.store(true, Ordering::SeqCst);
+    fn press(self: &Arc<Self>) {
+        let again = self.pressed.swap(true, Ordering::SeqCst);
+        input::cancel();
         if !self.busy.load(Ordering::SeqCst) {
             if self.ends_when_idle.load(Ordering::SeqCst) {
                 eprintln!("interrupted");
@@ -125,17 +136,33 @@ impl Shared {
         }
         let child = locked(&self.child).clone();
         let Some(child) = child else { return };
-        if times >= 3 {
+        if self.warned.load(Ordering::SeqCst) {
+            // The child may have exited already; evcxr reports that.
             let _ = locked(&child).kill();
             return;
         }
-        if times == 2 {
-            front::err(
-                "Not stopped yet. Ctrl-C once more starts the process that runs the cells anew: models are loaded \
-                 again, other variables are lost.",
+        self.signal(Signal::SIGINT);
+        let cell = self.cell.load(Ordering::SeqCst);
+        if again {
+            self.warn(cell);
+            return;
+        }
+        let shared = self.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(SOON);
+            shared.warn(cell);
+        });
+    }
+
+    /// Says what another Ctrl-C does, if this cell still runs.
+    fn warn(&self, cell: usize) {
+        let runs = self.busy.load(Ordering::SeqCst) && self.cell.load(Ordering::SeqCst) == cell;
+        if runs && !self.warned.swap(true, Ordering::SeqCst) {
+            output::note(
+                "not stopped yet: calls of the library stop at their next step, other code does not. Another Ctrl-C \
+                 ends the process that runs the cells: models are loaded again, other variables are lost.",
             );
         }
-        self.signal(Signal::SIGINT);
     }
 
     /// Sends a signal to the child, if there is one.
@@ -143,7 +170,7 @@ impl Shared {
         let child = locked(&self.child).clone();
         let id = child.and_then(|child| i32::try_from(locked(&child).id()).ok());
         if let Some(id) = id {
-            // One that has just ended is noticed elsewhere.
+            // The child may have exited already; evcxr reports that.
             let _ = kill(Pid::from_raw(id), signal);
         }
     }

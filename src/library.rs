@@ -25,8 +25,12 @@ const WORKSPACE: &str = include_str!("../Cargo.toml");
 /// Versions of all dependencies.
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
 
-/// What the cells call, compiled beside the library.
-pub const RUNTIME: &str = include_str!("../runtime/src/lib.rs");
+/// What the cells call, compiled beside the library: files and their texts.
+pub const RUNTIME: &[(&str, &str)] = &[
+    ("lib.rs", include_str!("../runtime/src/lib.rs")),
+    ("channel.rs", include_str!("../runtime/src/channel.rs")),
+    ("variables.rs", include_str!("../runtime/src/variables.rs")),
+];
 
 /// Where the library's sources are.
 pub enum Library {

@@ -4,11 +4,11 @@
 //! share; what cells need of the result is copied to the folder `ready`, which is there whole or not at all. Later
 //! starts that find it run no cargo.
 
-use crate::cell_compiler::Setup;
 use crate::compile_folder::CompileFolder;
+use crate::eval::compiler::Setup;
 use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
-use crate::progress::{TICK, new_bar};
-use crate::{environment, front};
+use crate::output::progress::{TICK, new_bar};
+use crate::{environment, output};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -100,7 +100,7 @@ fn compile_now(folder: &CompileFolder) -> Result<()> {
     }
     make_ready(folder, crates(&messages), &interfaces(&messages))?;
     if let Some(seconds) = seconds {
-        front::err(&format!(
+        output::err(&format!(
             "Compiled the library in {seconds} s; later starts find it."
         ));
     }
@@ -226,7 +226,10 @@ fn make_ready(
             .get(CRATE_IN_CODE)
             .context("cargo does not say where the compiled library is")?;
         fs::copy(library, part.join(copied(CRATE_IN_CODE)))?;
-        fs::write(part.join("runtime.rs"), RUNTIME)?;
+        fs::create_dir(part.join("runtime"))?;
+        for (name, text) in RUNTIME {
+            fs::write(part.join("runtime").join(name), text)?;
+        }
         compile_runtime(&part, &copied(RUNTIME_IN_CODE))?;
         for name in [CRATE_IN_CODE, RUNTIME_IN_CODE] {
             crates.insert(name.to_owned(), folder.ready.join(copied(name)));
@@ -265,7 +268,7 @@ fn compile_runtime(folder: &Path, file: &str) -> Result<()> {
     let output = Command::new("rustc")
         .args(["--edition", "2024", "--crate-type", "dylib", "-O"])
         .args(["-C", "prefer-dynamic", "--crate-name", RUNTIME_IN_CODE])
-        .args(["-o", file, "runtime.rs"])
+        .args(["-o", file, "runtime/lib.rs"])
         .current_dir(folder)
         .output()
         .context("cannot run rustc")?;
@@ -325,7 +328,7 @@ impl Watcher {
 
     fn start(&mut self) {
         self.started = Some(Instant::now());
-        front::err("Compiling the library (once; it is kept for later starts)");
+        output::err("Compiling the library (once; it is kept for later starts)");
         if std::io::stderr().is_terminal() {
             let bar = new_bar("", 1);
             let template = "{bar:30} {pos}/{len} {elapsed} {wide_msg}";
@@ -350,7 +353,7 @@ impl Watcher {
             && percent >= self.percent + STEP
         {
             self.percent = percent - percent % STEP;
-            front::err(&format!("  {done}/{total} {crates}"));
+            output::err(&format!("  {done}/{total} {crates}"));
         }
     }
 

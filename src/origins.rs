@@ -1,7 +1,7 @@
 //! Where variables come from, so that a new child can be given back what costs little.
 //!
 //! A statement that loaded a model, or found its result on disk, says that it is worth repeating (see
-//! [`crate::relay`]). It is, with the statements that made the variables it mentions; everything else was work that
+//! [`crate::output::content`]). It is, with the statements that made the variables it mentions; everything else was work that
 //! only the user can order again.
 
 use crate::source::mentions;

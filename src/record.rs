@@ -1,7 +1,7 @@
 //! What a session has done so far, for `:save`: the statements that went well, in order, and what came of
 //! them. What was loaded from a script is kept as its statements, so that what is saved stands alone.
 
-use crate::front::Output;
+use crate::output::Output;
 use crate::source::{Piece, Source};
 
 /// Neighbouring statements that were evaluated as one, or a command.
@@ -37,6 +37,24 @@ impl Entry {
     }
 }
 
+/// More outputs than this (in bytes) of a session are not kept; the oldest go first.
+const MOST_KEPT: usize = 1 << 28;
+
+/// Makes room in what is kept of a session's outputs; the statements stay.
+pub fn bound(entries: &mut [Entry]) {
+    bound_to(entries, MOST_KEPT);
+}
+
+fn bound_to(entries: &mut [Entry], most: usize) {
+    let mut kept = 0;
+    for entry in entries.iter_mut().rev() {
+        kept += entry.outputs.iter().map(Output::size).sum::<usize>();
+        if kept > most {
+            entry.outputs.clear();
+        }
+    }
+}
+
 /// The text of a script that does what the entries did.
 pub fn script(entries: &[Entry]) -> String {
     let mut text = String::new();
@@ -61,5 +79,17 @@ mod tests {
         assert_eq!(script(&entries), text);
         let separate: Vec<bool> = entries.iter().map(|entry| entry.separate).collect();
         assert_eq!(separate, [true, false, true, false]);
+    }
+
+    #[test]
+    fn the_oldest_outputs_make_room() {
+        let mut entries = Entry::all(&Source::new("test", "1\n2\n3\n"));
+        for entry in &mut entries {
+            entry.outputs = vec![Output::Out("x".repeat(10))];
+        }
+        bound_to(&mut entries, 25);
+        let kept: Vec<usize> = entries.iter().map(|entry| entry.outputs.len()).collect();
+        assert_eq!(kept, [0, 1, 1]);
+        assert_eq!(script(&entries), "1\n2\n3\n");
     }
 }

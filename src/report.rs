@@ -1,7 +1,7 @@
 //! Compile errors, drawn over the text the user wrote.
 
-use crate::cell::Cell;
-use crate::front;
+use crate::eval::cell::{Cell, LostVariables};
+use crate::output;
 use crate::source::{Piece, Source};
 use ariadne::{Color, Config, Label, Report, ReportKind};
 use evcxr::CompilationError;
@@ -13,22 +13,20 @@ struct Mark {
     message: String,
 }
 
-/// Draws `errors` of the cell made of `pieces` ; gives the line of the first.
+/// Draws `errors` of the cell made of `pieces`; gives the line of the first. Variables that are `lost` are found missing
+/// with the reason.
 pub fn compile_errors(
     errors: &[CompilationError],
     source: &Source,
     pieces: &[Piece],
     cell: &Cell,
+    lost: &LostVariables,
 ) -> Option<usize> {
     let mut first_line = None;
-    // Of a cell that does not compile it does not matter what it would have moved away.
-    let (moves, wrong): (Vec<_>, Vec<_>) = errors
-        .iter()
-        .partition(|error| error.code() == Some("E0382") && variable(error, cell).is_some());
-    let mut borrowing: Vec<&str> = Vec::new();
-    for error in if wrong.is_empty() { moves } else { wrong } {
+    // Warnings, too, come with the errors of a cell.
+    for error in errors.iter().filter(|error| error.level() == "error") {
         if !error.is_from_user_code() {
-            front::err(&error.rendered());
+            output::err(&error.rendered());
             continue;
         }
         let mut marks = Vec::new();
@@ -59,30 +57,12 @@ pub fn compile_errors(
             notes = vec!["End the statement with `;`, or bind the value with `let`.".to_owned()];
             marks.clear();
         }
-        if let Some(name) = variable(error, cell) {
-            if matches!(
-                error.code(),
-                Some("E0373" | "E0505" | "E0506" | "E0521" | "E0597" | "E0716")
-            ) {
-                // The compiler says it from several sides.
-                if borrowing.contains(&name) {
-                    continue;
-                }
-                borrowing.push(name);
-                message =
-                    format!("`{name}` borrows from something that does not outlive this cell");
-                notes = vec![
-                    "Keep a copy (`.clone()`, `.to_owned()`, `.to_vec()`), or use it within braces { ... }."
-                        .to_owned(),
-                ];
-            }
-            if let Some(made) = cell.made.iter().find(|made| made.name == name) {
-                let at = char_offset(source, made.at.start)..char_offset(source, made.at.end);
-                marks.push(Mark {
-                    at,
-                    message: own_label(error, cell),
-                });
-            }
+        if error.code() == Some("E0425")
+            && let Some(name) = message.split('`').nth(1)
+            && let Some(lost) = lost.get(name)
+        {
+            message = format!("`{name}` {}", lost.how);
+            notes = vec!["Assign to it or define it again.".to_owned()];
         }
         notes.extend(hint(error));
         if marks.is_empty()
@@ -100,32 +80,6 @@ pub fn compile_errors(
         draw(source, start, error.code(), &message, &marks, &notes);
     }
     first_line
-}
-
-/// The variable for which the line was generated that an error is about.
-fn variable<'a>(error: &CompilationError, cell: &'a Cell) -> Option<&'a str> {
-    let spans = error.spanned_messages().iter();
-    let lines = spans.filter_map(|spanned| Some(spanned.span?.start_line));
-    let names: Vec<&str> = lines.filter_map(|line| cell.variable(line)).collect();
-    let is_made = |name: &&&str| cell.made.iter().any(|made| made.name == **name);
-    let borrower = cell.made.first().filter(|_| error.code() == Some("E0505"));
-    let made = names.iter().find(is_made).copied();
-    made.or(borrower.map(|made| made.name.as_str()))
-        .filter(|_| !names.is_empty())
-        .or(names.first().copied())
-}
-
-/// What an error says at a line generated for a variable.
-fn own_label(error: &CompilationError, cell: &Cell) -> String {
-    let spans = error.spanned_messages().iter();
-    spans
-        .filter(|spanned| {
-            let line = spanned.span.map(|span| span.start_line);
-            line.is_some_and(|line| cell.variable(line).is_some())
-        })
-        .map(|spanned| spanned.label.clone())
-        .find(|label| label.starts_with("of type"))
-        .unwrap_or_default()
 }
 
 /// What usually helps.
@@ -211,8 +165,8 @@ fn draw(
         &mut drawn,
     );
     match written {
-        Ok(()) => front::err(&String::from_utf8_lossy(&drawn)),
-        Err(_) => front::err(message),
+        Ok(()) => output::err(&String::from_utf8_lossy(&drawn)),
+        Err(_) => output::err(message),
     }
 }
 

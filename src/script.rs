@@ -1,7 +1,7 @@
 //! Runs a script: statement by statement, each echoed before it is evaluated, up to the first error.
 
 use crate::failure::{Failure, Next};
-use crate::front;
+use crate::output;
 use crate::report;
 use crate::session::Session;
 use crate::source::{Kind, Piece, Source};
@@ -89,14 +89,14 @@ fn stopped(failure: &Failure, source: &Source, line: usize) -> Failure {
         _ => line,
     };
     let stopped = style("stopped at").red().bold().for_stderr();
-    front::err(&format!("{stopped} {}:{line}", source.name));
+    output::err(&format!("{stopped} {}:{line}", source.name));
     Failure::Shown
 }
 
 fn echo(source: &Source, piece: &Piece) {
     for (number, line) in source.text[piece.whole.clone()].lines().enumerate() {
         let prompt = if number == 0 { PROMPT } else { CONTINUED };
-        front::out(&format!("{}{line}", style(prompt).cyan()));
+        output::out(&format!("{}{line}", style(prompt).cyan()));
     }
 }
 

@@ -1,18 +1,25 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
-use crate::cell::{self, Cell, Variable, Variables};
-use crate::cell_compiler::{Report, Setup};
+mod variables;
+
+use self::variables::{Names, shorten};
 use crate::compile_folder::CompileFolder;
 use crate::completion::{Candidate, Known};
 use crate::docs::Docs;
+use crate::eval::cell::{Cell, Lost};
+use crate::eval::channels::{self, Channels};
+use crate::eval::compiler::{Report, Setup, write_plan};
+use crate::eval::items::{Addition, Items};
 use crate::failure::Failure;
-use crate::front;
+use crate::input::Input;
 use crate::interrupt::{Interrupts, prepare_child_command};
 use crate::origins::Origins;
-use crate::record::Entry;
-use crate::relay::Relay;
-use crate::source::{Kind, Piece, Source, mentions};
-use crate::{library, library_build, progress, report};
+use crate::output;
+use crate::output::progress;
+use crate::output::pump::{Ending, Pump};
+use crate::record::{self, Entry};
+use crate::source::{Kind, Piece, Source};
+use crate::{library, library_build, report};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs, EvalOutputs};
 use std::cell::OnceCell;
@@ -24,6 +31,12 @@ use std::time::{Duration, Instant};
 
 /// Said instead of a compile error that the user has caused by Ctrl-C.
 const INTERRUPTED: &str = "interrupted before anything was run";
+
+/// Said when a cell that does not look for Ctrl-C has come to its end after one.
+const INTERRUPTED_AT_END: &str = "interrupted; the cell came to its end all the same";
+
+/// In the session's folder: the pipes between this process and the one that runs the cells.
+const CHANNELS: &str = "channels";
 
 /// A compile folder with the library compiled, in which a session can start.
 pub struct Prepared {
@@ -47,15 +60,23 @@ impl Prepared {
     pub fn start(self, interrupts: Interrupts) -> Result<Session> {
         let Prepared { folder, setup } = self;
         setup.write(&folder.session)?;
+        let channels = Channels::create(&folder.session.join(CHANNELS))?;
         let (context, outputs) = start_evcxr(&folder)?;
-        interrupts.watch(context.process_handle());
+        // evcxr has evaluated something to see whether it can.
+        channels.discard();
+        let child = context.process_handle();
+        interrupts.watch(child.clone());
+        let input = Input::new(channels.input.clone(), child);
+        let pump = Pump::start(channels, outputs.stderr)?;
         let mut session = Session {
             context: CommandContext::with_eval_context(context),
-            relay: Relay::start(outputs),
+            pump,
+            input,
             interrupts,
             folder,
             crates: setup.crates.into_keys().collect(),
-            variables: Variables::new(),
+            names: Names::default(),
+            items: Items::default(),
             origins: Origins::default(),
             timed: false,
             loading: Vec::new(),
@@ -71,12 +92,14 @@ impl Prepared {
 /// One session; everything defined in it lives as long as it does.
 pub struct Session {
     context: CommandContext,
-    relay: Relay,
+    pump: Pump,
+    input: Input,
     pub interrupts: Interrupts,
     folder: CompileFolder,
     /// Crates that cells can name without adding them.
     crates: Vec<String>,
-    variables: Variables,
+    names: Names,
+    items: Items,
     origins: Origins,
     /// Whether the time that each cell takes is told.
     pub timed: bool,
@@ -98,29 +121,43 @@ impl Session {
     /// Evaluates neighbouring statements of a source, shows what they print and display, and the error
     /// if there is one.
     pub fn evaluate(&mut self, source: &Source, pieces: &[Piece]) -> Result<(), Failure> {
-        self.forget_what_is_defined_anew(source, pieces);
-        let cell = Cell::new(source, pieces, &self.variables);
-        front::heard();
+        let pieces = &self.with_made_items(source, pieces);
+        let addition = self.addition(source, pieces);
+        let dropped = self.names.depending_on(&addition.affected);
+        let cell = self.cell(source, pieces, &addition, &dropped)?;
+        output::take_captured();
+        self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
         match self.execute(&cell.code) {
-            Ok(outputs) => {
-                let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
-                self.note_variables(&cell, finished)?;
-                self.note_origins(source, pieces, finished);
+            Ok(Evaluated {
+                outputs,
+                ending,
+                interrupted,
+            }) => {
+                let finished = ending.as_ref().is_some_and(|ending| ending.finished);
+                if let Some(ending) = ending {
+                    let mut notes = self.names.drop_depending(&dropped);
+                    self.items.commit(addition);
+                    let report = Report::read(&self.folder.session)?;
+                    notes.extend(self.names.settle(&cell, &report, &ending));
+                    self.note_origins(source, pieces);
+                    notes.iter().for_each(|note| output::note(note));
+                }
                 if self.timed {
                     let compiling = compile_time(&outputs);
                     let running = start.elapsed().saturating_sub(compiling);
-                    front::err(&format!(
+                    output::err(&format!(
                         "{:.2} s, and {:.2} s to compile it",
                         running.as_secs_f64(),
                         compiling.as_secs_f64()
                     ));
                 }
-                let name = chart_name(source, pieces);
-                front::show(&outputs, &name)?;
-                if finished {
+                if finished && interrupted {
+                    Err(Failure::Message(INTERRUPTED_AT_END.to_owned()))
+                } else if finished {
                     self.record
-                        .extend(Entry::new(source, pieces, front::heard()));
+                        .extend(Entry::new(source, pieces, output::take_captured()));
+                    record::bound(&mut self.record);
                     Ok(())
                 } else {
                     Err(Failure::Shown)
@@ -128,7 +165,12 @@ impl Session {
             }
             Err(Trouble::Interrupted) => Err(Failure::Message(INTERRUPTED.to_owned())),
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
-                let line = report::compile_errors(&errors, source, pieces, &cell);
+                let mut lost = self.names.lost.clone();
+                for name in &dropped {
+                    let how = "is of a type that depends on what this cell defines anew".to_owned();
+                    lost.insert(name.clone(), Lost { how, was: None });
+                }
+                let line = report::compile_errors(&errors, source, pieces, &cell, &lost);
                 Err(line.map_or(Failure::Shown, Failure::ShownAt))
             }
             Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => Err(self.lost(&how)),
@@ -136,67 +178,66 @@ impl Session {
         }
     }
 
+    /// The pieces, with the calls of macros that make items taken for items.
+    fn with_made_items(&self, source: &Source, pieces: &[Piece]) -> Vec<Piece> {
+        let is_macro = |piece: &&Piece| source.text[piece.code.clone()].contains("macro_rules!");
+        let macros = pieces.iter().filter(is_macro);
+        let mut items = self.items.clone();
+        let addition = items.addition(macros.map(|piece| &source.text[piece.code.clone()]));
+        items.commit(addition);
+        let mut pieces = pieces.to_vec();
+        for piece in &mut pieces {
+            let may_be = matches!(piece.kind, Kind::Statement | Kind::Expression);
+            if may_be && items.are_made_by(&source.text[piece.code.clone()]) {
+                piece.kind = Kind::Item;
+            }
+        }
+        pieces
+    }
+
+    fn addition(&self, source: &Source, pieces: &[Piece]) -> Addition {
+        let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
+        self.items
+            .addition(items.map(|piece| &source.text[piece.code.clone()]))
+    }
+
+    /// A cell that sees every variable but those that it drops.
+    fn cell(
+        &self,
+        source: &Source,
+        pieces: &[Piece],
+        addition: &Addition,
+        dropped: &[String],
+    ) -> Result<Cell> {
+        let mut seen = self.names.variables.clone();
+        seen.retain(|name, _| !dropped.contains(name));
+        let lost = &self.names.lost;
+        let mut cell = Cell::new(source, pieces, &seen, lost, &self.items, addition);
+        cell.forget(dropped.iter());
+        write_plan(&cell.plan, &self.folder.session)?;
+        Ok(cell)
+    }
+
     /// Remembers the statements that made variables.
-    fn note_origins(&mut self, source: &Source, pieces: &[Piece], finished: bool) {
-        let repeat = self.relay.take_repeat();
-        if !finished {
-            return;
+    fn note_origins(&mut self, source: &Source, pieces: &[Piece]) {
+        let repeat = self.pump.is_worth_repeating();
+        for name in self.names.lost.keys() {
+            self.origins.forget(name);
         }
         for piece in pieces {
-            let names: Vec<String> = piece
-                .bindings
-                .iter()
-                .map(|made| made.name.clone())
+            let made = piece.bindings.iter().map(|made| made.name.clone());
+            let names: Vec<String> = made
+                .filter(|name| self.names.variables.contains_key(name))
                 .collect();
             self.origins
                 .note(&names, &source.text[piece.code.clone()], repeat);
         }
     }
 
-    /// A variable of a type that is defined anew is of the old type, which has no name any more.
-    fn forget_what_is_defined_anew(&mut self, source: &Source, pieces: &[Piece]) {
-        let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
-        let defined: Vec<&str> = items.filter_map(|item| source.defined_type(item)).collect();
-        self.variables.retain(|name, variable| {
-            let is_old = defined.iter().any(|kind| mentions(&variable.kind, kind));
-            if is_old {
-                front::err(&format!(
-                    "`{name}` is forgotten: its type {} is defined anew",
-                    variable.kind
-                ));
-            }
-            !is_old
-        });
-    }
-
-    /// Learns from the compiler which variables the cell has made and which it has moved away.
-    fn note_variables(&mut self, cell: &Cell, finished: bool) -> Result<()> {
-        let report = Report::read(&self.folder.session)?;
-        for name in &report.moved {
-            let made_again = cell.made.iter().any(|made| made.name == *name);
-            if !(made_again && finished && report.types.contains_key(name)) {
-                self.variables.remove(name);
-                self.origins.forget(name);
-            }
-        }
-        if finished {
-            for made in &cell.made {
-                if let Some(kind) = report.types.get(&made.name) {
-                    let variable = Variable {
-                        kind: kind.clone(),
-                        mutable: made.mutable,
-                    };
-                    self.variables.insert(made.name.clone(), variable);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Has evcxr carry out one of its own `:commands`.
     pub fn evcxr_command(&mut self, line: &str) -> Result<(), Failure> {
         if let Some(text) = self.ask_evcxr(line)? {
-            front::out(&text);
+            output::out(&text);
         }
         Ok(())
     }
@@ -204,7 +245,7 @@ impl Session {
     /// What one of evcxr's own `:commands` answers.
     pub fn ask_evcxr(&mut self, line: &str) -> Result<Option<String>, Failure> {
         match self.execute(line) {
-            Ok(outputs) => Ok(outputs.get("text/plain").map(str::to_owned)),
+            Ok(done) => Ok(done.outputs.get("text/plain").map(str::to_owned)),
             Err(trouble) => Err(Failure::Message(trouble.to_string())),
         }
     }
@@ -232,9 +273,14 @@ impl Session {
             .get_or_init(|| Docs::read(self.folder.library.code()))
     }
 
+    /// The error that a variable holds, if it is a `Result` with one.
+    pub fn error_in(&self, name: &str) -> Option<&str> {
+        self.names.variables.get(name)?.error.as_deref()
+    }
+
     /// Names and types of the variables, by name.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let variables = self.variables.iter();
+        let variables = self.names.variables.iter();
         variables
             .map(|(name, variable)| (name.clone(), shorten(&variable.kind)))
             .collect()
@@ -243,7 +289,8 @@ impl Session {
     /// Forgets every variable and item, and starts a fresh child.
     pub fn clear(&mut self) -> Result<(), Failure> {
         self.evcxr_command(":clear")?;
-        self.variables.clear();
+        self.names = Names::default();
+        self.items = Items::default();
         self.record.clear();
         self.origins = Origins::default();
         self.import()?;
@@ -257,22 +304,22 @@ impl Session {
 
     /// What is known to whoever types.
     pub fn known(&self) -> Known<'_> {
-        let items = self.context.defined_item_names();
         Known {
             docs: self.docs(),
             variables: self.variables(),
-            items: items
-                .filter(|name| !cell::is_internal(name))
-                .map(str::to_owned)
-                .collect(),
+            items: self.items.names().map(str::to_owned).collect(),
         }
     }
 
     fn import(&mut self) -> Result<()> {
         let source = Source::new("import", library::IMPORT);
-        let code = Cell::new(&source, &source.pieces, &Variables::new()).code;
-        match self.execute(&code) {
-            Ok(_) => Ok(()),
+        let addition = self.addition(&source, &source.pieces);
+        let cell = self.cell(&source, &source.pieces, &addition, &[])?;
+        match self.execute(&cell.code) {
+            Ok(_) => {
+                self.items.commit(addition);
+                Ok(())
+            }
             Err(Trouble::Evcxr(Error::CompilationErrors(errors))) => {
                 let rendered: Vec<String> = errors
                     .iter()
@@ -290,60 +337,66 @@ impl Session {
         }
     }
 
-    fn execute(&mut self, code: &str) -> Result<EvalOutputs, Trouble> {
+    /// Has evcxr evaluate something; says too how the cell ended, where it was one.
+    fn execute(&mut self, code: &str) -> Result<Evaluated, Trouble> {
         let context = &mut self.context;
-        let (result, interrupted) = self
-            .interrupts
-            .during(|| catch_unwind(AssertUnwindSafe(|| context.execute(code))));
+        let (result, interrupted) = self.interrupts.during(|| {
+            self.input.during(&self.pump, || {
+                catch_unwind(AssertUnwindSafe(|| context.execute(code)))
+            })
+        });
         let result = result.unwrap_or_else(|_| {
             Err(Error::Message(
                 "evcxr failed on this; the session goes on".to_owned(),
             ))
         });
-        let marked = matches!(&result, Ok(outputs) if outputs.get(cell::STATUS).is_some());
-        self.relay.finish_cell(marked);
-        result.map_err(|error| match error {
+        let ending = self.pump.finish_cell();
+        match result {
+            Ok(outputs) => Ok(Evaluated {
+                outputs,
+                ending,
+                interrupted,
+            }),
             // The compiler got the Ctrl-C as well.
-            Error::CompilationErrors(_) | Error::Message(_) if interrupted => Trouble::Interrupted,
-            error => Trouble::Evcxr(error),
-        })
+            Err(Error::CompilationErrors(_) | Error::Message(_)) if interrupted => {
+                Err(Trouble::Interrupted)
+            }
+            Err(error) => Err(Trouble::Evcxr(error)),
+        }
     }
 
-    /// The child has died: evcxr has started another, which is given what costs little.
+    /// The process of the cells has died: evcxr has started another, which is given what costs little.
     fn lost(&mut self, how: &str) -> Failure {
-        let before = std::mem::take(&mut self.variables);
+        let before = self
+            .names
+            .lose_all("was lost with the process that ran the cells");
+        self.items.restart();
         let statements = std::mem::take(&mut self.origins).to_repeat();
-        self.relay.take_repeat();
         let how = how
             .trim()
             .replace("Subprocess terminated with status: ", "");
-        front::err(&format!(
+        output::err(&format!(
             "the process that ran the cells has ended ({how}); a new one takes over"
         ));
         for statement in statements {
             let source = Source::new("repeated", statement);
-            let cell = Cell::new(&source, &source.pieces, &self.variables);
-            match self.execute(&cell.code) {
-                Ok(outputs) => {
-                    let finished = outputs.get(cell::STATUS) == Some(cell::FINISHED);
-                    if self.note_variables(&cell, finished).is_ok() {
-                        self.note_origins(&source, &source.pieces, finished);
-                    }
-                }
-                // It may be what ended the other.
+            match self.repeat(&source) {
+                // The statement may be what ended the process before.
                 Err(Trouble::Evcxr(Error::SubprocessTerminated(_))) => {
-                    self.variables.clear();
+                    self.names
+                        .lose_all("was lost with the process that ran the cells");
+                    self.items.restart();
                     self.origins = Origins::default();
                     break;
                 }
                 Err(Trouble::Interrupted) => break,
-                // What it needs is gone.
-                Err(Trouble::Evcxr(_)) => {}
+                // The variables that the statement reads may have been lost in the crash.
+                Ok(()) | Err(Trouble::Evcxr(_)) => {}
             }
         }
         let (back, gone): (Vec<String>, Vec<String>) = before
-            .into_keys()
-            .partition(|name| self.variables.contains_key(name));
+            .into_iter()
+            .partition(|name| self.names.variables.contains_key(name));
         let mut message = "functions, types and imports are kept".to_owned();
         if !back.is_empty() {
             message.push_str(&format!("; brought back: {}", back.join(", ")));
@@ -352,6 +405,21 @@ impl Session {
             message.push_str(&format!("; lost with it: {}", gone.join(", ")));
         }
         Failure::Message(message)
+    }
+
+    /// Evaluates a statement once more, in silence as far as it goes well.
+    fn repeat(&mut self, source: &Source) -> Result<(), Trouble> {
+        let addition = self.addition(source, &source.pieces);
+        let cell = self.cell(source, &source.pieces, &addition, &[]);
+        let cell = cell.map_err(|error| Trouble::Evcxr(Error::Message(format!("{error:#}"))))?;
+        self.pump.begin_cell("repeated");
+        let ending = self.execute(&cell.code)?.ending;
+        if let (Some(ending), Ok(report)) = (ending, Report::read(&self.folder.session)) {
+            self.items.commit(addition);
+            self.names.settle(&cell, &report, &ending);
+            self.note_origins(source, &source.pieces);
+        }
+        Ok(())
     }
 }
 
@@ -364,23 +432,13 @@ fn compile_time(outputs: &EvalOutputs) -> Duration {
         .sum()
 }
 
-/// A type without the paths in it, as one would say it.
-fn shorten(kind: &str) -> String {
-    let mut short = String::new();
-    let mut word = String::new();
-    let mut rest = kind.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c.is_alphanumeric() || c == '_' {
-            word.push(c);
-        } else if c == ':' && rest.peek() == Some(&':') {
-            rest.next();
-            word.clear();
-        } else {
-            short.push_str(&std::mem::take(&mut word));
-            short.push(c);
-        }
-    }
-    short + &word
+/// What came of an evaluation.
+struct Evaluated {
+    outputs: EvalOutputs,
+    /// How the cell ended, where it was one.
+    ending: Option<Ending>,
+    /// Ctrl-C was pressed meanwhile.
+    interrupted: bool,
 }
 
 /// Why evcxr did not evaluate something.
@@ -406,6 +464,7 @@ fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutput
     command
         .current_dir(&here)
         .env(progress::VARIABLE, "1")
+        .env(channels::VARIABLE, folder.session.join(CHANNELS))
         .env("LD_LIBRARY_PATH", library_path(folder)?);
     prepare_child_command(&mut command);
     std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;

@@ -1,11 +1,13 @@
 //! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
+use crate::output::Value;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use evcxr::EvalOutputs;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Folder for charts when the output is no terminal.
 const CHARTS_VARIABLE: &str = "VITREPL_CHARTS";
@@ -17,14 +19,14 @@ const WIDEST: u16 = 120;
 ///
 /// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
 /// of a PNG file are printed.
-pub fn show(outputs: &EvalOutputs, name: &str) -> Result<()> {
-    let picture = outputs.get("image/png");
+pub fn show(value: &Value, name: &str) -> Result<()> {
+    let picture = value.get("image/png");
     if let Some(png) = picture
         && std::io::stdout().is_terminal()
     {
         return show_inline(&decode(png)?);
     }
-    if let Some(text) = outputs.get("text/plain") {
+    if let Some(text) = value.get("text/plain") {
         print_text(text);
     }
     if let Some(png) = picture {
@@ -89,10 +91,14 @@ fn names(variable: &str, names: &[&str]) -> bool {
     })
 }
 
+/// The files that charts of this session were written to.
+static SAVED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
 fn save(png: &[u8], name: &str) -> Result<PathBuf> {
     let folder =
         std::env::var_os(CHARTS_VARIABLE).map_or_else(|| PathBuf::from("charts"), PathBuf::from);
-    let path = folder.join(format!("{name}.png"));
+    let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = unused(&folder, name, &saved);
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&path, png))
         .with_context(|| {
@@ -101,5 +107,39 @@ fn save(png: &[u8], name: &str) -> Result<PathBuf> {
                 path.display()
             )
         })?;
+    saved.insert(path.clone());
     Ok(path)
+}
+
+/// The file `NAME.png` in `folder`, or `NAME-2.png` and so on where the session has written that one: every statement
+/// at the prompt has the name of line 1. A file that an earlier session has left is replaced, so that a script that is
+/// run again has its charts under the same names.
+fn unused(folder: &Path, name: &str, saved: &BTreeSet<PathBuf>) -> PathBuf {
+    let mut path = folder.join(format!("{name}.png"));
+    let mut number = 1;
+    while saved.contains(&path) {
+        number += 1;
+        path = folder.join(format!("{name}-{number}.png"));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_takes_a_name_that_no_other_of_the_session_has() {
+        let folder = Path::new("charts");
+        let mut saved = BTreeSet::new();
+        for file in ["input-1.png", "input-1-2.png", "input-1-3.png"] {
+            let path = unused(folder, "input-1", &saved);
+            assert_eq!(path, folder.join(file));
+            saved.insert(path);
+        }
+        assert_eq!(
+            unused(folder, "outer-1", &saved),
+            folder.join("outer-1.png")
+        );
+    }
 }

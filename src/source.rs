@@ -31,6 +31,10 @@ pub struct Piece {
     pub line: usize,
     /// The variables that a `let` makes.
     pub bindings: Vec<Binding>,
+    /// The variable to which the statement as a whole assigns.
+    pub assigned: Option<String>,
+    /// A `let` without a value: a later statement gives it one.
+    pub is_unset: bool,
 }
 
 /// A variable that a `let` makes.
@@ -82,6 +86,8 @@ impl Source {
                 code: command.clone(),
                 whole: command.clone(),
                 bindings: Vec::new(),
+                assigned: None,
+                is_unset: false,
             });
             start = command.end;
         }
@@ -96,14 +102,6 @@ impl Source {
             line_of(&self.text, byte),
             self.text[line_start..byte].chars().count(),
         )
-    }
-
-    /// The name of the type or trait that an item defines.
-    pub fn defined_type(&self, item: &Piece) -> Option<&str> {
-        let code = &self.text[item.code.clone()];
-        let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-        words.find(|word| matches!(*word, "struct" | "enum" | "union" | "type" | "trait"))?;
-        words.find(|word| !word.is_empty())
     }
 
     fn add_code(&mut self, range: Range<usize>) {
@@ -151,6 +149,9 @@ impl Source {
                 whole: start..end,
                 code,
                 bindings: bindings(&node, in_source),
+                assigned: assigned(&node),
+                is_unset: ast::LetStmt::cast(node.clone())
+                    .is_some_and(|statement| statement.initializer().is_none()),
             });
         }
         for error in parsed.errors() {
@@ -230,6 +231,24 @@ fn bindings(node: &SyntaxNode, in_source: impl Fn(usize) -> usize) -> Vec<Bindin
             })
         })
         .collect()
+}
+
+/// The variable on the left of an assignment that is the whole statement.
+fn assigned(node: &SyntaxNode) -> Option<String> {
+    let expression = match ast::ExprStmt::cast(node.clone()) {
+        Some(statement) => statement.expr()?,
+        None => ast::Expr::cast(node.clone())?,
+    };
+    let ast::Expr::BinExpr(assignment) = expression else {
+        return None;
+    };
+    let operator = assignment.op_kind()?;
+    let is_plain = matches!(operator, ast::BinaryOp::Assignment { op: None });
+    let ast::Expr::PathExpr(variable) = assignment.lhs()? else {
+        return None;
+    };
+    let name = variable.path()?.as_single_name_ref()?.text().to_string();
+    is_plain.then_some(name)
 }
 
 /// Whether `name` occurs in `text` as a whole word: in code, or in a string such as `"{name}"`.

@@ -216,6 +216,20 @@ fn a_panic_and_a_kill_leave_the_session_and_the_one_beside_it() {
 }
 
 #[test]
+fn a_session_that_cannot_start_says_why_and_ends() {
+    let _alone = alone();
+    let mut terminal = Terminal::start(
+        vitrepl()
+            .env("TERM", "xterm")
+            .env("CARGO_BUILD_JOBS", "several"),
+    );
+    terminal.shows("error: the session cannot start: ");
+    terminal.shows("build.jobs");
+    terminal.continues("1 + 1");
+    terminal.ends();
+}
+
+#[test]
 fn bars_leave_nothing_behind() {
     let _alone = alone();
     let mut terminal = Terminal::open();

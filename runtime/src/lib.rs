@@ -1,76 +1,42 @@
-//! What the cells of a session call: they keep their variables here, and say here how they ended.
+//! What the cells of a session call: they keep their variables here, and say here what they display and how they ended.
 //!
 //! Every cell is a shared object of its own. This crate is compiled once, with the standard library alone, as a
 //! shared library that all of them use; a variable is found by its name and the type the compiler gave it. What is
 //! generic only passes on to what is not: the rest would be compiled again with each cell.
 //!
 //! ```
-//! let outcome = vitrepl_runtime::run(|| {
-//!     vitrepl_runtime::keep("answer", "42".parse::<i32>()?);
-//!     Ok(())
-//! });
-//! assert!(outcome.finished());
+//! vitrepl_runtime::begin();
+//! let parsed = vitrepl_runtime::step(|| Ok("42".parse::<i32>()?));
+//! if let Ok(answer) = parsed {
+//!     vitrepl_runtime::keep("answer", 0, answer);
+//! }
 //! assert_eq!(vitrepl_runtime::take::<i32>("answer"), 42);
 //! ```
 
-use std::any::Any;
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::fmt::{Debug, Display};
+mod channel;
+mod variables;
+
+pub use variables::{Inspected, Unremarkable, forget, keep, take};
+
+use std::cell::Cell;
+use std::fmt::{Debug, Display, Write as _};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// All cells run on one thread, so that a variable need not be `Send`.
-    static VARIABLES: RefCell<HashMap<String, Box<dyn Any>>> = RefCell::default();
+    /// Whether statements of a cell run on this thread.
+    static RUNS_A_CELL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps a variable for later cells.
-pub fn keep<T: 'static>(name: &str, value: T) {
-    keep_any(name, Box::new(value))
-}
-
+/// Begins a cell.
 #[inline(never)]
-fn keep_any(name: &str, value: Box<dyn Any>) {
-    let previous = store(name, value);
-    // Dropped when the store is free again: it may be user code that uses the store.
-    drop(previous);
+pub fn begin() {
+    catch_panics();
+    variables::begin();
 }
 
-/// The variable `name`, out of the store.
-///
-/// # Panics
-/// When there is none of that type, which the front end has made sure of.
-pub fn take<T: 'static>(name: &str) -> T {
-    match take_any(name).downcast() {
-        Ok(value) => *value,
-        Err(other) => give_back(name, other),
-    }
-}
-
-#[inline(never)]
-fn take_any(name: &str) -> Box<dyn Any> {
-    let kept = VARIABLES.with_borrow_mut(|variables| variables.remove(name));
-    kept.unwrap_or_else(|| panic!("`{name}` is gone; define it again"))
-}
-
-#[inline(never)]
-fn give_back(name: &str, value: Box<dyn Any>) -> ! {
-    store(name, value);
-    panic!("the type of `{name}` has been defined anew; define `{name}` again")
-}
-
-/// Drops a variable, if it is there.
-#[inline(never)]
-pub fn forget(name: &str) {
-    drop(VARIABLES.with_borrow_mut(|variables| variables.remove(name)));
-}
-
-fn store(name: &str, value: Box<dyn Any>) -> Option<Box<dyn Any>> {
-    VARIABLES.with_borrow_mut(|variables| variables.insert(name.to_owned(), value))
-}
-
-/// A `?` has returned early; its error has been written to standard error.
+/// A `?` has returned early; its error has been shown.
 pub struct Failed(());
 
 impl<E: Display> From<E> for Failed {
@@ -82,63 +48,100 @@ impl<E: Display> From<E> for Failed {
 
 #[inline(never)]
 fn complain(error: &dyn Display) {
-    eprintln!("{error}");
-}
-
-/// How the statements of a cell ended; says so to the front end when it is dropped.
-#[must_use]
-pub struct Outcome(&'static str);
-
-impl Outcome {
-    /// Whether the last statement was reached.
-    #[inline(never)]
-    pub fn finished(&self) -> bool {
-        self.0 == "finished"
+    let text = error.to_string();
+    if !channel::send("failed", &text) {
+        eprintln!("{text}");
     }
 }
 
-/// Runs the statements of a cell; neither an early return nor a panic goes further than this.
-pub fn run(statements: impl FnOnce() -> Result<(), Failed>) -> Outcome {
-    let mut statements = Some(statements);
-    run_any(&mut || match statements.take() {
-        Some(statements) => statements(),
-        None => Ok(()),
-    })
+/// How the statements of a cell ended; the program that shows them is told when this is dropped.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    how: &'static str,
+    /// The step that did not come to its end.
+    step: usize,
 }
 
-#[inline(never)]
-fn run_any(statements: &mut dyn FnMut() -> Result<(), Failed>) -> Outcome {
-    catch_panics();
-    match catch_unwind(AssertUnwindSafe(statements)) {
-        Ok(Ok(())) => Outcome("finished"),
-        Ok(Err(Failed(()))) => Outcome("error"),
-        Err(_) => Outcome("panicked"),
+impl Outcome {
+    /// Of a cell whose last statement was reached.
+    pub fn finished() -> Self {
+        Outcome {
+            how: "finished",
+            step: 0,
+        }
+    }
+
+    /// Of a cell that ended in this step.
+    #[inline(never)]
+    pub fn at(mut self, step: usize) -> Self {
+        self.step = step;
+        self
     }
 }
 
 impl Drop for Outcome {
-    /// First ends a line that the cell may have left unfinished, which would otherwise be taken for a part of these
-    /// messages.
     #[inline(never)]
     fn drop(&mut self) {
-        println!(
-            "\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT application/x-vitrepl-status\n{}\nEVCXR_END_CONTENT",
-            self.0
+        channel::send(
+            "ended",
+            &format!("{} {}{}", self.how, self.step, variables::kept()),
         );
-        eprintln!("VITREPL_END_OF_CELL");
+        let _ = std::io::stdout().flush();
     }
 }
 
-/// Has a panic written as one line. The place of a panic in the cell itself is left out: it is a line of generated
-/// code.
+/// Runs some statements of a cell; neither an early return nor a panic goes further than this.
+///
+/// # Errors
+/// How the cell ended, if it did so here.
+pub fn step<T>(statements: impl FnOnce() -> Result<T, Failed>) -> Result<T, Outcome> {
+    let mut statements = Some(statements);
+    let mut result = None;
+    let ended = run(
+        &mut || match statements.take().map(|statements| statements()) {
+            Some(Ok(value)) => {
+                result = Some(value);
+                true
+            }
+            _ => false,
+        },
+    );
+    match result {
+        Some(value) => Ok(value),
+        None => Err(Outcome {
+            how: ended,
+            step: 0,
+        }),
+    }
+}
+
+#[inline(never)]
+fn run(statements: &mut dyn FnMut() -> bool) -> &'static str {
+    RUNS_A_CELL.set(true);
+    let ended = catch_unwind(AssertUnwindSafe(statements));
+    RUNS_A_CELL.set(false);
+    match ended {
+        Ok(true) => "finished",
+        Ok(false) => "error",
+        Err(_) => "panicked",
+    }
+}
+
+/// Has a panic told as one line. The place of a panic in the cell itself is left out: it is a line of generated code.
 fn catch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
             let message = info.payload_as_str().unwrap_or("no message");
-            match info.location().filter(|place| place.file() != "src/lib.rs") {
-                Some(place) => eprintln!("panicked: {message} ({place})"),
-                None => eprintln!("panicked: {message}"),
+            let text = match info.location().filter(|place| place.file() != "src/lib.rs") {
+                Some(place) => format!("panicked: {message} ({place})"),
+                None => format!("panicked: {message}"),
+            };
+            if !RUNS_A_CELL.get() {
+                eprintln!("a thread {text}");
+            } else if !channel::send("failed", &text) {
+                eprintln!("{text}");
             }
         }));
     });
@@ -155,12 +158,64 @@ impl<T: Debug + ?Sized> Show for T {
     }
 }
 
+/// A displayed value is shortened to so many bytes.
+const LONGEST: usize = 1 << 14;
+
+/// Text up to a length.
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    is_cut: bool,
+}
+
+impl std::fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let room = LONGEST.saturating_sub(self.text.len());
+        let end = text.floor_char_boundary(room);
+        self.text.push_str(&text[..end]);
+        self.is_cut = end < text.len();
+        // The rest, which may be long, need not be made.
+        if self.is_cut {
+            Err(std::fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 #[inline(never)]
 fn display(kind: &str, value: &dyn Debug) {
-    if kind != "()" {
-        println!(
-            "\nVITREPL_LINE_ENDED\nEVCXR_BEGIN_CONTENT text/plain\n{value:?}\nEVCXR_END_CONTENT"
-        );
+    if kind == "()" {
+        return;
+    }
+    let mut text = Bounded::default();
+    // A type may refuse to be written; what it has written so far is shown.
+    let _ = write!(text, "{value:?}");
+    let Bounded { mut text, is_cut } = text;
+    if is_cut {
+        text.push_str(" ... (shortened; print it to see all of it)");
+    }
+    if !channel::send("show", &text) {
+        println!("{text}");
+    }
+}
+
+/// The value of a cell is being displayed, from when this is made until it is dropped.
+#[must_use]
+pub struct Displaying(());
+
+impl Displaying {
+    #[inline(never)]
+    pub fn begin() -> Self {
+        channel::send("display", "");
+        Displaying(())
+    }
+}
+
+impl Drop for Displaying {
+    #[inline(never)]
+    fn drop(&mut self) {
+        channel::send("displayed", "");
     }
 }
 
@@ -169,24 +224,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_found_by_name_and_type() {
-        keep("numbers", vec![1, 2]);
-        keep("numbers", vec![3]);
-        assert_eq!(take::<Vec<i32>>("numbers"), [3]);
-        assert!(catch_unwind(|| take::<Vec<i32>>("numbers")).is_err());
-        keep("text", "x");
-        assert!(catch_unwind(|| take::<String>("text")).is_err());
-        assert_eq!(take::<&str>("text"), "x", "it is still there");
+    fn long_values_are_cut_at_a_character() {
+        let mut text = Bounded::default();
+        assert!(write!(text, "{:?}", vec!["é"; 10]).is_ok());
+        assert!(!text.is_cut);
+        assert!(write!(text, "{:?}", vec!["é"; 1_000_000]).is_err());
+        assert!(text.is_cut && text.text.len() <= LONGEST);
     }
 
     #[test]
     fn early_returns_and_panics_end_here() {
-        let failed = run(|| {
-            "x".parse::<i32>()?;
-            Ok(())
-        });
-        assert!(!failed.finished());
-        assert!(!run(|| panic!("on purpose")).finished());
-        assert!(run(|| Ok(())).finished());
+        begin();
+        let failed = step(|| Ok("x".parse::<i32>()?));
+        assert_eq!(failed.err().unwrap().how, "error");
+        let panicked: Result<(), Outcome> = step(|| panic!("on purpose"));
+        assert_eq!(panicked.err().unwrap().how, "panicked");
+        assert_eq!(step(|| Ok(7)), Ok(7));
     }
 }

@@ -3,6 +3,7 @@
 use super::history::History;
 use super::message::Message;
 use super::notebook::{Left, Notebook};
+use super::stdin::Asked;
 use crate::commands;
 use crate::failure::{Failure, Next};
 use crate::session::{Session, groups};
@@ -16,6 +17,7 @@ pub struct Executor {
     /// Number of the last cell.
     pub count: u32,
     notebook: Notebook,
+    asked: Asked,
 }
 
 /// Why a cell failed, as the protocol tells it.
@@ -25,12 +27,13 @@ struct Reason {
 }
 
 impl Executor {
-    pub fn new(session: Result<Session, String>, notebook: Notebook) -> Self {
+    pub fn new(session: Result<Session, String>, notebook: Notebook, asked: Asked) -> Self {
         Executor {
             session,
             history: History::default(),
             count: 0,
             notebook,
+            asked,
         }
     }
 
@@ -45,6 +48,7 @@ impl Executor {
             self.count += 1;
         }
         self.notebook.begin(&request.header, silent);
+        self.asked.begin(request);
         let input = json!({"code": code, "execution_count": self.count});
         self.notebook.publish("execute_input", input);
         let recorded = self.recorded();

@@ -2,9 +2,9 @@
 
 use super::logo;
 use crate::failure::Failure;
-use crate::front;
 use crate::interrupt::Interrupts;
 use crate::notebook::{KERNEL, KERNEL_TITLE};
+use crate::output;
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -50,7 +50,7 @@ pub fn install(place: &Place) -> Result<(), Failure> {
     Session::start(Interrupts::listen()?)?;
     write(&folder, &program)
         .with_context(|| format!("cannot register the kernel in {}", folder.display()))?;
-    front::out(&format!(
+    output::out(&format!(
         "registered {KERNEL_TITLE:?} in {}",
         folder.display()
     ));
@@ -69,7 +69,7 @@ pub fn uninstall(place: &Place) -> Result<(), Failure> {
     }
     std::fs::remove_dir_all(&folder)
         .with_context(|| format!("cannot remove {}", folder.display()))?;
-    front::out(&format!("removed {}", folder.display()));
+    output::out(&format!("removed {}", folder.display()));
     Ok(())
 }
 

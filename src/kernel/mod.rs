@@ -18,13 +18,17 @@ mod message;
 mod notebook;
 mod requests;
 mod sockets;
+mod stdin;
 
 use crate::failure::Failure;
-use crate::front;
+use crate::input;
 use crate::interrupt::Interrupts;
+use crate::output;
 use clap::Subcommand;
 use notebook::Notebook;
 use std::path::PathBuf;
+use std::time::Duration;
+use stdin::{Asked, Questions};
 
 /// What can be done about the kernel.
 #[derive(Subcommand)]
@@ -48,14 +52,42 @@ pub fn run(task: Task) -> Result<(), Failure> {
         Task::Run { connection_file } => {
             let interrupts = Interrupts::listen()?;
             interrupts.set_ends_when_idle(false);
+            end_with_parent();
             let (wire, requests) = sockets::open(&connection_file)?;
             let notebook = Notebook::new(wire.clone());
-            front::choose(Box::new(notebook.clone()));
+            output::choose(Box::new(notebook.clone()));
             // Tracebacks have colours in a notebook.
             console::set_colors_enabled_stderr(true);
             control::serve(wire.clone(), requests.control, interrupts.clone());
-            requests::serve(wire, requests.shell, notebook, interrupts);
+            let asked = Asked::default();
+            input::choose(Box::new(Questions {
+                wire: wire.clone(),
+                replies: requests.stdin,
+                asked: asked.clone(),
+                notebook: notebook.clone(),
+            }));
+            requests::serve(wire, requests.shell, notebook, asked, interrupts);
             Ok(())
         }
     }
+}
+
+/// Set by Jupyter for the kernels that it starts.
+const PARENT: &str = "JPY_PARENT_PID";
+
+/// Between two looks whether the parent still is there.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends the kernel when the program that has started it is gone, however that ended: nobody could reach it any more.
+fn end_with_parent() {
+    if std::env::var_os(PARENT).is_none() {
+        return;
+    }
+    let parent = nix::unistd::getppid();
+    std::thread::spawn(move || {
+        while nix::unistd::getppid() == parent {
+            std::thread::sleep(PAUSE);
+        }
+        std::process::exit(1);
+    });
 }

@@ -2,12 +2,10 @@
 
 use super::message::Message;
 use super::sockets::Wire;
-use crate::cell::STATUS;
-use crate::front::Front;
 use crate::notebook::bundle;
-use crate::progress::Step;
+use crate::output::progress::Step;
+use crate::output::{Front, Stream, Value as Displayed};
 use anyhow::Result;
-use evcxr::EvalOutputs;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,9 +14,8 @@ use std::time::{Duration, Instant};
 /// Lines are gathered this long, so that a loop that prints does not flood the notebook.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// The same for standard error while nothing else follows: what a cell that fails has complained of last
-/// becomes its error instead.
-const GATHER_COMPLAINT: Duration = Duration::from_millis(500);
+/// The same for what the session itself says on standard error: where the cell fails, it becomes its error instead.
+const GATHER_COMPLAINT: Duration = Duration::from_secs(2);
 
 /// Between two updates of a bar.
 const BAR_PAUSE: Duration = Duration::from_millis(250);
@@ -26,13 +23,18 @@ const BAR_PAUSE: Duration = Duration::from_millis(250);
 /// A call that takes less needs no bar.
 const BAR_DELAY: Duration = Duration::from_millis(500);
 
+/// When a cell has gone on for so long after a call has returned, the call did not make it fail.
+const BAR_DOUBT: Duration = Duration::from_millis(300);
+
 /// What terminals take for "clear the screen".
 const CLEAR_SCREEN: &str = "\u{1b}[2J";
 
+/// Where a text comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stream {
-    Out,
-    Err,
+enum Origin {
+    Cell(Stream),
+    /// The session says why a cell fails, or something besides.
+    Session,
 }
 
 #[derive(Default)]
@@ -44,12 +46,17 @@ struct State {
     /// Number of the cell if what is displayed now is its result.
     result: Option<u32>,
     /// Lines not yet published, and since when they wait.
-    lines: Vec<(Stream, String)>,
+    lines: Vec<(Origin, String)>,
     since: Option<Instant>,
     /// Standard error that was published last, if nothing came after it.
     complained: String,
     bars: HashMap<String, Bar>,
     bars_made: u64,
+    /// Bars whose call has returned, and since when: a call ends its bar however it returns, so they are drawn as
+    /// complete only when the cell goes on.
+    returned: Vec<(Instant, Step, Bar)>,
+    /// The cell has failed: what ends after that was not completed.
+    has_failed: bool,
     /// The last value displayed.
     value: Option<Map<String, Value>>,
     pages: Vec<String>,
@@ -93,11 +100,15 @@ impl Notebook {
                 std::thread::sleep(GATHER / 2);
                 let mut state = publisher.state();
                 let patience = match state.lines.first() {
-                    Some((Stream::Err, _)) => GATHER_COMPLAINT,
+                    Some((Origin::Session, _)) => GATHER_COMPLAINT,
                     _ => GATHER,
                 };
                 if state.since.is_some_and(|since| since.elapsed() > patience) {
                     publisher.publish_lines(&mut state);
+                }
+                let returned = state.returned.first();
+                if returned.is_some_and(|(since, ..)| since.elapsed() > BAR_DOUBT) {
+                    publisher.complete_bars(&mut state);
                 }
             }
         });
@@ -123,7 +134,7 @@ impl Notebook {
         let mut state = self.state();
         let mut complaint = Vec::new();
         if failed {
-            while let Some((Stream::Err, _)) = state.lines.last() {
+            while let Some((Origin::Session, _)) = state.lines.last() {
                 complaint.extend(state.lines.pop().map(|(_, line)| line));
             }
             complaint.reverse();
@@ -145,6 +156,11 @@ impl Notebook {
         self.publish_for(&self.state(), kind, content);
     }
 
+    /// Publishes the lines that are being gathered.
+    pub fn publish_waiting(&self) {
+        self.publish_lines(&mut self.state());
+    }
+
     fn publish_for(&self, state: &State, kind: &str, content: Value) {
         if !state.silent {
             self.wire
@@ -152,10 +168,13 @@ impl Notebook {
         }
     }
 
-    fn say(&self, stream: Stream, text: &str) {
+    fn say(&self, origin: Origin, text: &str) {
         let mut state = self.state();
+        if matches!(origin, Origin::Cell(_)) {
+            self.complete_bars(&mut state);
+        }
         let mut text = text;
-        if stream == Stream::Out
+        if origin == Origin::Cell(Stream::Out)
             && let Some(at) = text.rfind(CLEAR_SCREEN)
         {
             self.publish_lines(&mut state);
@@ -165,7 +184,7 @@ impl Notebook {
                 return;
             }
         }
-        state.lines.push((stream, format!("{text}\n")));
+        state.lines.push((origin, text.to_owned()));
         state.since.get_or_insert_with(Instant::now);
     }
 
@@ -175,13 +194,13 @@ impl Notebook {
         for run in lines.chunk_by(|one, next| one.0 == next.0) {
             let text: String = run.iter().map(|(_, line)| line.as_str()).collect();
             let name = match run[0].0 {
-                Stream::Out => "stdout",
-                Stream::Err => "stderr",
+                Origin::Cell(Stream::Out) => "stdout",
+                Origin::Cell(Stream::Err) | Origin::Session => "stderr",
             };
             self.publish_for(state, "stream", json!({"name": name, "text": text}));
             state.complained = match run[0].0 {
-                Stream::Out => String::new(),
-                Stream::Err => text,
+                Origin::Cell(_) => String::new(),
+                Origin::Session => text,
             };
         }
     }
@@ -200,6 +219,14 @@ impl Notebook {
         self.publish_for(state, kind, content);
     }
 
+    /// Draws the bars whose call has returned as complete.
+    fn complete_bars(&self, state: &mut State) {
+        for (_, step, bar) in std::mem::take(&mut state.returned) {
+            let form = Form::new(&step, &bar);
+            self.publish_bar(state, &bar, &form, false);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A holder that panicked leaves valid data here.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -207,12 +234,27 @@ impl Notebook {
 }
 
 impl Front for Notebook {
-    fn out(&self, text: &str) {
-        self.say(Stream::Out, text);
+    fn write(&self, stream: Stream, text: &str) {
+        self.say(Origin::Cell(stream), text);
     }
 
-    fn err(&self, text: &str) {
-        self.say(Stream::Err, text);
+    fn line(&self, stream: Stream, text: &str) {
+        let origin = match stream {
+            Stream::Out => Origin::Cell(Stream::Out),
+            Stream::Err => Origin::Session,
+        };
+        self.say(origin, &format!("{text}\n"));
+    }
+
+    fn failed(&self, text: &str) {
+        {
+            // The bars show how far the calls came.
+            let mut state = self.state();
+            state.has_failed = true;
+            state.returned.clear();
+        }
+        // The notebook draws errors in colours of its own.
+        self.say(Origin::Session, &format!("{text}\n"));
     }
 
     fn step(&self, step: Step) {
@@ -231,38 +273,39 @@ impl Front for Notebook {
         });
         bar.total = bar.total.max(step.total);
         let now = Instant::now();
-        let last = step.is_last();
+        if step.is_last() {
+            if bar.updated.is_some() && !state.has_failed {
+                state.returned.push((now, step, bar));
+            }
+            return;
+        }
         let due = match bar.updated {
-            Some(updated) => last || now.duration_since(updated) >= BAR_PAUSE,
-            None => !last && now.duration_since(bar.started) >= BAR_DELAY,
+            Some(updated) => now.duration_since(updated) >= BAR_PAUSE,
+            None => now.duration_since(bar.started) >= BAR_DELAY,
         };
         if due {
             // What was said before it stands above it.
             self.publish_lines(state);
+            self.complete_bars(state);
             let form = Form::new(&step, &bar);
             self.publish_bar(state, &bar, &form, bar.updated.is_none());
             bar.updated = Some(now);
         }
-        if !last {
-            state.bars.insert(step.label, bar);
-        }
+        state.bars.insert(step.label, bar);
     }
 
     fn cell_ended(&self) {
+        let mut state = self.state();
+        self.complete_bars(&mut state);
         // Bars that were not finished stay as they are: they show how far the call came.
-        self.state().bars.clear();
+        state.bars.clear();
     }
 
-    fn show(&self, outputs: &EvalOutputs, _: &str) -> Result<()> {
-        let forms = outputs
-            .content_by_mime_type
-            .iter()
-            .map(|(kind, data)| (kind.as_str(), data.as_str()))
-            .filter(|(kind, _)| *kind != STATUS);
-        let data = bundle(forms);
+    fn show(&self, value: &Displayed, _: &str, is_result: bool) -> Result<()> {
+        let data = bundle(value.forms());
         let mut state = self.state();
         self.publish_lines(&mut state);
-        match state.result {
+        match state.result.filter(|_| is_result) {
             Some(number) => self.publish_for(
                 &state,
                 "execute_result",
@@ -273,7 +316,9 @@ impl Front for Notebook {
                 self.publish_for(&state, "display_data", content);
             }
         }
-        state.value = Some(data);
+        if is_result {
+            state.value = Some(data);
+        }
         Ok(())
     }
 

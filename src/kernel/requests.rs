@@ -6,6 +6,7 @@ use super::execute::Executor;
 use super::message::{Message, PROTOCOL};
 use super::notebook::Notebook;
 use super::sockets::{Channel, Wire};
+use super::stdin::Asked;
 use crate::commands;
 use crate::interrupt::Interrupts;
 use crate::session::Session;
@@ -38,11 +39,17 @@ fn publish_state(wire: &Wire, parent: &Value, state: State) {
 }
 
 /// Starts the session and serves it until it is shut down.
-pub fn serve(wire: Wire, shell: Receiver<Message>, notebook: Notebook, interrupts: Interrupts) {
+pub fn serve(
+    wire: Wire,
+    shell: Receiver<Message>,
+    notebook: Notebook,
+    asked: Asked,
+    interrupts: Interrupts,
+) {
     publish_state(&wire, &Value::Null, State::Starting);
     let (session, waiting) = start(&wire, &shell, &notebook, interrupts);
     let mut kernel = Kernel {
-        executor: Executor::new(session, notebook),
+        executor: Executor::new(session, notebook, asked),
         wire,
         shell,
         waiting,

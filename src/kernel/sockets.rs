@@ -5,8 +5,10 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use zeromq::{RepSocket, RouterRecvHalf, RouterSendHalf, RouterSocket, Socket, SocketRecv};
@@ -62,6 +64,8 @@ impl Connection {
 pub enum Channel {
     Shell,
     Control,
+    /// Questions go out by it, and answers come in.
+    Stdin,
 }
 
 enum Outgoing {
@@ -75,11 +79,65 @@ enum Outgoing {
 pub struct Wire {
     published: mpsc::UnboundedSender<Outgoing>,
     replies: mpsc::UnboundedSender<Outgoing>,
+    backlog: Arc<Backlog>,
+}
+
+/// What is published and not yet sent: a client may read slowly, or not at all.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    /// Something was left out, and it has been said.
+    is_cut: AtomicBool,
+}
+
+/// With more than this (in bytes) still to be sent, outputs of cells are left out.
+const MOST_WAITING: usize = 1 << 26;
+
+/// Messages that carry outputs of cells.
+const OUTPUTS: [&str; 4] = [
+    "stream",
+    "display_data",
+    "update_display_data",
+    "execute_result",
+];
+
+const LEFT_OUT: &str = "... (output is left out here: it comes faster than it is read)\n";
+
+impl Backlog {
+    /// Whether there is room for an output of this size; otherwise, whether that has still to be said.
+    fn takes(&self, size: usize) -> Result<(), bool> {
+        if self.bytes.load(Ordering::Relaxed) + size > MOST_WAITING {
+            return Err(!self.is_cut.swap(true, Ordering::Relaxed));
+        }
+        self.is_cut.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Bytes of the texts in a message.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(fields) => fields.values().map(size).sum(),
+        _ => 0,
+    }
 }
 
 impl Wire {
     /// Tells everybody.
-    pub fn publish(&self, message: Message) {
+    pub fn publish(&self, mut message: Message) {
+        if OUTPUTS.contains(&message.kind())
+            && let Err(is_news) = self.backlog.takes(size(&message.content))
+        {
+            if !is_news {
+                return;
+            }
+            let content = json!({"name": "stderr", "text": LEFT_OUT});
+            message = Message::published("stream", content, &message.parent);
+        }
+        let size = size(&message.content);
+        self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
         // Nobody is left to tell once the thread has ended.
         let _ = self.published.send(Outgoing::Message(message));
     }
@@ -103,6 +161,8 @@ impl Wire {
 pub struct Requests {
     pub shell: Receiver<Message>,
     pub control: Receiver<Message>,
+    /// Answers to what a cell has asked the user.
+    pub stdin: Receiver<Message>,
 }
 
 /// Opens the sockets that a connection file names.
@@ -117,23 +177,37 @@ pub fn open(file: &Path) -> Result<(Wire, Requests)> {
     let (replies, to_reply) = mpsc::unbounded_channel();
     let (to_shell, shell) = unbounded();
     let (to_control, control) = unbounded();
+    let (to_stdin, stdin) = unbounded();
     let sockets = runtime.block_on(Sockets::bind(&connection))?;
+    let backlog = Arc::new(Backlog::default());
+    let to_send = backlog.clone();
     std::thread::spawn(move || {
         runtime.block_on(async {
             let (shell_send, shell_recv) = sockets.shell.split();
             let (control_send, control_recv) = sockets.control.split();
-            // Nothing is ever asked of it; clients expect it to be there.
-            let _stdin = sockets.stdin;
+            let (stdin_send, stdin_recv) = sockets.stdin.split();
             tokio::join!(
                 receive(shell_recv, &signer, &to_shell),
                 receive(control_recv, &signer, &to_control),
-                send_replies(shell_send, control_send, &signer, to_reply),
-                publish(sockets.iopub, &signer, to_publish),
+                receive(stdin_recv, &signer, &to_stdin),
+                send_replies(shell_send, control_send, stdin_send, &signer, to_reply),
+                publish(sockets.iopub, &signer, to_publish, &to_send),
                 beat(sockets.heartbeat),
             );
         });
     });
-    Ok((Wire { published, replies }, Requests { shell, control }))
+    Ok((
+        Wire {
+            published,
+            replies,
+            backlog,
+        },
+        Requests {
+            shell,
+            control,
+            stdin,
+        },
+    ))
 }
 
 struct Sockets {
@@ -184,6 +258,7 @@ async fn receive(mut socket: RouterRecvHalf, signer: &Signer, requests: &Sender<
 async fn send_replies(
     mut shell: RouterSendHalf,
     mut control: RouterSendHalf,
+    mut stdin: RouterSendHalf,
     signer: &Signer,
     mut replies: mpsc::UnboundedReceiver<Outgoing>,
 ) {
@@ -195,6 +270,7 @@ async fn send_replies(
                     let socket = match channel {
                         Channel::Shell => &mut shell,
                         Channel::Control => &mut control,
+                        Channel::Stdin => &mut stdin,
                     };
                     let _ = socket.send(frames).await;
                 }
@@ -213,6 +289,7 @@ async fn publish(
     mut socket: XPubSocket,
     signer: &Signer,
     mut messages: mpsc::UnboundedReceiver<Outgoing>,
+    backlog: &Backlog,
 ) {
     loop {
         tokio::select! {
@@ -227,7 +304,11 @@ async fn publish(
                 }
             }
             outgoing = messages.recv() => match outgoing {
-                Some(Outgoing::Message(message)) => send(&mut socket, signer, message).await,
+                Some(Outgoing::Message(message)) => {
+                    let size = size(&message.content);
+                    send(&mut socket, signer, message).await;
+                    backlog.bytes.fetch_sub(size, Ordering::Relaxed);
+                }
                 Some(Outgoing::Mark(done)) => {
                     let _ = done.send(());
                 }
@@ -259,5 +340,38 @@ async fn beat(mut socket: RepSocket) {
         if let Ok(message) = socket.recv().await {
             let _ = socket.send(message).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_reads_is_left_out_and_said_once() {
+        let (published, mut messages) = mpsc::unbounded_channel();
+        let (replies, _to_reply) = mpsc::unbounded_channel();
+        let wire = Wire {
+            published,
+            replies,
+            backlog: Arc::default(),
+        };
+        let output = |text: String| {
+            let content = json!({"name": "stdout", "text": text});
+            Message::published("stream", content, &Value::Null)
+        };
+        for _ in 0..100 {
+            wire.publish(output("x".repeat(1 << 20)));
+        }
+        let state = json!({"execution_state": "idle"});
+        wire.publish(Message::published("status", state, &Value::Null));
+        drop(wire);
+        let mut texts = Vec::new();
+        while let Ok(Outgoing::Message(message)) = messages.try_recv() {
+            texts.push(message.content["text"].as_str().map(str::len));
+        }
+        assert_eq!(texts.len(), 63 + 2, "{texts:?}");
+        assert_eq!(texts[63], Some(LEFT_OUT.len()));
+        assert_eq!(texts[64], None);
     }
 }

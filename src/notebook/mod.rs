@@ -23,7 +23,7 @@ enum Cell {
     Text(String),
     Code {
         source: String,
-        outputs: Vec<crate::front::Output>,
+        outputs: Vec<crate::output::Output>,
     },
 }
 

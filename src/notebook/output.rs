@@ -1,7 +1,7 @@
 //! What came of a cell, as notebooks and the kernel's messages carry it.
 
 use super::lines;
-use crate::front::Output;
+use crate::output::Output;
 use serde_json::{Map, Value, json};
 
 /// An output of a cell of a notebook; `count` is the cell's number.

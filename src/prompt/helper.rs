@@ -19,6 +19,12 @@ use std::rc::Rc;
 /// Commands that take a file.
 const TAKES_FILE: [&str; 2] = [":load ", ":save "];
 
+/// Rows of the screen that stay for the line itself, which may take two.
+const ROWS_BESIDE: usize = 3;
+
+/// Of more candidates than 100 the editor asks whether to list them at all.
+const MOST_LISTED: usize = 99;
+
 /// Between a candidate and what it is about.
 const GAP: &str = "  ";
 
@@ -76,15 +82,33 @@ fn listed(candidates: Vec<Candidate>) -> Vec<Pair> {
     candidates.into_iter().map(pair).collect()
 }
 
-impl Completer for LineHelper {
-    type Candidate = Pair;
+/// At most a screenful of candidates; the last line says how many more there are. With more the editor asks whether
+/// to go on, and takes no Ctrl-C for an answer.
+fn screenful(mut candidates: Vec<Pair>, rows: usize) -> Vec<Pair> {
+    let most = rows.saturating_sub(ROWS_BESIDE).clamp(2, MOST_LISTED);
+    if candidates.len() <= most {
+        return candidates;
+    }
+    let left_out = candidates.split_off(most - 1);
+    // What all of them begin with, the ones left out too, is what the editor may insert.
+    let mut common = left_out[0].replacement.as_str();
+    for candidate in candidates.iter().chain(&left_out) {
+        let same = common.char_indices().zip(candidate.replacement.chars());
+        let end = same
+            .take_while(|((_, one), other)| one == other)
+            .last()
+            .map_or(0, |((at, one), _)| at + one.len_utf8());
+        common = &common[..end];
+    }
+    candidates.push(Pair {
+        display: format!("... and {} more: type on", left_out.len()),
+        replacement: common.to_owned(),
+    });
+    candidates
+}
 
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+impl LineHelper {
+    fn candidates(&self, line: &str, position: usize) -> rustyline::Result<(usize, Vec<Pair>)> {
         if TAKES_FILE.iter().any(|command| line.starts_with(command)) {
             let (start, files) = self.files.complete_path(line, position)?;
             let pairs = files.into_iter().map(|file| Pair {
@@ -98,6 +122,21 @@ impl Completer for LineHelper {
         }
         let (start, candidates) = self.ask(|known| known.complete(line, position));
         Ok((start, listed(candidates)))
+    }
+}
+
+impl Completer for LineHelper {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (start, candidates) = self.candidates(line, position)?;
+        let rows = usize::from(console::Term::stdout().size().0);
+        Ok((start, screenful(candidates, rows)))
     }
 }
 
@@ -171,5 +210,27 @@ impl Validator for LineHelper {
         } else {
             Ok(ValidationResult::Valid(None))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_candidates_than_fit_are_counted_and_nothing_wrong_is_inserted() {
+        let pair = |name: &String| Pair {
+            display: name.clone(),
+            replacement: name.clone(),
+        };
+        let names: Vec<String> = (0..30).map(|number| format!("load_{number:02}")).collect();
+        let mut candidates: Vec<Pair> = names.iter().map(pair).collect();
+        assert_eq!(screenful(candidates.clone(), 40).len(), 30);
+        let listed = screenful(candidates.clone(), 24);
+        assert_eq!(listed.len(), 21);
+        assert_eq!(listed[20].display, "... and 10 more: type on");
+        assert_eq!(listed[20].replacement, "load_");
+        candidates.push(pair(&"lök".to_owned()));
+        assert_eq!(screenful(candidates, 24)[20].replacement, "l");
     }
 }

@@ -7,7 +7,9 @@ use self::helper::LineHelper;
 use crate::commands;
 use crate::compile_folder::cache_folder;
 use crate::failure::{Failure, Next};
+use crate::input::stdin;
 use crate::interrupt::Interrupts;
+use crate::output;
 use crate::script::PROMPT;
 use crate::session::{Prepared, Session, groups};
 use crate::source::{Kind, Source, is_incomplete};
@@ -15,9 +17,8 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
 use std::cell::RefCell;
-use std::io::BufRead;
 use std::rc::Rc;
 
 /// Name under which errors in typed text are reported.
@@ -36,7 +37,11 @@ pub fn interactive() -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
     let prepared = Prepared::new()?;
     interrupts.set_ends_when_idle(false);
-    let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
+    let session = Rc::new(RefCell::new(Starting::new(
+        prepared,
+        interrupts,
+        editor.create_external_printer().ok(),
+    )));
     editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
@@ -64,13 +69,24 @@ pub fn interactive() -> Result<(), Failure> {
 enum Starting {
     Thread(Receiver<anyhow::Result<Session>>),
     Ready(Box<Session>),
+    /// Why there is none.
+    Failed(String),
 }
 
 impl Starting {
-    fn new(prepared: Prepared, interrupts: Interrupts) -> Self {
+    fn new(
+        prepared: Prepared,
+        interrupts: Interrupts,
+        printer: Option<impl ExternalPrinter + Send + 'static>,
+    ) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             let started = prepared.start(interrupts);
+            if let Err(error) = &started {
+                // Said at once, above the line that is being typed.
+                let text = format!("error: the session cannot start: {error:#}\n");
+                printer.map(|mut printer| printer.print(text));
+            }
             // Nobody waits any more where the program is at its end.
             let _ = sender.send(started);
             // The child ends with the thread that has started it.
@@ -84,14 +100,16 @@ impl Starting {
     /// The session, when it has started.
     fn wait(&mut self) -> Result<&mut Session, Failure> {
         if let Starting::Thread(started) = self {
-            let session = started
-                .recv()
-                .map_err(|_| "the session could not start".to_owned())??;
-            *self = Starting::Ready(Box::new(session));
+            *self = match started.recv() {
+                Ok(Ok(session)) => Starting::Ready(Box::new(session)),
+                Ok(Err(error)) => Starting::Failed(format!("{error:#}")),
+                Err(_) => Starting::Failed("the thread that started it has ended".to_owned()),
+            };
         }
         match self {
             Starting::Ready(session) => Ok(session),
-            Starting::Thread(_) => Err("the session could not start".to_owned().into()),
+            Starting::Failed(why) => Err(format!("the session cannot start: {why}").into()),
+            Starting::Thread(_) => Err("the session has not started".to_owned().into()),
         }
     }
 
@@ -105,14 +123,17 @@ impl Starting {
 }
 
 /// Evaluates the statements of standard input as they come; an error does not stop the rest, but the
-/// program fails then.
+/// program fails then. Ctrl-C stops the rest too.
 pub fn piped(session: &mut Session) -> Result<(), Failure> {
     let mut text = String::new();
     let mut failed = false;
-    for line in std::io::stdin().lock().lines() {
-        let line = line.context("standard input cannot be read")?;
+    loop {
+        // A cell may read lines of its own between those of the statements.
+        let line = stdin::next_line().context("standard input cannot be read")?;
+        if line.is_empty() {
+            break;
+        }
         text.push_str(&line);
-        text.push('\n');
         if is_incomplete(&text) {
             continue;
         }
@@ -122,6 +143,10 @@ pub fn piped(session: &mut Session) -> Result<(), Failure> {
             Err(failure) => {
                 failure.tell();
                 failed = true;
+                if session.interrupts.was_pressed() {
+                    output::err("the statements behind it are not run");
+                    return Err(Failure::Shown);
+                }
             }
         }
     }

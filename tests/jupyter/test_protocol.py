@@ -3,6 +3,8 @@
 One kernel serves all of it. The environment variable JUPYTER_PATH names where it is installed.
 """
 
+import subprocess
+import sys
 import time
 import unittest
 
@@ -152,6 +154,92 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         reply = self.kc.get_shell_msg(timeout=15)
         self.assertEqual(reply["parent_header"]["msg_id"], asked)
 
+    def text_of(self, published, name="stdout"):
+        return "".join(c["text"] for kind, c in published if kind == "stream" and c["name"] == name)
+
+    def test_a_cell_that_reads_asks_the_user(self):
+        asked = []
+
+        def answer(message):
+            # Not validated: the package wants a number for `password`, which the protocol says is a bool.
+            asked.append(message["content"])
+            self.kc.input("Ada")
+
+        read = "let mut line = String::new(); std::io::stdin().read_line(&mut line)?;"
+        prompt = 'println!("EVCXR_INPUT_REQUEST_PASSWORD:secret? ");'
+        for code, question in [
+            (read, {"prompt": "", "password": False}),
+            (prompt + read, {"prompt": "secret? ", "password": True}),
+        ]:
+            asked.clear()
+            _, published = self.run_cell(
+                code + ' println!("got {line:?}");', stdin_hook=answer, allow_stdin=True
+            )
+            self.assertEqual(asked, [question])
+            self.assertEqual(self.text_of(published), 'got "Ada\\n"\n')
+        # A subprocess reads too; a client that answers nothing gives the end of the input.
+        shell = 'std::process::Command::new("sh").args(["-c", "read a; echo got $a"]).status()?;'
+        _, published = self.run_cell(shell, stdin_hook=answer, allow_stdin=True)
+        self.assertEqual(self.text_of(published), "got Ada\n")
+        _, published = self.run_cell(shell, allow_stdin=False)
+        self.assertEqual(self.text_of(published), "got\n")
+
+    def test_a_question_that_is_interrupted_ends(self):
+        self.flush_channels()
+        code = 'let mut l = String::new(); println!("{} bytes", std::io::stdin().read_line(&mut l)?);'
+        asked = self.kc.execute(code, allow_stdin=True)
+        self.kc.get_stdin_msg(timeout=60)
+        self.km.interrupt_kernel()
+        reply = self.get_non_kernel_info_reply(timeout=30)
+        self.assertEqual(reply["parent_header"]["msg_id"], asked)
+        self.flush_channels()
+        self.evaluates("40 + 2", "42")
+
+    def test_streams_are_passed_on_as_they_come(self):
+        self.flush_channels()
+        code = (
+            'for k in 0..20 { print!("\\r{k} %"); std::io::Write::flush(&mut std::io::stdout())?;'
+            " std::thread::sleep(std::time::Duration::from_millis(100)); }"
+        )
+        self.kc.execute(code)
+        times, text = [], ""
+        while "19 %" not in text:
+            message = self.kc.get_iopub_msg(timeout=60)
+            if message["msg_type"] == "stream":
+                times.append(time.monotonic())
+                text += message["content"]["text"]
+        self.assertEqual(text, "".join(f"\r{k} %" for k in range(20)))
+        self.assertGreater(times[-1] - times[0], 1)
+        self.get_non_kernel_info_reply(timeout=30)
+        self.flush_channels()
+        _, published = self.run_cell(
+            "use std::io::Write;\nstd::io::stdout().write_all(b\"\\xff\\n\")?;\n"
+            'println!("EVCXR_EXECUTION_COMPLETE"); eprintln!("VITREPL_END_OF_CELL"); eprint!("open");'
+        )
+        self.assertEqual(self.text_of(published), "\ufffd\nEVCXR_EXECUTION_COMPLETE\n")
+        self.assertEqual(self.text_of(published, "stderr"), "VITREPL_END_OF_CELL\nopen")
+        self.evaluates("40 + 2", "42")
+
+    def test_an_interrupted_cell_has_failed_and_what_is_behind_it_is_not_run(self):
+        self.flush_channels()
+        slow = "let kept = 3; std::thread::sleep(std::time::Duration::from_secs(3)); let also = 4;"
+        sent = [self.kc.execute(code) for code in (slow, "1")]
+        time.sleep(1.5)
+        self.km.interrupt_kernel()
+        replies = [self.kc.get_shell_msg(timeout=30) for _ in range(2)]
+        by_id = {r["parent_header"]["msg_id"]: r["content"] for r in replies}
+        self.assertEqual([by_id[i]["status"] for i in sent], ["error", "aborted"])
+        self.assertIn("interrupted", by_id[sent[0]]["evalue"])
+        self.flush_channels()
+        self.evaluates("kept + also", "7")
+
+    def test_every_displayed_value_is_shown(self):
+        _, published = self.run_cell(
+            f'for k in 0..3 {{ println!("{{k}}"); {CHART}.evcxr_display(); }}\n{CHART}'
+        )
+        kinds = [kind for kind, _ in published if kind != "execute_input"]
+        self.assertEqual(kinds, ["stream", "display_data"] * 3 + ["execute_result"])
+
     def test_documentation_of_a_variable_and_inside_a_call(self):
         def inspect(code, at=None):
             self.flush_channels()
@@ -206,6 +294,29 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.assertEqual(reply["status"], "ok", reply)
         self.evaluates("a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())", "true")
         self.evaluates("std::fs::remove_file(&path)?; vit.name()", '"tiny_vit"')
+
+
+class OrphanTests(unittest.TestCase):
+    def test_a_kernel_ends_when_its_parent_has_died(self):
+        start = (
+            "import os, signal, sys\n"
+            "from jupyter_client.manager import start_new_kernel\n"
+            "km, kc = start_new_kernel(kernel_name='vitrepl', startup_timeout=300)\n"
+            "print(km.provisioner.process.pid, flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True)
+        kernel = int(ran.stdout)
+        for _ in range(100):
+            # One that has ended and that nobody has waited for is still listed.
+            try:
+                with open(f"/proc/{kernel}/stat") as stat:
+                    if stat.read().rsplit(")")[-1].split()[0] == "Z":
+                        return
+            except FileNotFoundError:
+                return
+            time.sleep(0.1)
+        self.fail(f"kernel {kernel} still runs")
 
 
 class WelcomeTests(jupyter_kernel_test.IopubWelcomeTests):

@@ -79,6 +79,11 @@ impl Bars {
         bar.set_message(step.note);
     }
 
+    /// Whether no bar is drawn.
+    pub fn is_empty(&self) -> bool {
+        self.bars.is_empty()
+    }
+
     /// Writes something to the terminal without tearing a bar.
     pub fn print(&self, write: impl FnOnce()) {
         if self.bars.is_empty() {

@@ -1,0 +1,353 @@
+//! One evaluation: statements wrapped so that the session knows what they left behind and how they ended.
+//!
+//! evcxr can keep variables and items itself, but has rust-analyzer find the types of variables, which reads the sources
+//! of the whole crate graph and of the standard library first (5 to 15 s), and puts items in no order. The compiler
+//! knows the types anyway; so variables are kept by `vitrepl-runtime` (the crate in `runtime/`), items by
+//! [`super::items`], and evcxr sees one statement. What its lines are is said in [`super::plan`].
+
+use super::items::{Addition, Items};
+use super::plan::{self, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan};
+use super::statics;
+use crate::source::{Kind, Piece, Source, mentions};
+use std::collections::BTreeMap;
+
+/// A variable that later cells see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// As the compiler writes it, with paths.
+    pub kind: String,
+    pub mutable: bool,
+    /// The error that it holds, if it is a `Result` with one.
+    pub error: Option<String>,
+}
+
+pub type Variables = BTreeMap<String, Variable>;
+
+/// A variable that is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What became of it: "was moved by `...`".
+    pub how: String,
+    /// What it was, where assigning to it brings it back.
+    pub was: Option<Variable>,
+}
+
+/// The variables that are no more, by name.
+pub type LostVariables = BTreeMap<String, Lost>;
+
+/// Code ready for evcxr, and what it is made of.
+pub struct Cell {
+    pub code: String,
+    pub plan: Plan,
+    /// The text of each step.
+    pub statements: Vec<String>,
+    /// The source line of each line, where it has one.
+    lines: Vec<Option<usize>>,
+}
+
+impl Cell {
+    /// Wraps neighbouring `pieces` of `source`, none of them a command, as one evaluation that sees `variables` and
+    /// `items`, and with it those of `addition`.
+    ///
+    /// Columns stay what they are in the source, so that errors point there.
+    pub fn new(
+        source: &Source,
+        pieces: &[Piece],
+        variables: &Variables,
+        lost: &LostVariables,
+        items: &Items,
+        addition: &Addition,
+    ) -> Self {
+        let mut cell = Cell {
+            code: String::new(),
+            plan: Plan {
+                items: items.code(addition),
+                behind: Items::behind(addition),
+                ..Plan::default()
+            },
+            statements: Vec::new(),
+            lines: Vec::new(),
+        };
+        let (definitions, statements): (Vec<&Piece>, Vec<&Piece>) =
+            pieces.iter().partition(|piece| piece.kind == Kind::Item);
+        // Of these evcxr keeps account itself.
+        let is_of_evcxr = |piece: &&&Piece| {
+            let text = &source.text[piece.code.clone()];
+            text.starts_with("#!") || text.starts_with("extern crate")
+        };
+        for piece in definitions.iter().filter(is_of_evcxr) {
+            cell.original(source, piece.code.clone());
+        }
+        cell.generated(&format!("let _ = {{ {CELL_MARK}"));
+        for piece in definitions.iter().filter(|piece| !is_of_evcxr(piece)) {
+            cell.item(source, piece, items);
+        }
+        cell.generated(ITEMS_MARK);
+        cell.generated(
+            "#[allow(unused_imports)] use ::vitrepl_runtime::{Show as _, Unremarkable as _}; \
+             ::vitrepl_runtime::begin();",
+        );
+        for (name, variable) in variables {
+            let code = |piece: &&Piece| mentions(&source.text[piece.code.clone()], name);
+            if statements.iter().any(code) {
+                cell.take(name, variable);
+            }
+        }
+        cell.generated("#[allow(unused_labels)] let vitrepl_outcome = 'vitrepl_cell: {");
+        for (step, piece) in statements.iter().enumerate() {
+            cell.step(source, piece, step, lost);
+        }
+        cell.plan.steps = statements.len();
+        cell.plan.is_one = statements.iter().any(|piece| piece.is_unset);
+        for (step, _) in statements
+            .iter()
+            .enumerate()
+            .filter(|(_, piece)| piece.is_unset)
+        {
+            // Only now they have a value.
+            for number in cell.plan.made_by(step, &Mode::default()) {
+                cell.line(Line::Type(number));
+            }
+        }
+        for number in 0..cell.plan.variables.len() {
+            let variable = &cell.plan.variables[number];
+            let may_hold_error = variable
+                .kind
+                .as_ref()
+                .is_none_or(|kind| kind.contains("Result<"));
+            if may_hold_error {
+                cell.line(Line::Note(number));
+            }
+        }
+        for number in (0..cell.plan.variables.len()).rev() {
+            cell.line(Line::Drop(number));
+        }
+        for number in 0..cell.plan.variables.len() {
+            cell.line(Line::Keep(number));
+        }
+        cell.generated("::vitrepl_runtime::Outcome::finished() };");
+        cell.generated("::std::mem::drop(vitrepl_outcome); };");
+        cell
+    }
+
+    /// Has variables dropped that nothing can read any more.
+    pub fn forget<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
+        let calls: String = names
+            .map(|name| format!(" ::vitrepl_runtime::forget(\"{name}\");"))
+            .collect();
+        self.code = self.code.replacen(
+            "::vitrepl_runtime::begin();",
+            &format!("::vitrepl_runtime::begin();{calls}"),
+            1,
+        );
+    }
+
+    /// The source line of a line (from 1) of `code`.
+    pub fn source_line(&self, line: usize) -> Option<usize> {
+        *self.lines.get(line.checked_sub(1)?)?
+    }
+
+    fn take(&mut self, name: &str, variable: &Variable) {
+        self.plan.variables.push(plan::Variable {
+            name: name.to_owned(),
+            mutable: variable.mutable,
+            made: None,
+            kind: Some(variable.kind.clone()),
+            is_back: false,
+        });
+        self.line(Line::Take(self.plan.variables.len() - 1));
+    }
+
+    fn step(&mut self, source: &Source, piece: &Piece, step: usize, lost: &LostVariables) {
+        let text = source.text[piece.code.clone()].trim();
+        self.statements.push(text.to_owned());
+        let first = self.plan.variables.len();
+        if let Some(name) = &piece.assigned
+            && !self.plan.variables.iter().any(|one| one.name == *name)
+            && let Some(was) = lost.get(name).and_then(|lost| lost.was.as_ref())
+        {
+            self.plan.variables.push(plan::Variable {
+                name: name.clone(),
+                mutable: was.mutable,
+                made: Some(step),
+                kind: Some(was.kind.clone()),
+                is_back: true,
+            });
+        }
+        for made in &piece.bindings {
+            self.plan.variables.push(plan::Variable {
+                name: made.name.clone(),
+                mutable: made.mutable,
+                made: Some(step),
+                kind: None,
+                is_back: false,
+            });
+        }
+        self.line(Line::Open(step));
+        match piece.kind {
+            Kind::Expression if piece.assigned.is_none() => {
+                self.generated("match &(");
+                self.original(source, piece.code.clone());
+                self.generated(
+                    ") { vitrepl_value => { let vitrepl_display = ::vitrepl_runtime::Displaying::begin(); \
+                     vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); } };",
+                );
+            }
+            Kind::OpenLet | Kind::Expression => {
+                self.original(source, piece.code.clone());
+                self.code.pop();
+                self.code.push_str(";\n");
+            }
+            _ => self.original(source, piece.code.clone()),
+        }
+        self.line(Line::Close(step));
+        if !piece.is_unset {
+            for variable in first..self.plan.variables.len() {
+                self.line(Line::Type(variable));
+            }
+        }
+    }
+
+    /// An item as typed, but for its statics, which all cells share.
+    fn item(&mut self, source: &Source, piece: &Piece, items: &Items) {
+        let start = piece.code.start;
+        let text = source.text[piece.code.clone()].trim_end();
+        let mut written = text.to_owned();
+        for (at, change) in statics::exports(text, items.living()).into_iter().rev() {
+            if at.is_empty() && at.start == 0 {
+                // On a line of its own it moves nothing.
+                self.generated(&change);
+            } else {
+                written.replace_range(at, &change);
+            }
+        }
+        if items.are_made_by(text) && !text.ends_with(['}', ';']) {
+            written.push(';');
+        }
+        self.placed(source, start, &written);
+    }
+
+    /// A line of ours, in the mode in which the compiler begins.
+    fn line(&mut self, line: Line) {
+        let number = self.plan.lines.len();
+        self.plan.lines.push(line);
+        self.generated(&format!("{LINE_MARK}{number}"));
+    }
+
+    fn generated(&mut self, line: &str) {
+        self.code.push_str(line);
+        self.code.push('\n');
+        self.lines.push(None);
+    }
+
+    fn original(&mut self, source: &Source, range: std::ops::Range<usize>) {
+        let text = source.text[range.clone()].trim_end();
+        if !text.is_empty() {
+            self.placed(source, range.start, text);
+        }
+    }
+
+    /// A text that stands at a byte of the source.
+    fn placed(&mut self, source: &Source, start: usize, text: &str) {
+        let (line, column) = source.position(start);
+        self.code.push_str(&" ".repeat(column));
+        self.code.push_str(text);
+        self.code.push('\n');
+        let count = text.matches('\n').count() + 1;
+        self.lines.extend((line..line + count).map(Some));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(text: &str, variables: &[&str]) -> Cell {
+        let source = Source::new("test", text);
+        let variable = |name: &&str| {
+            let variable = Variable {
+                kind: "Vec<i32>".to_owned(),
+                mutable: true,
+                error: None,
+            };
+            ((*name).to_owned(), variable)
+        };
+        let variables = variables.iter().map(variable).collect();
+        let gone = Lost {
+            how: "was moved".to_owned(),
+            was: Some(Variable {
+                kind: "u8".to_owned(),
+                mutable: false,
+                error: None,
+            }),
+        };
+        let lost = [("gone".to_owned(), gone)].into();
+        let items = Items::default();
+        let addition = items.addition([].into_iter());
+        Cell::new(
+            &source,
+            &source.pieces,
+            &variables,
+            &lost,
+            &items,
+            &addition,
+        )
+    }
+
+    /// The lines from the source, with their numbers there.
+    fn original(cell: &Cell) -> Vec<(usize, &str)> {
+        let lines = cell.code.lines().enumerate();
+        lines
+            .filter_map(|(at, line)| Some((cell.source_line(at + 1)?, line)))
+            .collect()
+    }
+
+    #[test]
+    fn the_last_expression_is_displayed_and_lines_are_kept() {
+        let cell = cell("let a = 1; let b = 2;\na +\n  b", &[]);
+        assert_eq!(
+            original(&cell),
+            [
+                (1, "let a = 1;"),
+                (1, "           let b = 2;"),
+                (2, "a +"),
+                (3, "  b")
+            ]
+        );
+        assert!(cell.code.contains("match &(\na +\n  b\n) {"));
+        let names: Vec<_> = cell
+            .plan
+            .variables
+            .iter()
+            .map(|one| (one.name.as_str(), one.made))
+            .collect();
+        assert_eq!(names, [("a", Some(0)), ("b", Some(1))]);
+    }
+
+    #[test]
+    fn items_come_first_and_only_mentioned_variables_are_taken() {
+        let cell = cell("a.len();\nfn f() {}\nlet c = a;", &["a", "b"]);
+        let items = format!("let _ = {{ {CELL_MARK}\nfn f() {{}}\n{ITEMS_MARK}\n");
+        assert!(cell.code.starts_with(&items), "{}", cell.code);
+        let taken: Vec<_> = cell
+            .plan
+            .variables
+            .iter()
+            .filter(|one| one.made.is_none())
+            .collect();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].name, "a");
+    }
+
+    #[test]
+    fn an_open_let_is_closed() {
+        assert!(cell("let a = 1", &[]).code.contains("let a = 1;\n"));
+    }
+
+    #[test]
+    fn assigning_to_what_is_gone_makes_it_again() {
+        let back = &cell("gone = 5;", &[]).plan.variables[0];
+        assert!(back.is_back && back.made == Some(0) && back.name == "gone");
+        assert!(cell("gone + 5", &[]).plan.variables.is_empty());
+    }
+}

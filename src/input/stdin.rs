@@ -1,0 +1,108 @@
+//! Lines of this process's own standard input: typed at a terminal, or from a file or pipe.
+//!
+//! Statements may come from the same place. A line that was asked for by a cell and came when that had ended already is
+//! not lost: it is the next statement.
+
+use super::Source;
+use crate::output;
+use crate::output::Stream;
+use crate::output::content::Prompt;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::os::fd::AsFd;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+/// Between two looks whether a line is still wanted, in milliseconds.
+const PAUSE_MS: u16 = 50;
+
+/// All that is read from it is read through this.
+static READER: LazyLock<Mutex<Reader>> = LazyLock::new(|| {
+    // A process without standard input finds an empty one.
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+    let file = stdin.map(File::from).or_else(|_| File::open("/dev/null"));
+    Mutex::new(Reader {
+        lines: file.ok().map(BufReader::new),
+        late: None,
+    })
+});
+
+struct Reader {
+    lines: Option<BufReader<File>>,
+    /// A line that came too late for the cell that had asked.
+    late: Option<Vec<u8>>,
+}
+
+impl Reader {
+    /// The next line, with its end; empty at the end of the input.
+    fn line(&mut self) -> std::io::Result<Vec<u8>> {
+        if let Some(line) = self.late.take() {
+            return Ok(line);
+        }
+        let mut line = Vec::new();
+        if let Some(lines) = &mut self.lines {
+            lines.read_until(b'\n', &mut line)?;
+        }
+        Ok(line)
+    }
+
+    /// Waits until there is something to read; nothing when it is not wanted any more.
+    fn wait(&self, cancelled: &dyn Fn() -> bool) -> Option<()> {
+        let lines = self.lines.as_ref()?;
+        while lines.buffer().is_empty() && self.late.is_none() {
+            if cancelled() {
+                return None;
+            }
+            let mut fds = [PollFd::new(lines.get_ref().as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::from(PAUSE_MS)) {
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => break,
+                Err(_) => return None,
+            }
+        }
+        (!cancelled()).then_some(())
+    }
+}
+
+/// The next line, with its end; empty at the end of the input.
+pub fn next_line() -> std::io::Result<String> {
+    let line = locked().line()?;
+    String::from_utf8(line).map_err(|_| {
+        std::io::Error::new(
+            std::io::ErrorKind::InvalidData,
+            "statements are Rust source in UTF-8",
+        )
+    })
+}
+
+fn locked() -> MutexGuard<'static, Reader> {
+    READER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This process's standard input.
+pub struct Stdin;
+
+impl Source for Stdin {
+    fn line(&self, prompt: Option<&Prompt>, cancelled: &dyn Fn() -> bool) -> Option<String> {
+        let is_terminal = std::io::stdin().is_terminal();
+        if let Some(prompt) = prompt {
+            output::write(Stream::Out, &prompt.text);
+            if prompt.is_password && is_terminal {
+                let typed = console::Term::stdout().read_secure_line().ok()?;
+                output::line_was_typed();
+                return Some(format!("{typed}\n"));
+            }
+        }
+        let mut reader = locked();
+        reader.wait(cancelled)?;
+        let line = reader.line().ok()?;
+        if cancelled() && !line.is_empty() {
+            reader.late = Some(line);
+            return None;
+        }
+        if is_terminal {
+            output::line_was_typed();
+        }
+        (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
+    }
+}
