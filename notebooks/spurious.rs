@@ -13,11 +13,11 @@ let images = GeneratedSet::new(GeneratedSpec::unbiased(77_000, 4000))?;
 images.show(0..10)?
 
 // 1. Decompose: one contribution for each head and each MLP. They sum to the representation.
-let contributions = decompose(&vit, &images, &Options::default())?;
+let contributions = decompose(&vit, &images, &DecomposeOptions::default())?;
 println!("{} components, sum error {:.1e}", contributions.len(), contributions.sum_error()?);
 
 // 2. Align: one linear map for each component, to the image space of CLIP.
-let alignment = align(&vit, &clip, &images, &Options::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
+let alignment = align(&vit, &clip, &images, &DecomposeOptions::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
 println!("{alignment}");
 let aligned = alignment.apply(&contributions)?;
 
@@ -34,19 +34,19 @@ text_labels(&clip, &aligned, &top, &texts, 4)?
 // 4. Mitigate. A linear probe for rounded against angular shapes is fitted on images in which rounded shapes are
 // in open places and angular ones in covered places, in 95 % of them. It is tested where the two are independent.
 // Then the components that say more of the location than of the shape are replaced by their means. How many is chosen
-// on a validation split; `Setting::paper()` in place of `Setting::default()` is the paper's protocol: ten, whatever the
+// on a validation split; `StudySettings::paper()` in place of `StudySettings::default()` is the paper's protocol: ten, whatever the
 // model, scored and tested on the same images. For Waterbirds the data is `StudyData::waterbirds("waterbirds",
 // OnUnreadable::Fail)?`, for other sets `StudyData::new` with the names of their label columns.
 let data = StudyData::generated(&GeneratedSplits::default())?;
-let study = Arc::new(Study::new(&clip, data, Setting::default())?);
+let study = Arc::new(Study::new(&clip, data, StudySettings::default())?);
 let [dinov2, swin, maxvit] = [load("tiny_dinov2")?, load("tiny_swin")?, load("tiny_maxvit")?];
 let results = vec![
-    study.run(&vit, Head::Probe)?,
-    study.run(&dinov2, Head::Probe)?,
-    study.run(&swin, Head::Probe)?,
-    study.run(&maxvit, Head::Probe)?,
-    study.run(&clip, Head::Probe)?,
-    study.run(&clip, Head::ZeroShot)?,
+    study.run(&vit, Classifier::Probe)?,
+    study.run(&dinov2, Classifier::Probe)?,
+    study.run(&swin, Classifier::Probe)?,
+    study.run(&maxvit, Classifier::Probe)?,
+    study.run(&clip, Classifier::Probe)?,
+    study.run(&clip, Classifier::ZeroShot)?,
 ];
 
 // The ranked components of each, the first 8 of them.

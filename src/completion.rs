@@ -603,19 +603,23 @@ mod tests {
         let takes = |left: &str| Some(format!("{left}{gives}"));
         assert_eq!(
             open("let c = decompose("),
-            takes("model: &Model, set: &dyn DataSet, options: &Options")
+            takes("model: &Model, set: &dyn DataSet, options: &DecomposeOptions")
         );
         assert_eq!(
             open("decompose(&vit"),
-            takes(", set: &dyn DataSet, options: &Options")
+            takes(", set: &dyn DataSet, options: &DecomposeOptions")
         );
         assert_eq!(
             open("decompose(&vit, &[1, f(2)][0], "),
-            takes("options: &Options")
+            takes("options: &DecomposeOptions")
         );
         assert_eq!(open("decompose(&vit, &set, &o"), takes(""));
         assert_eq!(open("vit.name(").as_deref(), Some(") -> &str"));
-        for text in ["decompose(&vit)", "decompose(&Options { ", "nothing_known("] {
+        for text in [
+            "decompose(&vit)",
+            "decompose(&DecomposeOptions { ",
+            "nothing_known(",
+        ] {
             assert_eq!(open(text), None, "{text}");
         }
     }

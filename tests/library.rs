@@ -11,11 +11,11 @@ fn what_is_loaded_stays_resident_from_line_to_line() {
     let ran = desk.pipe(
         r#"let vit = load("tiny_vit")?;
 let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 64))?;
-let c = decompose(&vit, &images, &Options::default())?;
+let c = decompose(&vit, &images, &DecomposeOptions::default())?;
 assert!(c.sum_error()? < 1e-5);
 println!("{} components of {} images", c.len(), c.values().dims()[1]);
 // Another cell is another shared object: the session must be the same one.
-let again = decompose(&*load("tiny_vit")?, &images, &Options::default())?;
+let again = decompose(&*load("tiny_vit")?, &images, &DecomposeOptions::default())?;
 println!("the same: {}", Arc::ptr_eq(&c, &again));
 resident()
 "#,
@@ -44,8 +44,8 @@ let none = FolderSet::open("empty", OnUnreadable::Fail)?;
 let none = FolderSet::open("photos", OnUnreadable::Fail)?.pixels(&[0], 48.into())?;
 let none = GeneratedSet::new(GeneratedSpec::unbiased(1, 0))?;
 let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 16))?;
-let none = decompose(&vit, &images, &Options { first_block: Some(Block::at(40)), ..Options::default() })?;
-let c = decompose(&vit, &images, &Options::default())?;
+let none = decompose(&vit, &images, &DecomposeOptions { first_block: Some(Block::at(40)), ..DecomposeOptions::default() })?;
+let c = decompose(&vit, &images, &DecomposeOptions::default())?;
 let none = score::top(&c.names(), &vec![0.0; c.len()], 1_000_000)?;
 let none = BarChart::new("a", "b").bar("c", 1.0).save("chart.xyz")?;
 println!("after all that: {} images", c.values().dims()[1]);
@@ -81,19 +81,22 @@ fn ctrl_c_stops_a_decomposition_and_a_fit_and_both_go_on_where_they_were() {
     ] {
         terminal.types(statement);
     }
-    terminal.types("let c = decompose(&vit, &many, &Options::default())?;");
+    terminal.types("let c = decompose(&vit, &many, &DecomposeOptions::default())?;");
     terminal.shows("decompose tiny_vit");
     std::thread::sleep(std::time::Duration::from_secs(2));
     terminal.presses(ControlCode::EndOfText);
     terminal.shows("of 100000 images are kept");
     terminal.types("resident()");
     terminal.shows("unfinished contributions");
-    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit(5000, &path))?;");
+    terminal.types(
+        "let a = align(&vit, &clip, &few, &DecomposeOptions::default(), &fit(5000, &path))?;",
+    );
     terminal.shows("align tiny_vit");
     std::thread::sleep(std::time::Duration::from_secs(2));
     terminal.presses(ControlCode::EndOfText);
     terminal.shows("interrupted");
-    terminal.types("let a = align(&vit, &clip, &few, &Options::default(), &fit(1, &path))?;");
+    terminal
+        .types("let a = align(&vit, &clip, &few, &DecomposeOptions::default(), &fit(1, &path))?;");
     terminal.types(
         r#"println!("resumed: {}", a.report.as_ref().is_some_and(|r| r.resumed_at.is_some())); std::fs::remove_file(&path)?;"#,
     );

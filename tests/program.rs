@@ -292,9 +292,9 @@ fn after_a_kill_models_contributions_and_aligners_come_back() {
     let ran = desk.pipe(
         r#"let vit = load("tiny_vit")?;
 let images = GeneratedSet::new(GeneratedSpec::unbiased(31, 96))?;
-let c = decompose(&vit, &images, &Options::default())?;
+let c = decompose(&vit, &images, &DecomposeOptions::default())?;
 let clip = load_clip("tiny_clip")?;
-let alignment = align(&vit, &clip, &images, &Options::default(), &FitOptions::default())?;
+let alignment = align(&vit, &clip, &images, &DecomposeOptions::default(), &FitOptions::default())?;
 let sum = c.sum_error()?;
 let mut count = 6;
 fn twice(x: i32) -> i32 { 2 * x }

@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Instant;
 use vitrepl_prelude::Result;
-use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
+use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
 use vitrepl_prelude::models::weights::Parameters;
 use vitrepl_prelude::models::{
     ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig,
@@ -81,7 +81,7 @@ fn write_out(decomposer: &Decomposer, pixels: &Tensor) {
     let tokens = c.tokens().expect("tokens were asked for");
     for component in c.components() {
         if let Component::Part {
-            part: Part::Head(_),
+            part: BlockPart::Head(_),
             ..
         } = component
         {
@@ -144,9 +144,9 @@ fn print_peak(what: &str) {
 }
 
 fn decompose(model: &dyn ImageEncoder, granularity: Granularity, pixels: &Tensor) {
-    let options = Options {
+    let options = DecomposeOptions {
         granularity,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let decomposer = Decomposer::new(model, options).expect("a plan");
     black_box(decomposer.run(pixels).expect("a decomposition"));
@@ -209,10 +209,10 @@ fn compare(shape: &Shape, criterion: &mut Criterion) {
     let size = model.image_size();
     let pixels = Tensor::rand(0f32, 1.0, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
     let decomposer = |granularity, first_block| {
-        let options = Options {
+        let options = DecomposeOptions {
             granularity,
             first_block,
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         Decomposer::new(model, options).expect("a plan")
     };

@@ -1,25 +1,25 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
-pub use crate::activations::{Change, Objective, Recorded};
+pub use crate::activations::{ActivationCache, ActivationChange, Objective};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
 pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
 pub use crate::data::{
-    Correlation, CropMode, DataSet, Factor, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
-    Input, Interpolation, Labels, MaskGeometry, OnUnreadable, ParquetSet, Preprocess,
+    CropMode, DataSet, Factor, FactorCorrelation, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
+    Interpolation, Labels, MaskGeometry, ModelInput, OnUnreadable, ParquetSet, Preprocess,
     SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    Component, ComponentNames, Contributions, Decomposer, Granularity, Options, Part, Sharing,
-    Target,
+    BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, DecomposeTarget,
+    Decomposer, Granularity, Sharing,
 };
 pub use crate::experiments::{
-    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, Setting, Study, StudyData,
-    ValidatedProtocol, comparison, effects, local_models, models_table, remedy_comparison,
-    study_accuracies, text_labels,
+    Classifier, GeneratedSplits, Mitigated, PaperProtocol, Study, StudyData, StudyProtocol,
+    StudySettings, ValidatedProtocol, comparison, effects, local_models, models_table,
+    remedy_comparison, study_accuracies, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
-pub use crate::relevance::{self, Method};
+pub use crate::relevance::{self, RelevanceMethod};
 pub use crate::score::{self, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,

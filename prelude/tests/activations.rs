@@ -176,7 +176,7 @@ fn parts_of_a_block_are_what_the_model_makes_of_them() -> Result<()> {
 #[test]
 fn a_head_set_to_zero_is_a_head_without_weights() -> Result<()> {
     let (parameters, model, pixels) = vit();
-    let off = Intervention::on(&model, "block 1 head 2 z", Change::Zero)?;
+    let off = Intervention::on(&model, "block 1 head 2 z", ActivationChange::Zero)?;
     let hooked = run_with(&model, &pixels, &[off])?;
     assert!(error(&hooked.representation, &representation(&model, &pixels)) > 1e-3);
     let weight = &parameters.variables()["blocks.1.attn.proj.weight"];
@@ -189,7 +189,7 @@ fn a_head_set_to_zero_is_a_head_without_weights() -> Result<()> {
     let without = Vit::new(&config(), parameters.builder())?;
     assert!(error(&hooked.representation, &representation(&without, &pixels)) < 1e-6);
     // The same for a whole layer.
-    let off = Intervention::on(&without, "block 2 mlp_out", Change::Zero)?;
+    let off = Intervention::on(&without, "block 2 mlp_out", ActivationChange::Zero)?;
     let hooked = run_with(&without, &pixels, &[off])?;
     for name in ["blocks.2.mlp.fc2.weight", "blocks.2.mlp.fc2.bias"] {
         let own = &parameters.variables()[name];
@@ -210,7 +210,10 @@ fn what_changes_nothing_changes_nothing() -> Result<()> {
         &select(&model, &["*", "block 0 head 1 q"])?,
     )?;
     for pattern in ["*", "block 1 *", "block 0 head 1 q"] {
-        for change in [Change::Scale(1.0), Change::Swap(own.clone())] {
+        for change in [
+            ActivationChange::Scale(1.0),
+            ActivationChange::Swap(own.clone()),
+        ] {
             let same = Intervention::on(&model, pattern, change)?;
             let run = run_with(&model, &pixels, &[same])?;
             assert!(error(&run.representation, &plain) < 1e-6, "{pattern}");
@@ -222,7 +225,7 @@ fn what_changes_nothing_changes_nothing() -> Result<()> {
         &pixels.narrow(0, 0, 1)?,
         &select(&model, &["block 1 resid_pre"])?,
     )?;
-    let swap = Intervention::on(&model, "block 1 resid_pre", Change::Swap(first))?;
+    let swap = Intervention::on(&model, "block 1 resid_pre", ActivationChange::Swap(first))?;
     let run = run_with(&model, &pixels, &[swap])?;
     let wanted = plain.narrow(0, 0, 1)?.repeat((4, 1))?;
     assert!(error(&run.representation, &wanted) < 1e-6);
@@ -245,7 +248,7 @@ fn gradients_are_what_small_changes_come_to() -> Result<()> {
         let slope = product.sum_all()?.to_scalar::<f32>()?;
         // d/ds of the logits' sum when the activation is scaled by s, at 1.
         let logits = |factor: f64| -> Result<f64> {
-            let scaled = Intervention::on(&model, point, Change::Scale(factor))?;
+            let scaled = Intervention::on(&model, point, ActivationChange::Scale(factor))?;
             let logits = run_with(&model, &pixels, &[scaled])?.logits.unwrap();
             let logits = logits.to_dtype(DType::F64)?.to_vec2::<f64>()?;
             Ok(classes
@@ -278,7 +281,7 @@ fn sets_are_run_in_batches_like_one() -> Result<()> {
     let run = |batch: usize| -> Result<(Tensor, Tensor)> {
         set_loading(Loading { batch, ..loading })?;
         let seen = activations(&model, &images, &["stage 1 block 0 z"])?;
-        let swap = [("stage 1 block 0 z", Change::Swap(seen.clone()))];
+        let swap = [("stage 1 block 0 z", ActivationChange::Swap(seen.clone()))];
         assert!(
             error(
                 &intervene(&model, &images, &swap)?.representation,
@@ -287,7 +290,7 @@ fn sets_are_run_in_batches_like_one() -> Result<()> {
         );
         let mean = [(
             "stage 1 block 0 head 0 z",
-            Change::Mean(activations(&model, &images, &["stage 1 block 0 head 0 z"])?),
+            ActivationChange::Mean(activations(&model, &images, &["stage 1 block 0 head 0 z"])?),
         )];
         Ok((
             seen.get("stage 1 block 0 z")?,
@@ -303,7 +306,11 @@ fn sets_are_run_in_batches_like_one() -> Result<()> {
         &["stage 1 block 0 z"],
     )?;
     refused(
-        intervene(&model, &images, &[("stage 1 block 0 z", Change::Swap(few))]),
+        intervene(
+            &model,
+            &images,
+            &[("stage 1 block 0 z", ActivationChange::Swap(few))],
+        ),
         &["activations of 4 images", "9"],
     );
     Ok(())

@@ -50,7 +50,7 @@ fn refused<T>(result: Result<T>, parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "good.safetensors", &vit_tensors());
     let model = load(path.to_str().unwrap()).unwrap();
-    let contributions = decompose(&model, &set, &Options::default()).unwrap();
+    let contributions = decompose(&model, &set, &DecomposeOptions::default()).unwrap();
     assert!(contributions.sum_error().unwrap() < 1e-5);
 }
 
@@ -225,23 +225,23 @@ fn sets_and_options_out_of_range_are_refused() {
     let path = write(folder.path(), "vit.safetensors", &vit_tensors());
     let model = load_path(&path).unwrap();
     let set = GeneratedSet::new(GeneratedSpec::unbiased(1, 3)).unwrap();
-    let options = Options {
+    let options = DecomposeOptions {
         first_block: Some(Block::at(99)),
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     refused(
         decompose(&model, &set, &options),
         &["first_block = block 99", "block 0 to block 1"],
     );
-    let options = Options {
-        target: Target::Logit(0),
-        ..Options::default()
+    let options = DecomposeOptions {
+        target: DecomposeTarget::Logit(0),
+        ..DecomposeOptions::default()
     };
     refused(
         decompose(&model, &set, &options),
         &["logit 0", "no linear head"],
     );
-    let contributions = decompose(&model, &set, &Options::default()).unwrap();
+    let contributions = decompose(&model, &set, &DecomposeOptions::default()).unwrap();
     let names = contributions.names();
     let scores = vec![0.5; names.len()];
     refused(score::top(&names, &scores, 1_000_000), &["k = 1000000"]);
@@ -250,7 +250,7 @@ fn sets_and_options_out_of_range_are_refused() {
 #[test]
 fn pixels_that_are_no_pixels_are_refused() {
     let vit = Vit::random(&config(), 3).unwrap();
-    let decomposer = Decomposer::new(&vit, Options::default()).unwrap();
+    let decomposer = Decomposer::new(&vit, DecomposeOptions::default()).unwrap();
     let pixels = tensor(&[2, 3, 16, 16]);
     assert!(decomposer.run(&pixels).is_ok());
     for dtype in [candle_core::DType::U8, candle_core::DType::F64] {

@@ -19,18 +19,23 @@ static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 fn contributions() -> Arc<Contributions> {
     LazyLock::force(&CACHE);
     let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 5)).unwrap();
-    decompose(&load("tiny_vit").unwrap(), &images, &Options::default()).unwrap()
+    decompose(
+        &load("tiny_vit").unwrap(),
+        &images,
+        &DecomposeOptions::default(),
+    )
+    .unwrap()
 }
 
 fn scores() -> Scores {
     let clip = load_clip("tiny_clip").unwrap();
     let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 30)).unwrap();
-    let c = decompose(&clip, &images, &Options::default()).unwrap();
+    let c = decompose(&clip, &images, &DecomposeOptions::default()).unwrap();
     let alignment = align(
         &clip,
         &clip,
         &images,
-        &Options::default(),
+        &DecomposeOptions::default(),
         &FitOptions::default(),
     );
     let aligned = alignment.unwrap().apply(&c).unwrap();

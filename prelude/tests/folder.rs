@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{
-    DataSet, FolderSet, GeneratedSet, GeneratedSpec, Input, OnUnreadable, Preprocess,
+    DataSet, FolderSet, GeneratedSet, GeneratedSpec, ModelInput, OnUnreadable, Preprocess,
 };
 
 fn write_image(path: &Path, index: usize) {
@@ -60,7 +60,7 @@ fn an_image_of_the_right_size_is_left_as_it_is() -> Result<()> {
         crop: 1.,
         ..Preprocess::default()
     };
-    let (set, input) = (open(dir.path())?, Input::new(40, whole));
+    let (set, input) = (open(dir.path())?, ModelInput::new(40, whole));
     let drawn = GeneratedSet::new(GeneratedSpec::unbiased(5, 100))?.pixels(&[0], input)?;
     let read = set.pixels(&[0], input)?;
     assert_eq!((read - drawn)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);

@@ -6,7 +6,9 @@ use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vitrepl_prelude::decompose::{Component, Contributions, Decomposer, Options, Part, Sharing};
+use vitrepl_prelude::decompose::{
+    BlockPart, Component, Contributions, DecomposeOptions, Decomposer, Sharing,
+};
 use vitrepl_prelude::models::Model;
 use vitrepl_prelude::prelude::{DataSet, Factor, GeneratedSet, GeneratedSpec};
 use vitrepl_prelude::score;
@@ -73,9 +75,9 @@ fn pixels(model: &Model) -> Tensor {
 }
 
 fn decomposed(model: &Model, sharing: Sharing) -> Result<Contributions> {
-    let options = Options {
+    let options = DecomposeOptions {
         sharing,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     Decomposer::new(model.encoder(), options)?.run(&pixels(model))
 }
@@ -83,7 +85,7 @@ fn decomposed(model: &Model, sharing: Sharing) -> Result<Contributions> {
 fn head(block: usize, head: usize) -> Component {
     Component::Part {
         block: Block::at(block),
-        part: Part::Head(head),
+        part: BlockPart::Head(head),
     }
 }
 

@@ -6,7 +6,9 @@ use vitrepl_prelude::Result;
 use vitrepl_prelude::data::generated::CAPTIONS;
 use vitrepl_prelude::data::templates::{TEMPLATES, prompts};
 use vitrepl_prelude::data::tokenizer::build;
-use vitrepl_prelude::data::{Correlation, DataSet, Factor, GeneratedSet, GeneratedSpec, Tokenizer};
+use vitrepl_prelude::data::{
+    DataSet, Factor, FactorCorrelation, GeneratedSet, GeneratedSpec, Tokenizer,
+};
 
 fn unbiased(len: usize) -> GeneratedSet {
     GeneratedSet::new(GeneratedSpec::unbiased(11, len)).unwrap()
@@ -237,7 +239,7 @@ fn bad_requests_are_explained() {
         "len = 0: at least one image"
     );
     assert!(message(new(GeneratedSpec::correlated(1, 9, 1.5))).contains("agreement = 1.5"));
-    let mut overlapping = Correlation::shape_and_location(0.9);
+    let mut overlapping = FactorCorrelation::shape_and_location(0.9);
     overlapping.class.groups[1].push(0);
     let spec = GeneratedSpec {
         seed: 1,

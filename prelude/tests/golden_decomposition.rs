@@ -6,7 +6,7 @@
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::path::PathBuf;
-use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
+use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
 use vitrepl_prelude::models::weights::Checkpoint;
 use vitrepl_prelude::models::{
     Clip, ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
@@ -141,10 +141,10 @@ fn check(file: Checkpoint) -> Outcome {
         (Granularity::Heads, 2, &lists[0]),
         (Granularity::Layers, 3, &lists[1]),
     ] {
-        let options = Options {
+        let options = DecomposeOptions {
             granularity,
             first_block: Some(block(&first_block)?),
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         let decomposer = Decomposer::new(model.as_ref(), options).map_err(|e| e.to_string())?;
         let got = decomposer.run(&pixels).map_err(|e| e.to_string())?;
@@ -222,14 +222,14 @@ fn component(name: &str, blocks: &[Block]) -> Result<Component, String> {
         let (last, _) = pair.split_once(',').ok_or_else(unknown)?;
         return Ok(Component::Part {
             block: at(last)?.whole(),
-            part: Part::Conv,
+            part: BlockPart::Conv,
         });
     }
     let block = at(layer)?;
     let part = match part.split_once(':') {
-        Some(("attn_head", h)) => Part::Head(h.parse().map_err(|_| unknown())?),
-        None if part == "attns" => Part::Attention,
-        None if part == "mlp" => Part::Mlp,
+        Some(("attn_head", h)) => BlockPart::Head(h.parse().map_err(|_| unknown())?),
+        None if part == "attns" => BlockPart::Attention,
+        None if part == "mlp" => BlockPart::Mlp,
         _ => return Err(unknown()),
     };
     Ok(Component::Part { block, part })

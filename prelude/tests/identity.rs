@@ -27,7 +27,7 @@ fn images(seed: u64) -> GeneratedSet {
 }
 
 fn contributions(name: &str, seed: u64) -> Arc<Contributions> {
-    decompose(&model(name), &images(seed), &Options::default()).unwrap()
+    decompose(&model(name), &images(seed), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment(name: &str) -> Arc<Alignment> {
@@ -36,7 +36,7 @@ fn alignment(name: &str) -> Arc<Alignment> {
         &model(name),
         &clip,
         &images(1),
-        &Options::default(),
+        &DecomposeOptions::default(),
         &FitOptions::default(),
     )
     .unwrap()
@@ -119,19 +119,20 @@ fn an_aligner_of_one_model_does_not_map_anothers_components() {
 #[test]
 fn other_options_make_other_components() {
     let vit = alignment("tiny_vit");
-    let with = |options: Options| decompose(&model("tiny_vit"), &images(1), &options).unwrap();
+    let with =
+        |options: DecomposeOptions| decompose(&model("tiny_vit"), &images(1), &options).unwrap();
     for (options, name) in [
         (
-            Options {
+            DecomposeOptions {
                 granularity: Granularity::Layers,
-                ..Options::default()
+                ..DecomposeOptions::default()
             },
             "granularity: Heads and Layers",
         ),
         (
-            Options {
+            DecomposeOptions {
                 first_block: Some(Block::at(2)),
-                ..Options::default()
+                ..DecomposeOptions::default()
             },
             "first block: the first and block 2",
         ),
@@ -142,23 +143,23 @@ fn other_options_make_other_components() {
         );
     }
     // The same number of components of the same names, with other constants in them.
-    let default = Options::default().sharing;
+    let default = DecomposeOptions::default().sharing;
     let sharing = match default {
         Sharing::Equal => Sharing::Own,
         Sharing::Own => Sharing::Equal,
     };
-    let other = with(Options {
+    let other = with(DecomposeOptions {
         sharing,
-        ..Options::default()
+        ..DecomposeOptions::default()
     });
     refused(
         vit.apply(&other),
         &["sharing", &format!("{default:?}"), &format!("{sharing:?}")],
     );
     // Tokens stand beside the heads and do not change them.
-    let tokens = with(Options {
+    let tokens = with(DecomposeOptions {
         granularity: Granularity::Tokens,
-        ..Options::default()
+        ..DecomposeOptions::default()
     });
     assert!(tokens.tokens().is_some());
     vit.apply(&tokens).unwrap();
@@ -171,11 +172,11 @@ fn the_same_weights_by_another_name_are_the_same_model() {
     std::fs::write(&path, zoo("tiny_vit")).unwrap();
     let copy = load(path.to_str().unwrap()).unwrap();
     assert_eq!(copy.hash(), model("tiny_vit").hash());
-    let c = decompose(&copy, &images(31), &Options::default()).unwrap();
+    let c = decompose(&copy, &images(31), &DecomposeOptions::default()).unwrap();
     alignment("tiny_vit").apply(&c).unwrap();
     // At another size they see other pictures.
     let large = load_with(path.to_str().unwrap(), json!({"img_size": 64})).unwrap();
-    let c = decompose(&large, &images(31), &Options::default()).unwrap();
+    let c = decompose(&large, &images(31), &DecomposeOptions::default()).unwrap();
     refused(
         alignment("tiny_vit").apply(&c),
         &["tiny_vit", "copy.safetensors"],
@@ -190,7 +191,7 @@ fn a_file_whose_weights_have_changed_is_said_so() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&path, weights).unwrap();
         let model = load(path.to_str().unwrap()).unwrap();
-        decompose(&model, &images(41), &Options::default()).unwrap()
+        decompose(&model, &images(41), &DecomposeOptions::default()).unwrap()
     };
     let before = loaded(zoo("tiny_vit"));
     let mut weights = zoo("tiny_vit");
@@ -232,7 +233,7 @@ fn texts_of_another_clip_of_the_same_width_are_refused() {
         &["tiny_clip", name],
     );
     // An aligner to the other CLIP maps to that one's space.
-    let options = (Options::default(), FitOptions::default());
+    let options = (DecomposeOptions::default(), FitOptions::default());
     let to_other = align(
         &model("tiny_vit"),
         &other,
@@ -443,9 +444,9 @@ fn batches_of_one_decomposition_are_joined() {
         Contributions::concat(&[(*a).clone(), (*other).clone()]),
         &["tiny_vit", "tiny_dinov2"],
     );
-    let tokens = Options {
+    let tokens = DecomposeOptions {
         granularity: Granularity::Tokens,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let tokens = decompose(&model("tiny_vit"), &images(1), &tokens).unwrap();
     refused(
@@ -480,7 +481,12 @@ fn images_have_the_names_of_their_files() {
     let part = parquet.subset(&[2, 0]).unwrap();
     assert_eq!(part.image_name(0), names[2]);
     assert_eq!(Arc::new(part).image_name(1), names[0]);
-    let c = decompose(&model("tiny_vit"), &folder_set, &Options::default()).unwrap();
+    let c = decompose(
+        &model("tiny_vit"),
+        &folder_set,
+        &DecomposeOptions::default(),
+    )
+    .unwrap();
     assert_eq!(c.image_names().unwrap()[0], "alpha.png.png");
     assert_eq!(c.image_names().unwrap().len(), folder_set.len());
 }
@@ -675,14 +681,14 @@ fn a_file_of_another_format_is_named_with_a_remedy() {
 
 #[test]
 fn directions_of_another_width_are_named_in_plain_words() {
-    let options = Options {
+    let options = DecomposeOptions {
         granularity: Granularity::Tokens,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let c = decompose(&model("tiny_vit"), &images(1), &options).unwrap();
     let head = Component::Part {
         block: Block::at(5),
-        part: Part::Head(3),
+        part: BlockPart::Head(3),
     };
     let location = texts(&["sea", "forest"]);
     let tokens = c.tokens().unwrap();
@@ -746,7 +752,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
 
 #[test]
 fn every_measure_scores_aligned_contributions() {
-    let c = decompose(&model("tiny_vit"), &images(1), &Options::default()).unwrap();
+    let c = decompose(&model("tiny_vit"), &images(1), &DecomposeOptions::default()).unwrap();
     let aligned = alignment("tiny_vit").apply(&c).unwrap();
     let clip = model("tiny_clip");
     let (forward, back) = (
@@ -888,12 +894,12 @@ fn the_study_comes_to_what_the_plain_functions_do() {
         test: 60,
         ..GeneratedSplits::default()
     });
-    let setting = Setting {
+    let setting = StudySettings {
         align_epochs: 1,
-        ..Setting::default()
+        ..StudySettings::default()
     };
     let study = Study::new(&clip, data.unwrap(), setting.clone()).unwrap();
-    let result = study.run(&vit, Head::Probe).unwrap();
+    let result = study.run(&vit, Classifier::Probe).unwrap();
     let reference = decompose(&vit, study.reference(), &setting.decompose).unwrap();
     let alignment = study.align(&vit).unwrap();
     let plain = alignment.aligner.apply(reference.values()).unwrap();
@@ -909,7 +915,7 @@ fn the_study_comes_to_what_the_plain_functions_do() {
         assert_eq!(scored.name, reference.names()[i]);
     }
     assert_eq!(result.mitigation.before.groups.len(), 4);
-    let zero_shot = study.run(&clip, Head::ZeroShot).unwrap();
+    let zero_shot = study.run(&clip, Classifier::ZeroShot).unwrap();
     assert_eq!(zero_shot.cosine, None);
-    refused(study.zero_shot(&vit), &["tiny_vit", "Head::Probe"]);
+    refused(study.zero_shot(&vit), &["tiny_vit", "Classifier::Probe"]);
 }

@@ -44,7 +44,7 @@ impl DataSet for Slow {
         self.set.len()
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         for &index in indices {
             std::thread::sleep(self.takes);
             self.drawn.fetch_add(1, Ordering::Relaxed);
@@ -241,7 +241,7 @@ fn contributions_do_not_depend_on_batch_or_threads() -> Result<()> {
     for (batch, threads, ahead) in [(32, 1, 1), (1, 1, 1), (4, 2, 1), (5, 7, 3), (21, 3, 2)] {
         set_loading(loading(batch, threads, ahead))?;
         forget("*");
-        let values = decompose(&model, &set, &Options::default())?
+        let values = decompose(&model, &set, &DecomposeOptions::default())?
             .values()
             .flatten_all()?
             .to_vec1::<f32>()?;

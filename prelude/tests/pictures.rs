@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::data::ahead::{Loading, each_batch};
 use vitrepl_prelude::data::{
-    CropMode, DataSet, FolderSet, GeneratedSet, GeneratedSpec, Input, Interpolation, OnUnreadable,
-    Preprocess, SegmentationSet, TarSet,
+    CropMode, DataSet, FolderSet, GeneratedSet, GeneratedSpec, Interpolation, ModelInput,
+    OnUnreadable, Preprocess, SegmentationSet, TarSet,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -21,14 +21,14 @@ fn read(name: &str) -> Vec<u8> {
 }
 
 /// The stored picture without any resampling in a square of `side`.
-fn framed(side: u32) -> Input {
+fn framed(side: u32) -> ModelInput {
     let preprocess = Preprocess {
         crop: 1.,
         mode: CropMode::Border,
         interpolation: Interpolation::Nearest,
         ..Preprocess::default()
     };
-    Input::new(side as usize, preprocess)
+    ModelInput::new(side as usize, preprocess)
 }
 
 /// A folder with one file of each of `contents`.
@@ -336,7 +336,7 @@ fn absurd_batches_are_refused() -> Result {
         crop: 1e-6,
         ..Preprocess::default()
     };
-    let message = set.pixels(&[0], Input::new(224, crop)).unwrap_err();
+    let message = set.pixels(&[0], ModelInput::new(224, crop)).unwrap_err();
     assert!(message.to_string().contains("crop ="), "{message}");
     Ok(())
 }
@@ -439,7 +439,7 @@ fn the_trials_pictures_come_out_right() -> Result {
             upright,
             ..framed(64).preprocess
         };
-        let input = Input::new(64, preprocess);
+        let input = ModelInput::new(64, preprocess);
         let mask = set.masks(&[0], input)?.flatten_all()?.to_vec1::<u8>()?;
         // What is labelled is white, the rest dark.
         let pixels = set.pixels(&[0], input)?.get(0)?.get(0)?;

@@ -5,7 +5,7 @@ use candle_core::Device;
 use image::{ImageReader, Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::data::{
-    CropMode, DataSet, FolderSet, Input, Interpolation, OnUnreadable, Preprocess, resize,
+    CropMode, DataSet, FolderSet, Interpolation, ModelInput, OnUnreadable, Preprocess, resize,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -53,7 +53,7 @@ fn the_golden_transforms_are_met() -> Result {
             ..Preprocess::default()
         };
         let ours = set
-            .pixels(&[0], Input::new(how[1].parse()?, preprocess))?
+            .pixels(&[0], ModelInput::new(how[1].parse()?, preprocess))?
             .get(0)?;
         let steps = ((ours - expected)?.abs()? * 255.)?
             .flatten_all()?
@@ -112,7 +112,7 @@ fn every_kind_of_picture_is_read_as_pillow_reads_it() -> Result {
             mode: CropMode::Border,
             ..Preprocess::default()
         };
-        let ours = set.pixels(&[0], Input::new(side as usize, preprocess))?;
+        let ours = set.pixels(&[0], ModelInput::new(side as usize, preprocess))?;
         let framed = preprocess.apply(&expected, side as usize);
         let ours = (ours.get(0)?.permute((1, 2, 0))? * 255.)?.round()?;
         let ours = ours.flatten_all()?.to_vec1::<f32>()?;
@@ -144,7 +144,7 @@ fn orientation_can_be_ignored_as_torchvision_does() -> Result {
             upright,
             ..Preprocess::default()
         };
-        let pixels = set.pixels(&[0, 1], Input::new(24, preprocess))?;
+        let pixels = set.pixels(&[0, 1], ModelInput::new(24, preprocess))?;
         Ok((pixels.get(0)? - pixels.get(1)?)?
             .abs()?
             .max_all()?
@@ -170,7 +170,7 @@ fn sixteen_bit_grey_keeps_its_upper_bits() -> Result {
         ..Preprocess::default()
     };
     let row = set
-        .pixels(&[0], Input::new(16, whole))?
+        .pixels(&[0], ModelInput::new(16, whole))?
         .get(0)?
         .get(1)?
         .get(5)?;

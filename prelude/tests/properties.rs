@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use vitrepl_prelude::decompose::{
-    Component, Decomposer, Granularity, Options, Part, Sharing, Target,
+    BlockPart, Component, DecomposeOptions, DecomposeTarget, Decomposer, Granularity, Sharing,
 };
 use vitrepl_prelude::models::layers::Activation;
 use vitrepl_prelude::models::vit::Pool;
@@ -148,11 +148,11 @@ fn check_sums(
     seed: u64,
 ) -> Result<(), TestCaseError> {
     let blocks = model.blocks();
-    let options = Options {
+    let options = DecomposeOptions {
         granularity,
         sharing,
         first_block: Some(blocks[first % blocks.len()]),
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let decomposer = Decomposer::new(model, options).unwrap();
     let pixels = random_pixels(model, batch, seed);
@@ -169,7 +169,7 @@ fn check_sums(
     };
     for component in c.components() {
         if let Component::Part {
-            part: Part::Head(_),
+            part: BlockPart::Head(_),
             ..
         } = component
         {
@@ -224,7 +224,7 @@ proptest! {
         let pixels = random_pixels(&vit, 2, seed);
         let sharing = if own { Sharing::Own } else { Sharing::Equal };
         for k in 0..config.num_classes {
-            let options = Options { target: Target::Logit(k), sharing, ..Options::default() };
+            let options = DecomposeOptions { target: DecomposeTarget::Logit(k), sharing, ..DecomposeOptions::default() };
             let c = Decomposer::new(&vit, options).unwrap().run(&pixels).unwrap();
             let logits = vit.forward(&pixels, &Default::default()).unwrap().logits.unwrap();
             let logit = logits.value().narrow(1, k, 1).unwrap();
@@ -233,7 +233,7 @@ proptest! {
             let gap = largest(&(sum - &logit).unwrap());
             prop_assert!(gap <= 1e-5 * largest(c.values()).max(1.0), "logit {k}: {gap}");
         }
-        let beyond = Options { target: Target::Logit(config.num_classes), ..Options::default() };
+        let beyond = DecomposeOptions { target: DecomposeTarget::Logit(config.num_classes), ..DecomposeOptions::default() };
         prop_assert!(Decomposer::new(&vit, beyond).is_err());
     }
 }
@@ -249,10 +249,10 @@ fn clip_components_sum_and_own_has_a_bias() {
     let clip = Clip::random(&config, 7).unwrap();
     let pixels = random_pixels(&clip, 3, 5);
     for sharing in [Sharing::Equal, Sharing::Own] {
-        let options = Options {
+        let options = DecomposeOptions {
             sharing,
             granularity: Granularity::Tokens,
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         let c = Decomposer::new(&clip, options)
             .unwrap()
@@ -282,7 +282,7 @@ fn two_blocks_of_two_heads() -> Vit {
 #[test]
 fn a_component_has_the_name_of_its_place_from_the_input() {
     let vit = two_blocks_of_two_heads();
-    let names: Vec<String> = Decomposer::new(&vit, Options::default())
+    let names: Vec<String> = Decomposer::new(&vit, DecomposeOptions::default())
         .unwrap()
         .components()
         .iter()
@@ -303,16 +303,16 @@ fn a_component_has_the_name_of_its_place_from_the_input() {
 #[test]
 fn a_wrong_block_or_image_is_refused_by_name() {
     let vit = two_blocks_of_two_heads();
-    let options = Options {
+    let options = DecomposeOptions {
         first_block: Some(Block::at(2)),
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let error = Decomposer::new(&vit, options).err().unwrap().to_string();
     assert!(
         error.contains("first_block = block 2") && error.contains("block 0 to block 1"),
         "{error}"
     );
-    let decomposer = Decomposer::new(&vit, Options::default()).unwrap();
+    let decomposer = Decomposer::new(&vit, DecomposeOptions::default()).unwrap();
     let wrong = Tensor::zeros((1, 3, 17, 16), candle_core::DType::F32, &Device::Cpu).unwrap();
     let error = decomposer.run(&wrong).err().unwrap().to_string();
     assert!(
@@ -382,9 +382,9 @@ fn a_logit_behind_a_nonlinear_head_is_refused() {
         ..MaxVitConfig::default()
     };
     let maxvit = MaxVit::random(&config, 1).unwrap();
-    let options = Options {
-        target: Target::Logit(1),
-        ..Options::default()
+    let options = DecomposeOptions {
+        target: DecomposeTarget::Logit(1),
+        ..DecomposeOptions::default()
     };
     let error = Decomposer::new(&maxvit, options).err().unwrap().to_string();
     assert!(
@@ -417,13 +417,13 @@ fn a_grid_that_is_no_whole_windows_is_refused() {
 
 /// How many source tokens a head has.
 fn sources(model: &dyn ImageEncoder, block: Block) -> usize {
-    let options = Options {
+    let options = DecomposeOptions {
         granularity: Granularity::Tokens,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let decomposer = Decomposer::new(model, options).unwrap();
     let c = decomposer.run(&random_pixels(model, 2, 3)).unwrap();
-    let part = Part::Head(0);
+    let part = BlockPart::Head(0);
     let tokens = c.tokens().unwrap().of(Component::Part { block, part });
     tokens.unwrap().dim(1).unwrap()
 }
@@ -453,7 +453,7 @@ fn a_run_can_be_ended_in_the_middle_of_a_batch() {
     }
     let model = two_blocks_of_two_heads();
     let pixels = random_pixels(&model, 2, 3);
-    let decomposer = Decomposer::new(&model, Options::default()).unwrap();
+    let decomposer = Decomposer::new(&model, DecomposeOptions::default()).unwrap();
     decomposer.run(&pixels).unwrap();
     let error = decomposer.until(stop).run(&pixels).unwrap_err().to_string();
     assert!(error.contains("stopped"), "{error}");

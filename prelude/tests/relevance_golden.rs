@@ -11,7 +11,7 @@ use vitrepl_prelude::models::{
     ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
 };
 use vitrepl_prelude::relevance::{
-    Method, attention_relevance, grad_cam, relevance, scaled_to_unit,
+    RelevanceMethod, attention_relevance, grad_cam, relevance, scaled_to_unit,
 };
 use vitrepl_prelude::score::enlarge;
 
@@ -75,7 +75,7 @@ impl Golden {
         }
     }
 
-    fn map(&self, method: Method) -> Result<Tensor> {
+    fn map(&self, method: RelevanceMethod) -> Result<Tensor> {
         let objective = Objective::Logit(&self.classes);
         relevance(self.model.as_ref(), &self.pixels, objective, method)
     }
@@ -111,7 +111,7 @@ impl Golden {
         let cam = grad_cam(&values, &slopes, prefix)?;
         self.close("gradcam.weights", &cam.weights);
         self.close("gradcam.raw", &cam.raw);
-        let map = self.map(Method::GradCam)?;
+        let map = self.map(RelevanceMethod::GradCam)?;
         let grid = scaled_to_unit(&scaled_to_unit(&map)?)?;
         self.close("gradcam.grid", &grid);
         let size = model.image_size();
@@ -150,7 +150,7 @@ fn attention_and_its_gradients() -> Result<()> {
         &at,
         Objective::Logit(&golden.classes),
     )?;
-    let stacked = |of: &vitrepl_prelude::activations::Recorded| -> Result<Tensor> {
+    let stacked = |of: &vitrepl_prelude::activations::ActivationCache| -> Result<Tensor> {
         let all: Vec<_> = of.all()?.into_iter().map(|(_, tensor)| tensor).collect();
         Ok(Tensor::stack(&all, 1)?)
     };
@@ -172,7 +172,7 @@ fn relevance_of_attention() -> Result<()> {
             } else {
                 ""
             };
-            let method = Method::TransformerAttribution {
+            let method = RelevanceMethod::TransformerAttribution {
                 start,
                 row_normalised,
             };
@@ -186,10 +186,16 @@ fn relevance_of_attention() -> Result<()> {
 #[test]
 fn maps_of_attention() -> Result<()> {
     let golden = Golden::open("relevance");
-    golden.close("generic_attention", &golden.map(Method::GenericAttention)?);
-    golden.close("rollout", &golden.map(Method::Rollout)?);
-    golden.close("last_attention", &golden.map(Method::LastAttention)?);
-    let cam = golden.map(Method::AttentionGradCam)?;
+    golden.close(
+        "generic_attention",
+        &golden.map(RelevanceMethod::GenericAttention)?,
+    );
+    golden.close("rollout", &golden.map(RelevanceMethod::Rollout)?);
+    golden.close(
+        "last_attention",
+        &golden.map(RelevanceMethod::LastAttention)?,
+    );
+    let cam = golden.map(RelevanceMethod::AttentionGradCam)?;
     golden.close("attention_gradcam.raw", &cam);
     Ok(())
 }
@@ -198,9 +204,9 @@ fn maps_of_attention() -> Result<()> {
 fn methods_that_read_the_class_token_are_refused_by_name_elsewhere() {
     let golden = Golden::open("relevance_swin");
     for method in [
-        Method::Rollout,
-        Method::GenericAttention,
-        Method::LastAttention,
+        RelevanceMethod::Rollout,
+        RelevanceMethod::GenericAttention,
+        RelevanceMethod::LastAttention,
     ] {
         let error = golden.map(method).unwrap_err().to_string();
         assert!(

@@ -31,7 +31,7 @@ impl DataSet for Watched {
         self.set.len()
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.drawn.lock().unwrap().extend(indices);
         if indices.contains(&self.stop_at.load(Ordering::Relaxed)) {
             self.stop_at.store(usize::MAX, Ordering::Relaxed);
@@ -77,7 +77,7 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     };
     let drawn = || std::mem::take(&mut *watched.drawn.lock().unwrap());
     // At most two batches of 32 are decoded ahead, so three are done when image 170 is drawn.
-    let error = decompose(&model, &watched, &Options::default())
+    let error = decompose(&model, &watched, &DecomposeOptions::default())
         .unwrap_err()
         .to_string();
     assert!(error.contains("interrupted"), "{error}");
@@ -88,14 +88,14 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
         "{error}"
     );
     drawn();
-    let first = decompose(&model, &watched, &Options::default()).unwrap();
+    let first = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     let mut again = drawn();
     again.sort_unstable();
     let rest: Vec<_> = (kept..250).collect();
     assert_eq!(again, rest, "the kept images are not drawn again");
     assert_eq!(first.values().dims()[1], 250);
 
-    let again = decompose(&model, &watched, &Options::default()).unwrap();
+    let again = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert!(Arc::ptr_eq(&first, &again));
     assert!(drawn().is_empty());
 
@@ -103,7 +103,7 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     let plain = GeneratedSet::new(GeneratedSpec::unbiased(5, 250)).unwrap();
     assert!(Arc::ptr_eq(
         &first,
-        &decompose(&model, &plain, &Options::default()).unwrap()
+        &decompose(&model, &plain, &DecomposeOptions::default()).unwrap()
     ));
     let copy = folder.path().join("copy.safetensors");
     std::fs::copy(&path, &copy).unwrap();
@@ -111,19 +111,19 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     assert!(!Arc::ptr_eq(&model, &copy));
     assert!(Arc::ptr_eq(
         &first,
-        &decompose(&copy, &plain, &Options::default()).unwrap()
+        &decompose(&copy, &plain, &DecomposeOptions::default()).unwrap()
     ));
 
     // Other options, another set, other weights: something else.
-    let layers = Options {
+    let layers = DecomposeOptions {
         granularity: Granularity::Layers,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     assert_eq!(decompose(&model, &plain, &layers).unwrap().len(), 5);
     let other = load(&save(2)).unwrap();
     assert!(!Arc::ptr_eq(
         &first,
-        &decompose(&other, &plain, &Options::default()).unwrap()
+        &decompose(&other, &plain, &DecomposeOptions::default()).unwrap()
     ));
 
     // A changed file is read again.
@@ -151,7 +151,7 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
 
     // A later process finds them on disk, whole.
     let values = |c: &Contributions| c.values().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let again = decompose(&model, &watched, &Options::default()).unwrap();
+    let again = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert!(drawn().is_empty(), "read from disk");
     assert_eq!(values(&again), values(&first));
     assert_eq!(again.names(), first.names());
@@ -174,19 +174,19 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     bytes[middle] ^= 1;
     std::fs::write(&damaged, &bytes).unwrap();
     forget("contributions");
-    let mended = decompose(&model, &watched, &Options::default()).unwrap();
+    let mended = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert_eq!(drawn().into_iter().min(), Some(kept));
     assert_eq!(values(&mended), values(&first));
     std::fs::write(&damaged, &bytes[..middle]).unwrap();
     forget("contributions");
-    decompose(&model, &watched, &Options::default()).unwrap();
+    decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert_eq!(drawn().into_iter().min(), Some(kept), "cut short");
 
     // Where the first piece is damaged, its images are decomposed again and no others.
     let first_piece = damaged.with_file_name(format!("{:08}-{kept:08}.part", 0));
     std::fs::write(&first_piece, "damaged").unwrap();
     forget("contributions");
-    let mended = decompose(&model, &watched, &Options::default()).unwrap();
+    let mended = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     let mut again = drawn();
     again.sort_unstable();
     assert_eq!(again, (0..kept).collect::<Vec<_>>());
@@ -194,7 +194,7 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     assert!(first_piece.metadata().unwrap().len() > 1000, "written anew");
     std::thread::sleep(std::time::Duration::from_millis(20));
     forget("contributions");
-    decompose(&model, &watched, &Options::default()).unwrap();
+    decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert!(drawn().is_empty(), "read from disk");
 
     // Over the limit, the one not used for longest goes; what is dropped is gone from memory and disk.
@@ -209,7 +209,7 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     assert!(limit_cache("much").is_err());
     drop_cached("*");
     assert!(pieces(&disk).is_empty());
-    decompose(&model, &watched, &Options::default()).unwrap();
+    decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert_eq!(drawn().len(), 250);
 
     // A disk that cannot be written costs nothing but the next process's time.
@@ -217,6 +217,6 @@ fn asking_twice_costs_nothing_and_a_stop_loses_nothing() {
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     set_cache_folder(&file);
-    let unkept = decompose(&model, &watched, &Options::default()).unwrap();
+    let unkept = decompose(&model, &watched, &DecomposeOptions::default()).unwrap();
     assert_eq!(values(&unkept), values(&first));
 }

@@ -24,13 +24,13 @@ fn images() -> GeneratedSet {
 }
 
 fn contributions(name: &str) -> Arc<Contributions> {
-    decompose(&model(name), &images(), &Options::default()).unwrap()
+    decompose(&model(name), &images(), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment() -> Arc<Alignment> {
     let (vit, clip) = (model("tiny_vit"), model("tiny_clip"));
     let fit = FitOptions::default();
-    align(&vit, &clip, &images(), &Options::default(), &fit).unwrap()
+    align(&vit, &clip, &images(), &DecomposeOptions::default(), &fit).unwrap()
 }
 
 fn aligned() -> AlignedContributions {
@@ -194,7 +194,7 @@ fn images_by_number() {
     assert!(ten.sum_error().unwrap() < 1e-5);
     // They are those of the data set's own part.
     let first = images().first(10).unwrap();
-    let own = decompose(&model("tiny_vit"), &first, &Options::default()).unwrap();
+    let own = decompose(&model("tiny_vit"), &first, &DecomposeOptions::default()).unwrap();
     assert_eq!(
         own.origin().unwrap().images.key,
         ten.origin().unwrap().images.key
@@ -221,9 +221,9 @@ fn images_by_number() {
 #[test]
 fn tokens_go_with_their_heads_and_images() {
     for name in ["tiny_vit", "tiny_swin"] {
-        let options = Options {
+        let options = DecomposeOptions {
             granularity: Granularity::Tokens,
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         let c = decompose(&model(name), images().first(5).unwrap(), &options).unwrap();
         let head = c
@@ -258,10 +258,10 @@ fn heads_are_summed_by_layer() {
     assert!(layers.sum_error().unwrap() < 1e-5);
     // By the rule `own` this is the decomposition by layers, and goes with one.
     let own = |granularity| {
-        let options = Options {
+        let options = DecomposeOptions {
             granularity,
             sharing: Sharing::Own,
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         decompose(&model("tiny_vit"), &images(), &options).unwrap()
     };
@@ -275,9 +275,9 @@ fn heads_are_summed_by_layer() {
     let equal = decompose(
         &model("tiny_vit"),
         &images(),
-        &Options {
+        &DecomposeOptions {
             granularity: Granularity::Layers,
-            ..Options::default()
+            ..DecomposeOptions::default()
         },
     );
     refused(
@@ -334,7 +334,7 @@ fn selected_scores_keep_their_places() {
 fn sets_are_taken_as_they_are_and_stay_where_they_are() {
     let vit = model("tiny_vit");
     let images = images();
-    let options = Options::default();
+    let options = DecomposeOptions::default();
     decompose(
         &load("tiny_vit").unwrap(),
         images.first(3).unwrap(),
@@ -375,7 +375,7 @@ fn one_picture_is_a_set_of_one() {
     let c = decompose(
         &model("tiny_vit"),
         image(photo).unwrap(),
-        &Options::default(),
+        &DecomposeOptions::default(),
     )
     .unwrap();
     assert_eq!(c.images(), 1);
@@ -491,19 +491,19 @@ fn a_models_own_head_gives_its_classes() {
 fn rows_of_the_cache_tell_entries_apart() {
     let vit = model("tiny_vit");
     let set = GeneratedSet::new(GeneratedSpec::unbiased(31, 6)).unwrap();
-    let options = |granularity, sharing| Options {
+    let options = |granularity, sharing| DecomposeOptions {
         granularity,
         sharing,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     for granularity in [Granularity::Heads, Granularity::Layers, Granularity::Tokens] {
         for sharing in [Sharing::Equal, Sharing::Own] {
             decompose(&vit, &set, &options(granularity, sharing)).unwrap();
         }
     }
-    let later = Options {
+    let later = DecomposeOptions {
         first_block: Some(Block::at(2)),
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     decompose(&vit, &set, &later).unwrap();
     decompose(&vit, set.first(2).unwrap(), &later).unwrap();
@@ -517,7 +517,7 @@ fn rows_of_the_cache_tell_entries_apart() {
             seed,
             ..FitOptions::default()
         };
-        align(&vit, &clip, &set, &Options::default(), &fit).unwrap();
+        align(&vit, &clip, &set, &DecomposeOptions::default(), &fit).unwrap();
     }
     let table = vitrepl_prelude::session::cache().to_string();
     let here = |line: &&str| line.contains("seed 31") || line.contains("text emb");

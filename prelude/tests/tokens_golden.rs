@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::path::PathBuf;
-use vitrepl_prelude::decompose::{Component, Decomposer, Granularity, Options, Part};
+use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
 use vitrepl_prelude::models::weights::Checkpoint;
 use vitrepl_prelude::models::{
     ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
@@ -46,10 +46,10 @@ fn check(name: &str) {
     let pixels = Normalisation { mean, std }
         .apply(file.tensor("pixels").unwrap())
         .unwrap();
-    let options = Options {
+    let options = DecomposeOptions {
         granularity: Granularity::Tokens,
         first_block: first_block(&meta("first_block")),
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let decomposed = Decomposer::new(model.as_ref(), options).unwrap();
     let decomposed = decomposed.run(&pixels).unwrap();
@@ -62,7 +62,7 @@ fn check(name: &str) {
         let want = file.tensor(key).unwrap();
         let block = block(key.strip_prefix("tokens.").unwrap());
         for head in 0..layer["heads"].as_array().unwrap().len() {
-            let part = Part::Head(head);
+            let part = BlockPart::Head(head);
             let got = tokens.of(Component::Part { block, part }).unwrap();
             let error = difference(&got, &want.get(head).unwrap());
             assert!(error <= TOLERANCE, "{name} {key} head {head}: {error:.1e}");

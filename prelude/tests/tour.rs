@@ -38,7 +38,7 @@ fn the_tour_of_the_readme() -> Result<()> {
     let vit = load("tiny_vit")?;
     let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 1000))?;
     shows(&images.show(0..10)?);
-    let c = decompose(&vit, &images, &Options::default())?;
+    let c = decompose(&vit, &images, &DecomposeOptions::default())?;
     assert!(c.sum_error()? < 1e-5);
     shows(&c.select("block 5 *")?);
     let clip = load_clip("tiny_clip")?;
@@ -46,7 +46,7 @@ fn the_tour_of_the_readme() -> Result<()> {
         &vit,
         &clip,
         &images,
-        &Options::default(),
+        &DecomposeOptions::default(),
         &FitOptions::default(),
     )?;
     let aligned = alignment.apply(&c)?;
@@ -132,9 +132,9 @@ fn the_tour_of_the_readme() -> Result<()> {
         &groups.names,
     )?);
     assert!(text.contains("worst") && text.contains("sea"), "{text}");
-    let options = Options {
+    let options = DecomposeOptions {
         granularity: Granularity::Tokens,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let tokens = decompose(&vit, images.first(5)?, &options)?;
     reads(&*tokens);

@@ -1,6 +1,6 @@
 //! Gradients of a logit, or of a direction of the representation, with respect to named values.
 
-use super::{Recorded, Selected};
+use super::{ActivationCache, Selected};
 use crate::check;
 use crate::models::{Features, ImageEncoder};
 use crate::score::LinearHead;
@@ -26,9 +26,9 @@ pub enum Objective<'a> {
 #[derive(Clone)]
 pub struct Gradients {
     /// The values.
-    pub values: Recorded,
+    pub values: ActivationCache,
     /// The gradients, in the same shapes.
-    pub gradients: Recorded,
+    pub gradients: ActivationCache,
     /// The objective itself, one number an image.
     pub objective: Vec<f32>,
 }
@@ -126,8 +126,8 @@ pub fn gradients(
     }
     let images = pixels.dim(0)?;
     Ok(Gradients {
-        values: Recorded::new(images, values),
-        gradients: Recorded::new(images, gradients),
+        values: ActivationCache::new(images, values),
+        gradients: ActivationCache::new(images, gradients),
         objective: each.detach().to_dtype(DType::F32)?.to_vec1()?,
     })
 }

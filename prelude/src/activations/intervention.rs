@@ -1,7 +1,7 @@
 //! Named values changed on the way, and what the model makes of it: total effects, beside which the decomposition,
 //! whose norms and attention stay frozen, gives the direct ones.
 
-use super::{Recorded, Selected, select};
+use super::{ActivationCache, Selected, select};
 use crate::models::ImageEncoder;
 use crate::trace::{HookPoint, Tape};
 use crate::{Error, Result};
@@ -9,16 +9,16 @@ use candle_core::Tensor;
 
 /// What becomes of a named value.
 #[derive(Clone)]
-pub enum Change {
+pub enum ActivationChange {
     /// Zeros in its place.
     Zero,
     /// It is multiplied by a number.
     Scale(f64),
     /// Its mean over the recorded images, the same for every image (mean ablation).
-    Mean(Recorded),
+    Mean(ActivationCache),
     /// The recorded value of another image in its place, or of as many images as are run, one for each (activation
     /// patching).
-    Swap(Recorded),
+    Swap(ActivationCache),
 }
 
 /// A change of one or several named values.
@@ -48,7 +48,7 @@ impl Intervention {
     ///
     /// # Errors
     /// When the pattern asks for nothing, a value to put in its place was not recorded, or a factor is no number.
-    pub fn on(model: &dyn ImageEncoder, pattern: &str, change: Change) -> Result<Self> {
+    pub fn on(model: &dyn ImageEncoder, pattern: &str, change: ActivationChange) -> Result<Self> {
         let changes = select(model, &[pattern])?
             .into_iter()
             .map(|selected| {
@@ -84,15 +84,15 @@ impl Intervention {
 }
 
 impl Part {
-    fn of(selected: &Selected, change: &Change) -> Result<Self> {
+    fn of(selected: &Selected, change: &ActivationChange) -> Result<Self> {
         Ok(match change {
-            Change::Zero => Self::Scale(0.0),
-            Change::Scale(factor) if factor.is_finite() => Self::Scale(*factor),
-            Change::Scale(factor) => {
+            ActivationChange::Zero => Self::Scale(0.0),
+            ActivationChange::Scale(factor) if factor.is_finite() => Self::Scale(*factor),
+            ActivationChange::Scale(factor) => {
                 return Err(Error::argument("factor", factor, "a finite number"));
             }
-            Change::Swap(recorded) => Self::Rows(recorded.raw(selected)?.clone()),
-            Change::Mean(recorded) => {
+            ActivationChange::Swap(recorded) => Self::Rows(recorded.raw(selected)?.clone()),
+            ActivationChange::Mean(recorded) => {
                 let all = recorded.raw(selected)?;
                 let shape = [&[recorded.images(), selected.rows], &all.dims()[1..]].concat();
                 let mean = all.reshape(shape)?.mean(0)?;

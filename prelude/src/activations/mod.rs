@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use vitrepl_prelude::activations::{Change, Intervention, hook_points, record, run_with, select};
+//! use vitrepl_prelude::activations::{ActivationChange, Intervention, hook_points, record, run_with, select};
 //! use vitrepl_prelude::models::ImageEncoder;
 //! use vitrepl_prelude::models::vit::{Vit, VitConfig};
 //!
@@ -21,7 +21,7 @@
 //! assert_eq!(pattern.dims(), [3, 4, 17, 17]);
 //!
 //! // Without its last MLP the model says something else.
-//! let off = Intervention::on(&model, "block 1 mlp_out", Change::Zero)?;
+//! let off = Intervention::on(&model, "block 1 mlp_out", ActivationChange::Zero)?;
 //! let (z, changed) = (model.forward(&pixels, &Default::default())?, run_with(&model, &pixels, &[off])?);
 //! assert_ne!(z.representation.value().to_vec2::<f32>()?, changed.representation.to_vec2::<f32>()?);
 //! # Ok::<(), vitrepl_prelude::Error>(())
@@ -34,6 +34,6 @@ mod record;
 
 pub use gradients::{Gradients, Objective, gradients};
 pub(crate) use intervention::run_batch;
-pub use intervention::{Change, Intervened, Intervention, run_with};
+pub use intervention::{ActivationChange, Intervened, Intervention, run_with};
 pub use names::{Named, Selected, hook_points, select};
-pub use record::{Recorded, record};
+pub use record::{ActivationCache, record};

@@ -12,12 +12,12 @@ use std::rc::Rc;
 
 /// Named values of B images.
 #[derive(Clone)]
-pub struct Recorded {
+pub struct ActivationCache {
     images: usize,
     entries: Vec<(Selected, Tensor)>,
 }
 
-impl Recorded {
+impl ActivationCache {
     /// The `values` of what was selected, for `images` images.
     pub(super) fn new(images: usize, entries: Vec<(Selected, Tensor)>) -> Self {
         Self { images, entries }
@@ -131,7 +131,7 @@ impl Recorded {
 }
 
 /// One line a value: name, shape, mean and deviation.
-impl fmt::Display for Recorded {
+impl fmt::Display for ActivationCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 24;
         let megabytes = self.bytes() as f64 / 1e6;
@@ -156,7 +156,7 @@ impl fmt::Display for Recorded {
     }
 }
 
-crate::identity::debug_as_display!(Recorded);
+crate::identity::debug_as_display!(ActivationCache);
 
 /// The values of `selected` in the forward pass of normalised `pixels`, B x 3 x H x W.
 ///
@@ -166,7 +166,7 @@ pub fn record(
     model: &dyn ImageEncoder,
     pixels: &Tensor,
     selected: &[Selected],
-) -> Result<Recorded> {
+) -> Result<ActivationCache> {
     let seen: Rc<RefCell<HashMap<HookPoint, Tensor>>> = Rc::default();
     let (noted, wanted) = (seen.clone(), selected.to_vec());
     let tape = Tape::hooked(Box::new(move |point, value| {
@@ -190,5 +190,5 @@ pub fn record(
             Ok((one.clone(), value))
         })
         .collect::<Result<_>>()?;
-    Ok(Recorded::new(pixels.dim(0)?, entries))
+    Ok(ActivationCache::new(pixels.dim(0)?, entries))
 }

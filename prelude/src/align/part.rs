@@ -4,7 +4,7 @@ use super::AlignedContributions;
 use crate::Result;
 use crate::data::WhichImages;
 use crate::decompose::part::{layers, place, rows, same_origin, summed, whole};
-use crate::decompose::{Component, ComponentNames, Part, matching};
+use crate::decompose::{BlockPart, Component, ComponentNames, matching};
 use crate::trace::Block;
 use candle_core::Tensor;
 
@@ -14,7 +14,7 @@ impl AlignedContributions {
     /// # Errors
     /// When there is no such head in this decomposition.
     pub fn head(&self, block: impl Into<Block>, head: usize) -> Result<Tensor> {
-        let place = place(&self.components, block.into(), Part::Head(head))?;
+        let place = place(&self.components, block.into(), BlockPart::Head(head))?;
         Ok(self.values.get(place)?)
     }
 
@@ -23,7 +23,7 @@ impl AlignedContributions {
     /// # Errors
     /// When there is no such MLP in this decomposition.
     pub fn mlp(&self, block: impl Into<Block>) -> Result<Tensor> {
-        let place = place(&self.components, block.into(), Part::Mlp)?;
+        let place = place(&self.components, block.into(), BlockPart::Mlp)?;
         Ok(self.values.get(place)?)
     }
 

@@ -7,7 +7,7 @@ use super::render::block;
 use super::{Chart, HeatmapGrid, Table, Tile};
 use crate::data::show::{facts, title};
 use crate::data::{
-    CropMode, DataSet, FolderSet, GeneratedSet, Input, ParquetSet, Preprocess, Preprocessed,
+    CropMode, DataSet, FolderSet, GeneratedSet, ModelInput, ParquetSet, Preprocess, Preprocessed,
     Relabelled, SegmentationSet, Subset, TarSet, WhichImages,
 };
 use crate::score::{Classified, Mitigation};
@@ -53,7 +53,7 @@ fn tiles(set: &dyn DataSet, which: &[usize], title: &str) -> Result<HeatmapGrid>
         fill: [255; 3],
         ..Preprocess::default()
     };
-    let pixels = set.pixels(which, Input::new(SIDE, whole))?;
+    let pixels = set.pixels(which, ModelInput::new(SIDE, whole))?;
     let captions = captions(set, which)?;
     let mut grid = HeatmapGrid::new(title, "");
     for (i, caption) in captions.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A set seen otherwise: with its own preprocessing, or with other labels.
 
-use super::{DataSet, Input, Labels, Preprocess};
+use super::{DataSet, Labels, ModelInput, Preprocess};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ impl Preprocessed {
         Ok(Self { whole, preprocess })
     }
 
-    fn input(&self, input: Input) -> Input {
-        Input::new(input.size, self.preprocess)
+    fn input(&self, input: ModelInput) -> ModelInput {
+        ModelInput::new(input.size, self.preprocess)
     }
 }
 
@@ -42,11 +42,11 @@ impl DataSet for Preprocessed {
         self.whole.image_name(index)
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.pixels(indices, self.input(input))
     }
 
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.masks(indices, self.input(input))
     }
 
@@ -126,11 +126,11 @@ impl DataSet for Relabelled {
         self.whole.image_name(index)
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.pixels(indices, input)
     }
 
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.masks(indices, input)
     }
 

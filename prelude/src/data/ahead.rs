@@ -1,6 +1,6 @@
 //! Decoding ahead: while a model computes one batch, other threads decode the next.
 
-use super::{DataSet, Input, check_batch};
+use super::{DataSet, ModelInput, check_batch};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub fn each_batch(
     set: &dyn DataSet,
     range: Range<usize>,
-    input: Input,
+    input: ModelInput,
     loading: Loading,
     go_on: &dyn Fn() -> bool,
     mut take: impl FnMut(Range<usize>, Tensor) -> Result<ControlFlow<()>>,
@@ -113,7 +113,7 @@ pub fn each_batch(
 /// What the threads share.
 struct Work<'a> {
     set: &'a dyn DataSet,
-    input: Input,
+    input: ModelInput,
     end: usize,
     /// Images between the one being taken and the furthest being decoded.
     window: usize,

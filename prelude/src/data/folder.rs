@@ -4,7 +4,9 @@ use super::decode::{read_rgb, unreadable};
 use super::labels::no_column;
 use super::listing::{Layout, folder_name, layout};
 use super::stamp::{Stamp, key, stamps};
-use super::{DataSet, Input, Labels, Preprocess, check_batch, check_indices, preprocess::planes};
+use super::{
+    DataSet, Labels, ModelInput, Preprocess, check_batch, check_indices, preprocess::planes,
+};
 use crate::files::expand;
 use crate::session::progress::Progress;
 use crate::session::stop;
@@ -201,7 +203,7 @@ impl DataSet for FolderSet {
         below.to_string_lossy().into_owned()
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }
 
@@ -226,7 +228,7 @@ impl DataSet for FolderSet {
 pub(super) fn decoded(
     set: &dyn DataSet,
     indices: &[usize],
-    input: Input,
+    input: ModelInput,
     picture: impl Fn(usize) -> Result<RgbImage> + Sync,
 ) -> Result<Tensor> {
     check_indices(set.name(), indices, set.len())?;

@@ -42,12 +42,12 @@ mod words;
 
 pub use adaptors::{Preprocessed, Relabelled};
 pub use folder::{FolderSet, OnUnreadable};
-pub use generated::{Correlation, Factor, GeneratedSet, GeneratedSpec};
+pub use generated::{Factor, FactorCorrelation, GeneratedSet, GeneratedSpec};
 pub use imagenet::ImageNet;
 pub use labels::Labels;
 pub use parquet::ParquetSet;
 pub use picture::image;
-pub use preprocess::{CropMode, Input, Interpolation, Preprocess, resize};
+pub use preprocess::{CropMode, Interpolation, ModelInput, Preprocess, resize};
 pub use segmentation::{MaskGeometry, SegmentationSet};
 pub use subset::Subset;
 pub(crate) use subset::part_key;
@@ -96,13 +96,13 @@ pub trait DataSet: Send + Sync {
     ///
     /// # Errors
     /// On an index past the end, or an image that cannot be decoded.
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor>;
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor>;
 
     /// The masks of the images at `indices` in the same geometry, `B x size x size`, u8 labels (0: background).
     ///
     /// # Errors
     /// As [`Self::pixels`], and where the set has no masks.
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         let _ = (indices, input);
         Err(Error::data(
             self.name(),
@@ -242,7 +242,7 @@ macro_rules! delegate {
             fn pixels(
                 &self,
                 indices: &[usize],
-                input: $crate::data::Input,
+                input: $crate::data::ModelInput,
             ) -> $crate::Result<candle_core::Tensor> {
                 let $this = self;
                 $target.pixels(indices, input)
@@ -251,7 +251,7 @@ macro_rules! delegate {
             fn masks(
                 &self,
                 indices: &[usize],
-                input: $crate::data::Input,
+                input: $crate::data::ModelInput,
             ) -> $crate::Result<candle_core::Tensor> {
                 let $this = self;
                 $target.masks(indices, input)
@@ -293,7 +293,7 @@ delegate!({<S: DataSet + ?Sized>} &S, set => (**set));
 const MOST_BYTES: u64 = 1 << 34;
 
 /// Check `input`, and that `images` such images are not absurdly many to be held at once.
-fn check_batch(images: usize, input: Input) -> Result<()> {
+fn check_batch(images: usize, input: ModelInput) -> Result<()> {
     input.check()?;
     let one = 3 * 4 * (input.size as u64).pow(2);
     match (images as u64).checked_mul(one) {

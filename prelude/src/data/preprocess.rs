@@ -2,11 +2,11 @@
 //! (`transforms_imagenet_eval`) and open_clip (`image_transform`) evaluate.
 //!
 //! ```
-//! use vitrepl_prelude::data::{CropMode, Input, Interpolation, Preprocess};
+//! use vitrepl_prelude::data::{CropMode, ModelInput, Interpolation, Preprocess};
 //! let clip = Preprocess { crop: 1., ..Preprocess::default() };
 //! let picture = image::RgbImage::from_pixel(640, 480, image::Rgb([10, 20, 30]));
 //! assert_eq!(clip.apply(&picture, 224).dimensions(), (224, 224));
-//! assert_eq!(Input::new(224, clip).size, 224);
+//! assert_eq!(ModelInput::new(224, clip).size, 224);
 //! assert_eq!(clip.mode, CropMode::Center);
 //! assert_eq!(clip.interpolation, Interpolation::Bicubic);
 //! ```
@@ -68,13 +68,13 @@ impl Default for Preprocess {
 
 /// What a model takes: the side of its square images, and how pictures are brought there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Input {
+pub struct ModelInput {
     /// In pixels.
     pub size: usize,
     pub preprocess: Preprocess,
 }
 
-impl Input {
+impl ModelInput {
     /// Images `size` pixels square by `preprocess`.
     pub fn new(size: usize, preprocess: Preprocess) -> Self {
         Self { size, preprocess }
@@ -98,7 +98,7 @@ impl Input {
     }
 }
 
-impl From<usize> for Input {
+impl From<usize> for ModelInput {
     /// With the default [`Preprocess`].
     fn from(size: usize) -> Self {
         Self::new(size, Preprocess::default())

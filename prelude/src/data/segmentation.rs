@@ -4,7 +4,7 @@ use super::decode::{Header, header};
 use super::folder::{FolderSet, OnUnreadable};
 use super::listing::{folder_name, list};
 use super::mask::{inverse, turned};
-use super::{DataSet, Input, Labels, check_batch, check_indices, mask};
+use super::{DataSet, Labels, ModelInput, check_batch, check_indices, mask};
 use crate::files::expand;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -251,11 +251,11 @@ impl DataSet for SegmentationSet {
         self.images.image_name(index)
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.images.pixels(indices, input)
     }
 
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         check_indices(self.name(), indices, self.len())?;
         check_batch(indices.len(), input)?;
         let mask = |&i: &usize| {

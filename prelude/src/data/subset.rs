@@ -1,6 +1,6 @@
 //! Parts of a set, in any order.
 
-use super::{DataSet, Input, Labels, check_indices};
+use super::{DataSet, Labels, ModelInput, check_indices};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rand::SeedableRng;
@@ -157,11 +157,11 @@ impl DataSet for Subset {
         self.whole.image_name(self.indices[index])
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.pixels(&self.within(indices)?, input)
     }
 
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         self.whole.masks(&self.within(indices)?, input)
     }
 

@@ -12,14 +12,14 @@ pub enum Component {
     /// Everything before the first decomposed block.
     Init,
     /// A part of a block.
-    Part { block: Block, part: Part },
+    Part { block: Block, part: BlockPart },
     /// All biases on the way to the representation (rule `own` only).
     Bias,
 }
 
 /// A part of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Part {
+pub enum BlockPart {
     /// The convolution.
     Conv,
     /// All heads together.
@@ -36,9 +36,9 @@ impl Component {
         Self::Part {
             block: site.block,
             part: match site.branch {
-                Branch::Conv => Part::Conv,
-                Branch::Attention => Part::Attention,
-                Branch::Mlp => Part::Mlp,
+                Branch::Conv => BlockPart::Conv,
+                Branch::Attention => BlockPart::Attention,
+                Branch::Mlp => BlockPart::Mlp,
             },
         }
     }
@@ -47,7 +47,7 @@ impl Component {
     pub fn head(site: Site, head: usize) -> Self {
         Self::Part {
             block: site.block,
-            part: Part::Head(head),
+            part: BlockPart::Head(head),
         }
     }
 
@@ -56,10 +56,10 @@ impl Component {
         match *self {
             Self::Part {
                 block,
-                part: Part::Head(_),
+                part: BlockPart::Head(_),
             } => Self::Part {
                 block,
-                part: Part::Attention,
+                part: BlockPart::Attention,
             },
             other => other,
         }
@@ -80,10 +80,10 @@ impl fmt::Display for Component {
             Self::Init => write!(f, "init"),
             Self::Bias => write!(f, "bias"),
             Self::Part { block, part } => match part {
-                Part::Conv => write!(f, "{block} conv"),
-                Part::Attention => write!(f, "{block} attn"),
-                Part::Head(h) => write!(f, "{block} head {h}"),
-                Part::Mlp => write!(f, "{block} mlp"),
+                BlockPart::Conv => write!(f, "{block} conv"),
+                BlockPart::Attention => write!(f, "{block} attn"),
+                BlockPart::Head(h) => write!(f, "{block} head {h}"),
+                BlockPart::Mlp => write!(f, "{block} mlp"),
             },
         }
     }

@@ -7,12 +7,12 @@
 //! cost over a plain forward pass is a few vector-matrix products.
 //!
 //! ```
-//! use vitrepl_prelude::decompose::{Decomposer, Granularity, Options};
+//! use vitrepl_prelude::decompose::{Decomposer, Granularity, DecomposeOptions};
 //! use vitrepl_prelude::models::vit::{Vit, VitConfig};
 //!
 //! let config = VitConfig { img_size: 32, patch_size: 8, embed_dim: 32, depth: 2, num_heads: 4, ..Default::default() };
 //! let model = Vit::random(&config, 0)?;
-//! let heads = Decomposer::new(&model, Options { granularity: Granularity::Heads, ..Default::default() })?;
+//! let heads = Decomposer::new(&model, DecomposeOptions { granularity: Granularity::Heads, ..Default::default() })?;
 //! let pixels = candle_core::Tensor::rand(0f32, 1., (3, 3, 32, 32), &candle_core::Device::Cpu)?;
 //! let c = heads.run(&pixels)?;
 //! assert_eq!(c.values().dims(), [1 + 2 * (4 + 1), 3, 32]); // init, and 4 heads and an MLP in each block
@@ -32,7 +32,7 @@ pub(crate) mod show;
 mod tokens;
 mod walk;
 
-pub use component::{Component, Part};
+pub use component::{BlockPart, Component};
 pub use contributions::Contributions;
 pub use names::ComponentNames;
 pub(crate) use names::{index_of, matching, summary as names_in_words};
@@ -76,7 +76,7 @@ pub enum Granularity {
 /// group rises to 70.0 % by `Equal` and to 69.1 % by `Own` (`tiny_vit`), to 89.0 % and 88.9 % (`tiny_clip`, zero-shot).
 /// Take `Own` where a zero must be a zero (pruned or switched-off heads,
 /// the lower end of a ranking), and where contributions are compared between [`Granularity`] levels or values of
-/// [`Options::first_block`]: the parts of `Equal` depend on how many components there are, those of `Own` do not. Its
+/// [`DecomposeOptions::first_block`]: the parts of `Equal` depend on how many components there are, those of `Own` do not. Its
 /// price is one more component, `bias`, which is no part of the network that one could switch off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sharing {
@@ -89,7 +89,7 @@ pub enum Sharing {
 
 /// What is written as a sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Target {
+pub enum DecomposeTarget {
     /// The representation z, B x d.
     #[default]
     Representation,
@@ -99,10 +99,10 @@ pub enum Target {
 
 /// What to decompose, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Options {
+pub struct DecomposeOptions {
     pub granularity: Granularity,
     pub sharing: Sharing,
-    pub target: Target,
+    pub target: DecomposeTarget,
     /// Blocks before this one are folded into `init`; none by default.
     pub first_block: Option<Block>,
 }
@@ -110,7 +110,7 @@ pub struct Options {
 /// A model, and the plan of its decomposition.
 pub struct Decomposer<'m> {
     model: &'m dyn ImageEncoder,
-    options: Options,
+    options: DecomposeOptions,
     plan: Plan,
     stop: Option<fn() -> bool>,
 }
@@ -120,7 +120,7 @@ impl<'m> Decomposer<'m> {
     ///
     /// # Errors
     /// When `first_block` is not a block of the model, or a logit is asked of a model without that logit.
-    pub fn new(model: &'m dyn ImageEncoder, options: Options) -> Result<Self> {
+    pub fn new(model: &'m dyn ImageEncoder, options: DecomposeOptions) -> Result<Self> {
         if let Some(first) = options.first_block {
             check_block(model, first)?
         }
@@ -130,8 +130,8 @@ impl<'m> Decomposer<'m> {
         let tape = Tape::structure();
         let features = model.forward(&blank, &tape)?;
         let target = match options.target {
-            Target::Representation => &features.representation,
-            Target::Logit(k) => {
+            DecomposeTarget::Representation => &features.representation,
+            DecomposeTarget::Logit(k) => {
                 let logits = features.logits.as_ref().ok_or_else(|| {
                     Error::argument("target", format!("logit {k}"), "this model has no linear head; fit a probe and project the contributions on it")
                 })?;
@@ -147,7 +147,8 @@ impl<'m> Decomposer<'m> {
             }
         };
         let plan = Plan::new(tape.take_nodes(), target.node(), &options)?;
-        if let (Target::Logit(k), [Component::Init]) = (options.target, plan.components()) {
+        if let (DecomposeTarget::Logit(k), [Component::Init]) = (options.target, plan.components())
+        {
             return Err(Error::argument(
                 "target",
                 format!("logit {k}"),
@@ -175,7 +176,7 @@ impl<'m> Decomposer<'m> {
     }
 
     /// What is decomposed, and how.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &DecomposeOptions {
         &self.options
     }
 
@@ -194,8 +195,8 @@ impl<'m> Decomposer<'m> {
         let features = self.model.forward(pixels, &tape)?;
         let nodes = tape.take_nodes();
         let representation = match self.options.target {
-            Target::Representation => features.representation.value().clone(),
-            Target::Logit(k) => match &features.logits {
+            DecomposeTarget::Representation => features.representation.value().clone(),
+            DecomposeTarget::Logit(k) => match &features.logits {
                 Some(logits) => logits.value().narrow(1, k, 1)?,
                 None => return Err(Error::trace("the model has no head any more")),
             },

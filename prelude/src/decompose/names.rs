@@ -244,7 +244,7 @@ fn counted(parts: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decompose::Part;
+    use crate::decompose::BlockPart;
 
     #[test]
     fn patterns_fit_whole_names() {
@@ -269,7 +269,7 @@ mod tests {
         let mut all = vec![Component::Init];
         for block in 0..3 {
             let block = Block::in_stage(0, block);
-            for part in [Part::Head(0), Part::Head(1), Part::Mlp] {
+            for part in [BlockPart::Head(0), BlockPart::Head(1), BlockPart::Mlp] {
                 all.push(Component::Part { block, part });
             }
         }

@@ -1,6 +1,6 @@
 //! What contributions were made of, and whether two values are about the same components.
 
-use super::{Component, Granularity, Options};
+use super::{Component, DecomposeOptions, Granularity};
 use crate::identity::{ImagesId, ModelId};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     pub model: ModelId,
-    pub options: Options,
+    pub options: DecomposeOptions,
     pub images: ImagesId,
 }
 
@@ -29,7 +29,7 @@ impl Origin {
             Granularity::Tokens => Granularity::Heads,
             other => other,
         };
-        let first = |options: &Options| match options.first_block {
+        let first = |options: &DecomposeOptions| match options.first_block {
             Some(block) => block.to_string(),
             None => "the first".to_string(),
         };

@@ -2,7 +2,7 @@
 
 use super::names::matching;
 use super::{
-    Component, ComponentNames, Contributions, Granularity, Origin, Part, Sharing, index_of,
+    BlockPart, Component, ComponentNames, Contributions, Granularity, Origin, Sharing, index_of,
     same_components,
 };
 use crate::data::WhichImages;
@@ -17,7 +17,7 @@ impl Contributions {
     /// When there is no such head in this decomposition.
     pub fn head(&self, block: impl Into<Block>, head: usize) -> Result<Tensor> {
         let block = block.into();
-        self.named(block, Part::Head(head))
+        self.named(block, BlockPart::Head(head))
     }
 
     /// The contribution of one MLP, `mlp(5)` or `mlp((2, 14))` in a model with stages: B x d.
@@ -25,10 +25,10 @@ impl Contributions {
     /// # Errors
     /// When there is no such MLP in this decomposition.
     pub fn mlp(&self, block: impl Into<Block>) -> Result<Tensor> {
-        self.named(block.into(), Part::Mlp)
+        self.named(block.into(), BlockPart::Mlp)
     }
 
-    fn named(&self, block: Block, part: Part) -> Result<Tensor> {
+    fn named(&self, block: Block, part: BlockPart) -> Result<Tensor> {
         self.get(&Component::Part { block, part }.to_string())
     }
 
@@ -212,6 +212,6 @@ pub(crate) fn rows(t: &Tensor, axis: usize, chosen: &[usize]) -> Result<Tensor> 
 }
 
 /// The place of the component called `name` among those of a layer or a head, for types that keep values by component.
-pub(crate) fn place(components: &[Component], block: Block, part: Part) -> Result<usize> {
+pub(crate) fn place(components: &[Component], block: Block, part: BlockPart) -> Result<usize> {
     index_of(components, &Component::Part { block, part }.to_string())
 }

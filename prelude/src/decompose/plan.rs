@@ -1,6 +1,6 @@
 //! The shape of a walk: found once from the structure of a trace, used for every batch.
 
-use super::{Component, Granularity, Options, Sharing, Target};
+use super::{Component, DecomposeOptions, DecomposeTarget, Granularity, Sharing};
 use crate::trace::{Branch, Keep, Node, NodeId, Op, Rows, Site};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -66,7 +66,11 @@ pub struct Plan {
 
 impl Plan {
     /// Plan the walk from node `target` of a recorded forward pass.
-    pub(super) fn new(nodes: Vec<Node>, target: NodeId, options: &Options) -> Result<Self> {
+    pub(super) fn new(
+        nodes: Vec<Node>,
+        target: NodeId,
+        options: &DecomposeOptions,
+    ) -> Result<Self> {
         let mut planner = Planner {
             keep: vec![Keep::Nothing; nodes.len()],
             nodes,
@@ -100,7 +104,7 @@ impl Plan {
 struct Planner<'a> {
     nodes: Vec<Node>,
     keep: Vec<Keep>,
-    options: &'a Options,
+    options: &'a DecomposeOptions,
 }
 
 impl Planner<'_> {
@@ -195,7 +199,7 @@ impl Planner<'_> {
     }
 }
 
-impl Target {
+impl DecomposeTarget {
     /// The logit a walk starts from, if it does.
     pub(super) fn logit(self) -> Option<usize> {
         match self {

@@ -3,8 +3,8 @@
 use super::names::summary;
 use super::part::rows;
 use super::{
-    Component, Contributions, Granularity, Options, Origin, Part, Sharing, Target,
-    TokenContributions,
+    BlockPart, Component, Contributions, DecomposeOptions, DecomposeTarget, Granularity, Origin,
+    Sharing, TokenContributions,
 };
 use crate::facts::{self, Facts};
 use crate::identity::debug_as_display;
@@ -61,7 +61,7 @@ pub(crate) fn how_many(len: usize, part_of: Option<usize>) -> String {
     }
 }
 
-impl Options {
+impl DecomposeOptions {
     /// The options in a few words: `heads, equal shares of the constants`.
     pub(crate) fn words(&self) -> String {
         let mut words = vec![
@@ -76,7 +76,7 @@ impl Options {
             Sharing::Equal => "constants shared equally".into(),
             Sharing::Own => "constants apart".into(),
         });
-        if let Target::Logit(k) = self.target {
+        if let DecomposeTarget::Logit(k) = self.target {
             words.push(format!("logit {k}"));
         }
         if let Some(first) = self.first_block {
@@ -126,9 +126,9 @@ fn lengths(components: &[Component], values: &Tensor) -> Result<Vec<String>> {
             continue;
         };
         let kind = match part {
-            Part::Conv => 0,
-            Part::Attention | Part::Head(_) => 1,
-            Part::Mlp => 2,
+            BlockPart::Conv => 0,
+            BlockPart::Attention | BlockPart::Head(_) => 1,
+            BlockPart::Mlp => 2,
         };
         let block = block.whole();
         match blocks.iter_mut().find(|(known, _)| *known == block) {

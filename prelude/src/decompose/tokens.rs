@@ -5,7 +5,7 @@
 
 use super::channel_map::ChannelMap;
 use super::part::rows;
-use super::{Component, Part, unrelated};
+use super::{BlockPart, Component, unrelated};
 use crate::identity::{ModelId, Vectors};
 use crate::trace::{Site, Windows};
 use crate::{Error, Result, check};
@@ -132,7 +132,7 @@ impl TokenContributions {
     pub fn of(&self, component: Component) -> Result<Tensor> {
         let Component::Part {
             block,
-            part: Part::Head(head),
+            part: BlockPart::Head(head),
         } = component
         else {
             return Err(no_such_head(component));
@@ -198,7 +198,7 @@ impl TokenContributions {
                     && matches!(
                         c,
                         Component::Part {
-                            part: Part::Head(_),
+                            part: BlockPart::Head(_),
                             ..
                         }
                     )

@@ -3,7 +3,7 @@
 use super::channel_map::ChannelMap;
 use super::plan::{Plan, Route};
 use super::tokens::{TokenContributions, TokenFactors};
-use super::{Component, Contributions, Granularity, Options, Sharing};
+use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
 use crate::trace::{Kept, Node, NodeId, Op};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -49,7 +49,7 @@ impl Functional {
 
 struct Walk<'a> {
     nodes: &'a [Node],
-    options: &'a Options,
+    options: &'a DecomposeOptions,
     batch: usize,
     /// B x d (or 1 x d) for each component, in the order met.
     found: Vec<(Component, Tensor)>,
@@ -61,7 +61,7 @@ struct Walk<'a> {
 pub(super) fn evaluate(
     plan: &Plan,
     nodes: &[Node],
-    options: &Options,
+    options: &DecomposeOptions,
     representation: Tensor,
 ) -> Result<Contributions> {
     let (batch, width) = representation.dims2()?;
@@ -104,7 +104,7 @@ pub(super) fn evaluate(
 fn start_map(
     nodes: &[Node],
     plan: &Plan,
-    options: &Options,
+    options: &DecomposeOptions,
     device: &Device,
 ) -> candle_core::Result<ChannelMap> {
     let Some(logit) = options.target.logit() else {

@@ -6,10 +6,10 @@
 //! McGrath et al. 2023) or fail with it. Both are measured here for mean ablation: the component's contribution less its
 //! mean, and the change of the representation when its activation is replaced by its mean over the images.
 
-use crate::activations::Change;
+use crate::activations::ActivationChange;
 use crate::charts::{GroupedBars, Table};
 use crate::data::DataSet;
-use crate::decompose::{Component, Contributions, Options, Part, Sharing};
+use crate::decompose::{BlockPart, Component, Contributions, DecomposeOptions, Sharing};
 use crate::models::Model;
 use crate::session;
 use crate::{Error, Result};
@@ -43,9 +43,9 @@ pub struct Effects {
 /// When a component is not there or is no part of a block, an image cannot be read, or the call was stopped.
 pub fn effects(model: &Model, set: &dyn DataSet, components: &[&str]) -> Result<Effects> {
     // Each component's own constants: a share of those of others would be a direct effect of nothing.
-    let options = Options {
+    let options = DecomposeOptions {
         sharing: Sharing::Own,
-        ..Options::default()
+        ..DecomposeOptions::default()
     };
     let contributions = session::decompose(model, set, &options)?;
     let whole = contributions.representation().to_dtype(DType::F64)?;
@@ -57,7 +57,7 @@ pub fn effects(model: &Model, set: &dyn DataSet, components: &[&str]) -> Result<
             let direct = direct(&contributions, name)?;
             let hook = hook(&contributions, name)?;
             let recorded = session::activations(model, set, &[&hook])?;
-            let run = session::intervene(model, set, &[(&hook, Change::Mean(recorded))])?;
+            let run = session::intervene(model, set, &[(&hook, ActivationChange::Mean(recorded))])?;
             let total = (run.representation.to_dtype(DType::F64)? - &whole)?;
             let relative = |change: &Tensor| -> Result<f64> {
                 let length = lengths(change)?.mean_all()?.to_scalar::<f64>()?;
@@ -91,10 +91,10 @@ fn hook(contributions: &Contributions, name: &str) -> Result<String> {
     let component = found.copied().find(|c| c.to_string() == name);
     match component {
         Some(Component::Part { block, part }) => Ok(match part {
-            Part::Head(head) => format!("{block} head {head} z"),
-            Part::Attention => format!("{block} attn_out"),
-            Part::Mlp => format!("{block} mlp_out"),
-            Part::Conv => format!("{block} conv_out"),
+            BlockPart::Head(head) => format!("{block} head {head} z"),
+            BlockPart::Attention => format!("{block} attn_out"),
+            BlockPart::Mlp => format!("{block} mlp_out"),
+            BlockPart::Conv => format!("{block} conv_out"),
         }),
         _ => Err(Error::argument(
             "component",

@@ -9,6 +9,7 @@ pub use effects::{Effect, Effects, effects};
 pub use labels::text_labels;
 pub use models::{local_models, models_table};
 pub use spurious::{
-    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, RemedyKind, Setting, Study,
-    StudyData, ValidatedProtocol, comparison, remedy_comparison, study_accuracies,
+    Classifier, GeneratedSplits, Mitigated, PaperProtocol, RemedyKind, Study, StudyData,
+    StudyProtocol, StudySettings, ValidatedProtocol, comparison, remedy_comparison,
+    study_accuracies,
 };

@@ -3,7 +3,7 @@
 
 use crate::charts::Table;
 use crate::data::DataSet;
-use crate::decompose::{Decomposer, Options};
+use crate::decompose::{DecomposeOptions, Decomposer};
 use crate::models::hub::Hub;
 use crate::models::{Model, zoo};
 use crate::session::device;
@@ -79,7 +79,7 @@ pub fn measure(model: &Model, set: &dyn DataSet, batch: usize) -> Result<Measure
     let pixels = encoder
         .normalisation()
         .apply(&pixels.to_device(encoder.device())?)?;
-    let decomposer = Decomposer::new(encoder, Options::default())?;
+    let decomposer = Decomposer::new(encoder, DecomposeOptions::default())?;
     // Once before the clock runs, and for the residual.
     let contributions = decomposer.run(&pixels)?;
     let residual = distance(contributions.values(), contributions.representation())?;

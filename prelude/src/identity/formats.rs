@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::align::{Aligner, FitOptions};
     use crate::data::{DataSet, FolderSet, GeneratedSet, GeneratedSpec, OnUnreadable};
-    use crate::decompose::{Decomposer, Options, Sharing};
+    use crate::decompose::{DecomposeOptions, Decomposer, Sharing};
     use crate::models::Model;
     use crate::{Result, score};
     use candle_core::{DType, Device, Tensor};
@@ -113,9 +113,9 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pictures/pillow");
         let decoded = FolderSet::open(folder, OnUnreadable::Fail)?.pixels(&[1, 5], vit.input())?;
         let normalised = vit.encoder().normalisation().apply(&pixels)?;
-        let options = Options {
+        let options = DecomposeOptions {
             sharing: Sharing::Equal,
-            ..Options::default()
+            ..DecomposeOptions::default()
         };
         let contributions = Decomposer::new(vit.encoder(), options)?.run(&normalised)?;
         let (c, targets) = (waves(&[3, 30, 4], 0.7)?, waves(&[30, 5], 1.3)?);

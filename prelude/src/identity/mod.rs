@@ -23,7 +23,7 @@
 //! ```
 //! use candle_core::{Device, Tensor};
 //! use vitrepl_prelude::data::{DataSet, GeneratedSet, GeneratedSpec};
-//! use vitrepl_prelude::decompose::{Component, Contributions, Options, Origin};
+//! use vitrepl_prelude::decompose::{Component, Contributions, DecomposeOptions, Origin};
 //! use vitrepl_prelude::identity::{ImagesId, ModelId};
 //!
 //! let images = GeneratedSet::new(GeneratedSpec::unbiased(7, 4))?;
@@ -37,7 +37,7 @@
 //!         size: 48,
 //!         preprocess: String::new(),
 //!     };
-//!     let origin = Origin { model, options: Options::default(), images: ImagesId::of(&images) };
+//!     let origin = Origin { model, options: DecomposeOptions::default(), images: ImagesId::of(&images) };
 //!     let components = vec![Component::Init, Component::Bias];
 //!     Contributions::new(components, values, representation, None)?.with_origin(origin)
 //! };

@@ -8,7 +8,7 @@ use super::text::TextPool;
 use super::weights::{Checkpoint, folder};
 use super::zoo::Embedded;
 use super::{Anatomy, Clip, ImageEncoder};
-use crate::data::{Input, Preprocess, Tokenizer};
+use crate::data::{ModelInput, Preprocess, Tokenizer};
 use crate::{Error, Result, files};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
@@ -220,8 +220,8 @@ impl Model {
     }
 
     /// What a data set is asked for: this model's size and preprocessing.
-    pub fn input(&self) -> Input {
-        Input::new(self.encoder().image_size(), self.preprocess())
+    pub fn input(&self) -> ModelInput {
+        ModelInput::new(self.encoder().image_size(), self.preprocess())
     }
 
     /// The CLIP model.

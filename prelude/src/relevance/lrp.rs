@@ -15,7 +15,7 @@
 //! The rule for sums adds over a whole image. It divides by small numbers, so that everything here is f64.
 
 use super::attention::{class_row, rolled};
-use crate::activations::{Objective, Recorded, record, select};
+use crate::activations::{ActivationCache, Objective, record, select};
 use crate::check;
 use crate::models::ImageEncoder;
 use crate::trace::{Op, Tape};
@@ -133,7 +133,7 @@ fn linear_weights(model: &dyn ImageEncoder) -> Result<Vec<Tensor>> {
 
 /// The recorded values of one block.
 struct Values<'a> {
-    seen: &'a Recorded,
+    seen: &'a ActivationCache,
     block: usize,
 }
 

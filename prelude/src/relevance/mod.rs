@@ -1,6 +1,6 @@
 //! Maps of what in an image a class score depends on, as other methods than the decomposition draw them: to compare with.
 //!
-//! | [`Method`] | source | models |
+//! | [`RelevanceMethod`] | source | models |
 //! | --- | --- | --- |
 //! | `GradCam` | Selvaraju et al. 2017, on the last block's norm as `pytorch-grad-cam` takes it | all |
 //! | `TransformerAttribution` | Chefer, Gur, Wolf, CVPR 2021: layer-wise relevance times gradient, rolled out | class token |
@@ -28,7 +28,7 @@ use candle_core::Tensor;
 
 /// How a map is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum RelevanceMethod {
     GradCam,
     /// Rolled out from block `start` on (1 in the published experiments); `row_normalised` divides each map by its row
     /// sums first, which the published code does not.
@@ -42,7 +42,7 @@ pub enum Method {
     AttentionGradCam,
 }
 
-impl Method {
+impl RelevanceMethod {
     /// As a table or a legend says it.
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ pub fn relevance(
     model: &dyn ImageEncoder,
     pixels: &Tensor,
     objective: Objective,
-    method: Method,
+    method: RelevanceMethod,
 ) -> Result<Tensor> {
     let (grid, prefix) = model.token_grid();
     let patches = |rows: Tensor| -> Result<Tensor> {
@@ -76,7 +76,7 @@ pub fn relevance(
         Ok(rows.narrow(1, prefix, count)?.reshape((b, grid, grid))?)
     };
     match method {
-        Method::GradCam => {
+        RelevanceMethod::GradCam => {
             let at = [grad_cam_point(model)?];
             let found = gradients(model, pixels, &at, objective)?;
             let name = at[0].to_string();
@@ -88,7 +88,7 @@ pub fn relevance(
             };
             Ok(grad_cam(&values, &slopes, prefix)?.raw.relu()?)
         }
-        Method::TransformerAttribution {
+        RelevanceMethod::TransformerAttribution {
             start,
             row_normalised,
         } => {
@@ -103,7 +103,7 @@ pub fn relevance(
                 row_normalised,
             )?)
         }
-        Method::GenericAttention => {
+        RelevanceMethod::GenericAttention => {
             check_class_token(model, method)?;
             let found = patterns(model, pixels, objective)?;
             patches(generic_attention(
@@ -111,17 +111,17 @@ pub fn relevance(
                 &in_blocks(&found, false)?,
             )?)
         }
-        Method::Rollout => {
+        RelevanceMethod::Rollout => {
             check_class_token(model, method)?;
             let found = patterns(model, pixels, objective)?;
             patches(rollout(&in_blocks(&found, true)?)?)
         }
-        Method::LastAttention => {
+        RelevanceMethod::LastAttention => {
             check_class_token(model, method)?;
             let found = patterns(model, pixels, objective)?;
             patches(last_attention(&in_blocks(&found, true)?)?)
         }
-        Method::AttentionGradCam => {
+        RelevanceMethod::AttentionGradCam => {
             check_class_token(model, method)?;
             let found = patterns(model, pixels, objective)?;
             let (values, slopes) = (in_blocks(&found, true)?, in_blocks(&found, false)?);
@@ -171,7 +171,7 @@ fn grad_cam_point(model: &dyn ImageEncoder) -> Result<Selected> {
         .ok_or_else(|| Error::trace(format!("the forward pass has no \"{name}\"")))
 }
 
-fn check_class_token(model: &dyn ImageEncoder, method: Method) -> Result<()> {
+fn check_class_token(model: &dyn ImageEncoder, method: RelevanceMethod) -> Result<()> {
     let pooling = model.anatomy().pooling;
     let staged = model.blocks().iter().any(|block| block.stage.is_some());
     if pooling == "class token" && !staged {
@@ -186,7 +186,7 @@ fn check_class_token(model: &dyn ImageEncoder, method: Method) -> Result<()> {
         "method",
         method.name(),
         format!(
-            "for a model that reads its class token, and this one {why}; Method::GradCam and the decomposition's source \
+            "for a model that reads its class token, and this one {why}; RelevanceMethod::GradCam and the decomposition's source \
              tokens are for every model"
         ),
     ))

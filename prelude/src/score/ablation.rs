@@ -233,11 +233,6 @@ impl Ablation {
         Ok(logits)
     }
 
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
     /// B x C in row order: the logits of the whole representation.
     pub(super) fn logits(&self) -> &[f64] {
         &self.logits

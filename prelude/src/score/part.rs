@@ -2,7 +2,7 @@
 
 use super::{ScoreMeasure, Scores};
 use crate::decompose::part::{layers, place, same_origin};
-use crate::decompose::{ComponentNames, Part, matching};
+use crate::decompose::{BlockPart, ComponentNames, matching};
 use crate::trace::Block;
 use crate::{Error, Result};
 
@@ -12,7 +12,7 @@ impl Scores {
     /// # Errors
     /// When there is no such head among the components.
     pub fn head(&self, block: impl Into<Block>, head: usize) -> Result<f64> {
-        Ok(self.values[place(&self.components, block.into(), Part::Head(head))?])
+        Ok(self.values[place(&self.components, block.into(), BlockPart::Head(head))?])
     }
 
     /// The score of one MLP, `mlp(5)` or `mlp((2, 14))` in a model with stages.
@@ -20,7 +20,7 @@ impl Scores {
     /// # Errors
     /// When there is no such MLP among the components.
     pub fn mlp(&self, block: impl Into<Block>) -> Result<f64> {
-        Ok(self.values[place(&self.components, block.into(), Part::Mlp)?])
+        Ok(self.values[place(&self.components, block.into(), BlockPart::Mlp)?])
     }
 
     /// The scores of the components that `names` names, `select("* mlp")`, in the order of the model. Ranked, they keep

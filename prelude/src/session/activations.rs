@@ -2,8 +2,8 @@
 
 use super::contributions::each_batch;
 use crate::activations::{
-    Change, Gradients, Intervened, Intervention, Objective, Recorded, gradients, hook_points,
-    record, run_batch, select,
+    ActivationCache, ActivationChange, Gradients, Intervened, Intervention, Objective, gradients,
+    hook_points, record, run_batch, select,
 };
 use crate::data::DataSet;
 use crate::models::Model;
@@ -27,7 +27,7 @@ pub fn activation_names(model: &Model) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When a pattern asks for nothing, they would take more than 16 GiB, an image cannot be read, or the call was stopped.
-pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Result<Recorded> {
+pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Result<ActivationCache> {
     let selected = select(model.encoder(), patterns)?;
     let mut batches = Vec::new();
     each_batch("record", model, set, 0..set.len(), |first, pixels| {
@@ -45,11 +45,11 @@ pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Resul
         batches.push(batch);
         Ok(done)
     })?;
-    Recorded::concat(&batches)
+    ActivationCache::concat(&batches)
 }
 
 /// Run every image of `set` with activations changed on the way, each given by a pattern of names and what becomes of
-/// them: `&[("block 5 head 3 z", Change::Zero)]`. What the model makes of it is the total effect; that of the
+/// them: `&[("block 5 head 3 z", ActivationChange::Zero)]`. What the model makes of it is the total effect; that of the
 /// decomposition, whose norms and attention stay frozen, is the direct one ([`crate::experiments::effects`]).
 ///
 /// # Errors
@@ -58,13 +58,13 @@ pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Resul
 pub fn intervene(
     model: &Model,
     set: &dyn DataSet,
-    changes: &[(&str, Change)],
+    changes: &[(&str, ActivationChange)],
 ) -> Result<Intervened> {
     let encoder = model.encoder();
     let interventions = changes
         .iter()
         .map(|(pattern, change)| {
-            if let Change::Swap(recorded) = change {
+            if let ActivationChange::Swap(recorded) = change {
                 check_swap(recorded, set)?
             }
             Intervention::on(encoder, pattern, change.clone())
@@ -86,7 +86,7 @@ pub fn intervene(
     })
 }
 
-fn check_swap(recorded: &Recorded, set: &dyn DataSet) -> Result<()> {
+fn check_swap(recorded: &ActivationCache, set: &dyn DataSet) -> Result<()> {
     let images = recorded.images();
     if images == 1 || images == set.len() {
         return Ok(());
@@ -135,8 +135,8 @@ pub fn activation_gradients(
         },
     )?;
     Ok(Gradients {
-        values: Recorded::concat(&values)?,
-        gradients: Recorded::concat(&slopes)?,
+        values: ActivationCache::concat(&values)?,
+        gradients: ActivationCache::concat(&slopes)?,
         objective: objectives,
     })
 }

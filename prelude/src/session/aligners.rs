@@ -9,7 +9,7 @@ use super::replay;
 use super::stop;
 use crate::align::{AlignerOrigin, Alignment, FitOptions};
 use crate::data::DataSet;
-use crate::decompose::{Decomposer, Options, Origin};
+use crate::decompose::{DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ pub fn align(
     model: &Model,
     clip: &Model,
     set: impl DataSet,
-    options: &Options,
+    options: &DecomposeOptions,
     fit: &FitOptions,
 ) -> Result<Arc<Alignment>> {
     alignment(model, clip, &set, options, fit)
@@ -38,7 +38,7 @@ fn alignment(
     model: &Model,
     clip: &Model,
     set: &dyn DataSet,
-    options: &Options,
+    options: &DecomposeOptions,
     fit: &FitOptions,
 ) -> Result<Arc<Alignment>> {
     clip.clip()?;
@@ -93,7 +93,7 @@ fn fitted_anew(
     model: &Model,
     clip: &Model,
     set: &dyn DataSet,
-    options: &Options,
+    options: &DecomposeOptions,
     fit: &FitOptions,
     kept: Option<&KeptFit>,
 ) -> Result<Alignment> {

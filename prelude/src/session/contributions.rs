@@ -8,7 +8,7 @@ use super::registry::{resident_or, take};
 use super::replay;
 use super::stop;
 use crate::data::{DataSet, ahead};
-use crate::decompose::{Contributions, Decomposer, Options, Origin};
+use crate::decompose::{Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
 use crate::trace::Tape;
@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub fn decompose(
     model: &Model,
     set: impl DataSet,
-    options: &Options,
+    options: &DecomposeOptions,
 ) -> Result<Arc<Contributions>> {
     contributions(model, &set, options)
 }
@@ -36,7 +36,7 @@ pub fn decompose(
 fn contributions(
     model: &Model,
     set: &dyn DataSet,
-    options: &Options,
+    options: &DecomposeOptions,
 ) -> Result<Arc<Contributions>> {
     let data = set.key();
     let how = format!("{options:?} {}", place(model));

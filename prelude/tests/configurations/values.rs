@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use candle_core::{Device, Tensor};
-use vitrepl_prelude::data::{CropMode, Input};
-use vitrepl_prelude::decompose::{Decomposer, Granularity, Options, Sharing};
+use vitrepl_prelude::data::{CropMode, ModelInput};
+use vitrepl_prelude::decompose::{DecomposeOptions, Decomposer, Granularity, Sharing};
 use vitrepl_prelude::models::weights::Checkpoint;
 
 /// The ids of `make.py`: the end token of some cases, 5, is neither the highest id nor the last.
@@ -68,10 +68,10 @@ fn components_of_every_case_sum_to_its_representation() {
         let input = pixels(2, encoder.image_size());
         let input = encoder.normalisation().apply(&input).unwrap();
         for sharing in [Sharing::Equal, Sharing::Own] {
-            let options = Options {
+            let options = DecomposeOptions {
                 sharing,
                 granularity: Granularity::Tokens,
-                ..Options::default()
+                ..DecomposeOptions::default()
             };
             let c = Decomposer::new(encoder, options)
                 .unwrap()
@@ -101,7 +101,7 @@ fn pictures_are_prepared_as_transformers_prepares_them() {
                 continue;
             }
         };
-        let Input { size, preprocess } = model.input();
+        let ModelInput { size, preprocess } = model.input();
         let prepared = preprocess.apply(&picture, size);
         let values: Vec<f32> = (0..3)
             .flat_map(|channel| {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::Result;
-use vitrepl_prelude::data::{DataSet, GeneratedSet, GeneratedSpec, Input, Preprocess};
+use vitrepl_prelude::data::{DataSet, GeneratedSet, GeneratedSpec, ModelInput, Preprocess};
 
 /// Side of the pictures.
 pub const SIDE: usize = 32;
@@ -62,12 +62,12 @@ pub fn png(index: usize) -> Vec<u8> {
 }
 
 /// The whole picture at its own size.
-pub fn whole() -> Input {
+pub fn whole() -> ModelInput {
     let preprocess = Preprocess {
         crop: 1.,
         ..Preprocess::default()
     };
-    Input::new(SIDE, preprocess)
+    ModelInput::new(SIDE, preprocess)
 }
 
 /// Check that image i of `set` is picture `order[i]` of the generated set.

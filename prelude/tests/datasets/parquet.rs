@@ -1,7 +1,7 @@
 use super::desk::{Desk, refused};
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::Result;
-use vitrepl_prelude::data::{DataSet, Input, OnUnreadable, ParquetSet, Preprocess};
+use vitrepl_prelude::data::{DataSet, ModelInput, OnUnreadable, ParquetSet, Preprocess};
 
 /// The shards that `make.py` has made.
 pub fn shards() -> PathBuf {
@@ -16,7 +16,7 @@ pub fn colours(set: &dyn DataSet) -> Result<Vec<usize>> {
     };
     let number = |i| {
         let pixels = set
-            .pixels(&[i], Input::new(8, whole))?
+            .pixels(&[i], ModelInput::new(8, whole))?
             .flatten_all()?
             .to_vec1::<f32>()?;
         let colour: Vec<_> = [0, 64, 128]

@@ -1,7 +1,7 @@
 use super::desk::{Desk, SIDE, generated, refused, shows, whole};
 use image::{GrayImage, Luma};
 use vitrepl_prelude::Result;
-use vitrepl_prelude::data::{DataSet, Input, OnUnreadable, Preprocess, SegmentationSet};
+use vitrepl_prelude::data::{DataSet, ModelInput, OnUnreadable, Preprocess, SegmentationSet};
 
 fn open(desk: &Desk) -> Result<SegmentationSet> {
     SegmentationSet::open(desk.path("images"), desk.path("masks"), OnUnreadable::Fail)
@@ -65,7 +65,7 @@ fn masks_are_cropped_as_their_images_are() -> Result<()> {
     };
     let set = open(&desk)?;
     for size in [10, 18, 33] {
-        let input = Input::new(size, nearest);
+        let input = ModelInput::new(size, nearest);
         let mask = set.masks(&[0], input)?.to_vec3::<u8>()?.concat().concat();
         let pixels = set
             .pixels(&[0], input)?
@@ -198,7 +198,7 @@ fn fits(set: &dyn DataSet, upright: bool) -> Result<Vec<bool>> {
         ..Preprocess::default()
     };
     let fits = |i: usize| {
-        let input = Input::new(24, preprocess);
+        let input = ModelInput::new(24, preprocess);
         let mask = set.masks(&[i], input)?.flatten_all()?.to_vec1::<u8>()?;
         let red = set.pixels(&[i], input)?.get(0)?.get(0)?;
         let red = red.flatten_all()?.to_vec1::<f32>()?;

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{
-    DataSet, Factor, GeneratedSet, GeneratedSpec, Input, Labels, Preprocess,
+    DataSet, Factor, GeneratedSet, GeneratedSpec, Labels, ModelInput, Preprocess,
 };
 
 #[test]
@@ -141,8 +141,8 @@ fn a_set_may_keep_a_preprocessing_of_its_own() -> Result<()> {
     let pixels = |set: &dyn DataSet, input| -> Result<Vec<f32>> {
         Ok(set.pixels(&[0], input)?.flatten_all()?.to_vec1()?)
     };
-    let close = Input::new(24, crop(0.5));
-    let wide = Input::new(24, crop(1.));
+    let close = ModelInput::new(24, crop(0.5));
+    let wide = ModelInput::new(24, crop(1.));
     let own = desk.folder().preprocessed(crop(0.5))?;
     assert_eq!(pixels(&own, wide)?, pixels(&desk.folder(), close)?);
     assert_ne!(pixels(&own, wide)?, pixels(&desk.folder(), wide)?);

@@ -122,7 +122,7 @@ fn what_does_not_belong_together_is_refused() -> Result<()> {
         StudyData::new(train, validation, test, "shape", "place"),
         &["circle", "nothing to tell apart"],
     );
-    let two = |v: u32| u32::from(v > 0);
+    let two = |v: usize| usize::from(v > 0);
     let (train, validation, test) = sets();
     let values = train.labels("shape")?.values.into_iter().map(two).collect();
     let names = ["circle", "ring"].map(String::from).to_vec();

@@ -3,7 +3,7 @@
 use super::support::{cleaned_folder, model, original_folder, refused, scenes};
 use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{DataSet, Factor, OnUnreadable};
-use vitrepl_prelude::experiments::{Head, Setting, Study, StudyData};
+use vitrepl_prelude::experiments::{Classifier, Study, StudyData, StudySettings};
 use vitrepl_prelude::session::embed_images;
 
 const GROUPS: [&str; 4] = [
@@ -33,13 +33,13 @@ fn the_original_is_studied_from_its_folder() -> Result<()> {
     let classes = data.train().labels("class")?.values;
     assert!(classes[..40].contains(&0) && classes[..40].contains(&1));
     let vit = model("tiny_vit");
-    for setting in [Setting::default(), Setting::paper()] {
-        let setting = Setting {
+    for setting in [StudySettings::default(), StudySettings::paper()] {
+        let setting = StudySettings {
             align_epochs: 1,
             ..setting
         };
         let study = Study::new(&model("tiny_clip"), data.clone(), setting)?;
-        let result = study.run(&vit, Head::Probe)?;
+        let result = study.run(&vit, Classifier::Probe)?;
         let groups = &result.before.accuracy.groups;
         assert_eq!(
             groups.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(),
@@ -75,12 +75,12 @@ fn the_cleaned_folders_are_studied_by_the_papers_protocol() -> Result<()> {
     assert_eq!(data.name(), "corr-0.9 and uncorr");
     // The same parts whenever it is opened.
     assert_eq!(data.train().key(), open()?.train().key());
-    let setting = Setting {
+    let setting = StudySettings {
         align_epochs: 1,
-        ..Setting::paper()
+        ..StudySettings::paper()
     };
     let study = Study::new(&model("tiny_clip"), in_known_words(data), setting)?;
-    let result = study.run(&model("tiny_vit"), Head::Probe)?;
+    let result = study.run(&model("tiny_vit"), Classifier::Probe)?;
     assert_eq!(result.mitigation.k, 10);
     let images: usize = result.before.accuracy.groups.iter().map(|g| g.images).sum();
     assert_eq!(images, 120);

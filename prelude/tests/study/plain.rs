@@ -3,10 +3,10 @@
 use super::support::model;
 use vitrepl_prelude::Result;
 use vitrepl_prelude::data::{DataSet, Factor};
-use vitrepl_prelude::decompose::{Contributions, Options, Sharing};
+use vitrepl_prelude::decompose::{Contributions, DecomposeOptions, Sharing};
 use vitrepl_prelude::experiments::{
-    GeneratedSplits, Head, Mitigated, PaperProtocol, Protocol, RemedyKind, Setting, Study,
-    StudyData,
+    Classifier, GeneratedSplits, Mitigated, PaperProtocol, RemedyKind, Study, StudyData,
+    StudyProtocol, StudySettings,
 };
 use vitrepl_prelude::score::{self, AdamProbeOptions, GroupAccuracy, ScoreMeasure};
 use vitrepl_prelude::session::{class_embeddings, decompose, embed_images};
@@ -27,10 +27,10 @@ fn labels(set: &dyn DataSet, column: &str) -> Vec<usize> {
     values.into_iter().map(|v| v as usize).collect()
 }
 
-fn setting() -> Setting {
-    Setting {
+fn setting() -> StudySettings {
+    StudySettings {
         align_epochs: 1,
-        ..Setting::default()
+        ..StudySettings::default()
     }
 }
 
@@ -54,17 +54,17 @@ fn order(
 fn the_default_is_mitigation_chosen_on_validation() -> Result<()> {
     let (clip, vit) = (model("tiny_clip"), model("tiny_vit"));
     let study = Study::new(&clip, data(), setting())?;
-    let result = study.run(&vit, Head::Probe)?;
+    let result = study.run(&vit, Classifier::Probe)?;
     let data = study.data();
     let split = |set: &dyn DataSet| -> Result<_> {
         Ok((
-            decompose(&vit, set, &Options::default())?,
+            decompose(&vit, set, &DecomposeOptions::default())?,
             labels(set, "class"),
             labels(set, "group"),
         ))
     };
     let (validation, test) = (split(data.validation())?, split(data.test())?);
-    let reference = decompose(&vit, study.reference(), &Options::default())?;
+    let reference = decompose(&vit, study.reference(), &DecomposeOptions::default())?;
     let (order, means) = order(&study, &reference)?;
     let train = embed_images(&vit, data.train())?;
     let classes = labels(data.train(), "class");
@@ -113,7 +113,10 @@ fn the_default_is_mitigation_chosen_on_validation() -> Result<()> {
 #[test]
 fn every_accuracy_lies_within_its_interval_and_remedies_within_their_grid() -> Result<()> {
     let study = Study::new(&model("tiny_clip"), data(), setting())?;
-    for (name, head) in [("tiny_vit", Head::Probe), ("tiny_clip", Head::ZeroShot)] {
+    for (name, head) in [
+        ("tiny_vit", Classifier::Probe),
+        ("tiny_clip", Classifier::ZeroShot),
+    ] {
         let result = study.run(&model(name), head)?;
         let outcomes = result.remedies.iter().map(|r| &r.outcome);
         for outcome in std::iter::once(&result.before).chain(outcomes) {
@@ -178,15 +181,16 @@ fn every_accuracy_lies_within_its_interval_and_remedies_within_their_grid() -> R
 #[test]
 fn the_papers_protocol_scores_and_tests_on_both_splits() -> Result<()> {
     let (clip, vit) = (model("tiny_clip"), model("tiny_vit"));
-    let setting = Setting {
+    let setting = StudySettings {
         align_epochs: 1,
-        ..Setting::paper()
+        ..StudySettings::paper()
     };
     let study = Study::new(&clip, data(), setting)?;
-    let result = study.run(&vit, Head::Probe)?;
+    let result = study.run(&vit, Classifier::Probe)?;
     let data = study.data();
     let parts = [data.validation(), data.test()];
-    let [validation, test] = parts.map(|set| decompose(&vit, set, &Options::default()).unwrap());
+    let [validation, test] =
+        parts.map(|set| decompose(&vit, set, &DecomposeOptions::default()).unwrap());
     let all = Contributions::concat(&[(*validation).clone(), (*test).clone()])?;
     let both = |column: &str| parts.map(|set| labels(set, column)).concat();
     let (order, means) = order(&study, &all)?;
@@ -211,14 +215,14 @@ fn the_papers_protocol_scores_and_tests_on_both_splits() -> Result<()> {
     Ok(())
 }
 
-fn run(setting: Setting) -> Result<Mitigated> {
-    Study::new(&model("tiny_clip"), data(), setting)?.run(&model("tiny_vit"), Head::Probe)
+fn run(setting: StudySettings) -> Result<Mitigated> {
+    Study::new(&model("tiny_clip"), data(), setting)?.run(&model("tiny_vit"), Classifier::Probe)
 }
 
 #[test]
 fn measure_sharing_and_k_are_taken_as_given() -> Result<()> {
     let plain = run(setting())?;
-    let other = run(Setting {
+    let other = run(StudySettings {
         measure: ScoreMeasure::CorrelationAttributed,
         ..setting()
     })?;
@@ -229,24 +233,24 @@ fn measure_sharing_and_k_are_taken_as_given() -> Result<()> {
             .to_string()
             .contains("correlation attributed")
     );
-    let own = run(Setting {
-        decompose: Options {
+    let own = run(StudySettings {
+        decompose: DecomposeOptions {
             sharing: Sharing::Own,
-            ..Options::default()
+            ..DecomposeOptions::default()
         },
         ..setting()
     })?;
     assert_eq!(own.scores.len(), plain.scores.len() + 1);
-    let three = run(Setting {
-        protocol: Protocol::Paper(PaperProtocol {
+    let three = run(StudySettings {
+        protocol: StudyProtocol::Paper(PaperProtocol {
             k: 3,
             ..PaperProtocol::default()
         }),
         ..setting()
     })?;
     assert_eq!(three.mitigation.ablated().len(), 3);
-    let beyond = run(Setting {
-        protocol: Protocol::Paper(PaperProtocol {
+    let beyond = run(StudySettings {
+        protocol: StudyProtocol::Paper(PaperProtocol {
             k: 44,
             ..PaperProtocol::default()
         }),

@@ -5,8 +5,8 @@ use std::path::Path;
 use vitrepl_prelude::Result;
 
 use vitrepl_prelude::experiments::{
-    GeneratedSplits, Head, Mitigated, Setting, Study, StudyData, comparison, remedy_comparison,
-    study_accuracies,
+    Classifier, GeneratedSplits, Mitigated, Study, StudyData, StudySettings, comparison,
+    remedy_comparison, study_accuracies,
 };
 
 fn results() -> Result<[Mitigated; 3]> {
@@ -17,18 +17,21 @@ fn results() -> Result<[Mitigated; 3]> {
         test: 160,
         ..GeneratedSplits::default()
     })?;
-    let with = |setting: Setting| {
-        let setting = Setting {
+    let with = |setting: StudySettings| {
+        let setting = StudySettings {
             align_epochs: 1,
             ..setting
         };
         Study::new(&model("tiny_clip"), data.clone(), setting)
     };
-    let (validated, paper) = (with(Setting::default())?, with(Setting::paper())?);
+    let (validated, paper) = (
+        with(StudySettings::default())?,
+        with(StudySettings::paper())?,
+    );
     Ok([
-        validated.run(&model("tiny_vit"), Head::Probe)?,
-        validated.run(&model("tiny_clip"), Head::ZeroShot)?,
-        paper.run(&model("tiny_vit"), Head::Probe)?,
+        validated.run(&model("tiny_vit"), Classifier::Probe)?,
+        validated.run(&model("tiny_clip"), Classifier::ZeroShot)?,
+        paper.run(&model("tiny_vit"), Classifier::Probe)?,
     ])
 }
 

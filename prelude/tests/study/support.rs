@@ -88,7 +88,7 @@ pub fn scenes(seed: u64, len: usize, agreement: f64) -> GeneratedSet {
     GeneratedSet::new(GeneratedSpec::correlated(seed, len, agreement)).unwrap()
 }
 
-fn values(set: &GeneratedSet, column: &str) -> Vec<u32> {
+fn values(set: &GeneratedSet, column: &str) -> Vec<usize> {
     set.labels(column).unwrap().values
 }
 

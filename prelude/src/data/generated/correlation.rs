@@ -18,13 +18,13 @@ pub struct Split {
 /// In a share `agreement` of the images the class (0 or 1) and the place (0 or 1) are the same; 0.5
 /// makes them independent. Classes are equally frequent, and so are the values within a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Correlation {
+pub struct FactorCorrelation {
     pub agreement: f64,
     pub class: Split,
     pub place: Split,
 }
 
-impl Correlation {
+impl FactorCorrelation {
     /// The task of the examples: rounded (circle, ring, heart) against angular (square, triangle,
     /// star) shapes, which keep to open (sea, desert, snow) and covered (forest, meadow, city) places.
     pub fn shape_and_location(agreement: f64) -> Self {

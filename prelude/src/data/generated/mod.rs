@@ -24,13 +24,13 @@ mod object;
 mod scene;
 
 pub use captions::{prompt, vocabulary};
-pub use correlation::{Correlation, Split};
+pub use correlation::{FactorCorrelation, Split};
 pub use factors::{Factor, Factors};
 pub use scene::Drawing;
 
 use super::labels::no_column;
 use super::preprocess::planes;
-use super::{DataSet, Input, Labels, check_batch, check_indices};
+use super::{DataSet, Labels, ModelInput, check_batch, check_indices};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -47,7 +47,7 @@ pub struct GeneratedSpec {
     pub seed: u64,
     pub len: usize,
     /// Ties a class to a place; without it every factor is independent of the others.
-    pub correlation: Option<Correlation>,
+    pub correlation: Option<FactorCorrelation>,
 }
 
 impl GeneratedSpec {
@@ -61,9 +61,9 @@ impl GeneratedSpec {
     }
 
     /// `len` images whose shape class and place group agree in a share `agreement` of them
-    /// ([`Correlation::shape_and_location`]); 0.5 makes them independent.
+    /// ([`FactorCorrelation::shape_and_location`]); 0.5 makes them independent.
     pub fn correlated(seed: u64, len: usize, agreement: f64) -> Self {
-        let correlation = Some(Correlation::shape_and_location(agreement));
+        let correlation = Some(FactorCorrelation::shape_and_location(agreement));
         Self {
             seed,
             len,
@@ -124,7 +124,7 @@ impl GeneratedSet {
     /// The images at `indices` with their masks.
     pub fn batch(&self, indices: &[usize], size: usize) -> Result<Batch> {
         check_indices(&self.name, indices, self.len())?;
-        check_batch(indices.len(), Input::from(size))?;
+        check_batch(indices.len(), ModelInput::from(size))?;
         let (pixels, masks): (Vec<_>, Vec<_>) = indices
             .par_iter()
             .map(|&i| self.draw(i, size))
@@ -184,15 +184,15 @@ impl GeneratedSet {
             });
         }
         match (&self.spec.correlation, column) {
-            (Some(Correlation { class, .. }), "class") => Ok(Labels {
+            (Some(FactorCorrelation { class, .. }), "class") => Ok(Labels {
                 values: self.column(indices, |factors| class.group(factors)),
                 names: class.names.to_vec(),
             }),
-            (Some(Correlation { place, .. }), "place") => Ok(Labels {
+            (Some(FactorCorrelation { place, .. }), "place") => Ok(Labels {
                 values: self.column(indices, |factors| place.group(factors)),
                 names: place.names.to_vec(),
             }),
-            (Some(Correlation { class, place, .. }), "group") => Ok(Labels {
+            (Some(FactorCorrelation { class, place, .. }), "group") => Ok(Labels {
                 values: self.column(indices, |factors| {
                     2 * class.group(factors) + place.group(factors)
                 }),
@@ -238,12 +238,12 @@ impl DataSet for GeneratedSet {
         format!("{}:{index}", self.spec.seed)
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         Ok(self.batch(indices, input.size)?.pixels)
     }
 
     /// The exact object masks: 1 on the object.
-    fn masks(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn masks(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         Ok(self.batch(indices, input.size)?.masks)
     }
 

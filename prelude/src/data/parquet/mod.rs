@@ -16,7 +16,7 @@ use super::folder::{OnUnreadable, decoded, readable, retain};
 use super::labels::{class_number, no_column};
 use super::listing::folder_name;
 use super::shard::{Place, Shard, kept_key, shards, shards_key};
-use super::{DataSet, Input, Labels, Preprocess};
+use super::{DataSet, Labels, ModelInput, Preprocess};
 use crate::files::expand;
 use crate::{Error, Result};
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
@@ -244,11 +244,11 @@ impl DataSet for Parquet {
         format!("{file}, row {}", self.row_of_file(row))
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }
 
-    fn masks(&self, _: &[usize], _: Input) -> Result<Tensor> {
+    fn masks(&self, _: &[usize], _: ModelInput) -> Result<Tensor> {
         let file = &self.files[0];
         let pictures = columns::pictures(file.reader.metadata());
         let others = pictures.iter().filter(|column| column.leaf != file.image);

@@ -18,7 +18,7 @@ use super::folder::{OnUnreadable, decoded, readable, retain};
 use super::labels::no_column;
 use super::listing::folder_name;
 use super::shard::{Shard, kept_key, shards, shards_key};
-use super::{DataSet, Input, Labels, Preprocess};
+use super::{DataSet, Labels, ModelInput, Preprocess};
 use crate::files::expand;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -242,7 +242,7 @@ impl DataSet for Tar {
         )
     }
 
-    fn pixels(&self, indices: &[usize], input: Input) -> Result<Tensor> {
+    fn pixels(&self, indices: &[usize], input: ModelInput) -> Result<Tensor> {
         decoded(self, indices, input, |i| self.picture(i, &input.preprocess))
     }
 

@@ -210,7 +210,7 @@ impl StudyData {
     }
 
     /// With images, whose labels are not looked at, for the maps to CLIP's space; scores and means are taken on them too
-    /// (but for [`Protocol::Paper`](super::Protocol::Paper)). Best without the correlation: the paper fits the maps on
+    /// (but for [`StudyProtocol::Paper`](super::StudyProtocol::Paper)). Best without the correlation: the paper fits the maps on
     /// ImageNet. Without them the maps are fitted on the training images, scores and means taken on the validation split.
     pub fn reference(mut self, images: impl DataSet + 'static) -> Self {
         self.reference = Some(Arc::new(images));

@@ -1,7 +1,7 @@
 //! The generated version of the study: shapes in places.
 
 use super::StudyData;
-use crate::data::{Correlation, Factor, GeneratedSet, GeneratedSpec};
+use crate::data::{Factor, FactorCorrelation, GeneratedSet, GeneratedSpec};
 use crate::{Error, Result};
 
 /// How many images of which kind.
@@ -50,7 +50,8 @@ impl StudyData {
         let validation = set(2, splits.validation, INDEPENDENT)?;
         let test = set(3, splits.test, INDEPENDENT)?;
         let reference = GeneratedSet::new(GeneratedSpec::unbiased(splits.seed, splits.reference))?;
-        let Correlation { class, .. } = Correlation::shape_and_location(splits.agreement);
+        let FactorCorrelation { class, .. } =
+            FactorCorrelation::shape_and_location(splits.agreement);
         let name = format!("generated, agreement {}", splits.agreement);
         let data = Self::new(train, validation, test, "class", "place")?;
         // A class is numbered by what the probe's labels say, which follows the factor's own split.

@@ -7,8 +7,8 @@
 //! | | |
 //! | --- | --- |
 //! | [`StudyData`] | images in three splits, the columns of class and attribute, and words for both |
-//! | [`Setting`], [`Protocol`] | how it is done: as published, or with everything chosen on a validation split |
-//! | [`Study`] | data and setting together; [`Study::run`] takes a model and a [`Head`] |
+//! | [`StudySettings`], [`StudyProtocol`] | how it is done: as published, or with everything chosen on a validation split |
+//! | [`Study`] | data and settings together; [`Study::run`] takes a model and a [`Classifier`] |
 //! | [`Mitigated`] | what it came to: tables, charts, intervals |
 //!
 //! ```no_run
@@ -18,8 +18,8 @@
 //! // Waterbirds as the paper does it: its cleaned folders, its fixed ten components, its probe.
 //! let data = StudyData::cleaned_waterbirds("corr-0.9", "uncorr", OnUnreadable::Fail)?;
 //! let (clip, deit) = (load_clip("ViT-L-14")?, load("deit")?);
-//! let study = Study::new(&clip, data, Setting::paper())?;
-//! println!("{}", study.run(&deit, Head::Probe)?.table());
+//! let study = Study::new(&clip, data, StudySettings::paper())?;
+//! println!("{}", study.run(&deit, Classifier::Probe)?.table());
 //! # Ok(())
 //! # }
 //! ```
@@ -29,7 +29,7 @@ mod data;
 mod generated;
 mod outcome;
 mod remedies;
-mod setting;
+mod settings;
 mod study;
 mod tables;
 mod waterbirds;
@@ -37,6 +37,8 @@ mod waterbirds;
 pub use data::StudyData;
 pub use generated::GeneratedSplits;
 pub use outcome::{Mitigated, Outcome, Remedy, RemedyKind, Scored};
-pub use setting::{Feature, Head, PaperProtocol, Protocol, Setting, ValidatedProtocol};
+pub use settings::{
+    Classifier, Feature, PaperProtocol, StudyProtocol, StudySettings, ValidatedProtocol,
+};
 pub use study::Study;
 pub use tables::{comparison, remedy_comparison, study_accuracies};

@@ -1,6 +1,6 @@
 //! What a study came to for one model.
 
-use super::Head;
+use super::Classifier;
 use crate::score::{
     BootstrapOptions, GroupAccuracy, GroupIntervals, Interval, Mitigation, RandomDraws, Ranked,
     ScoreMeasure,
@@ -94,7 +94,7 @@ pub struct Mitigated {
     pub data: String,
     /// Which images the accuracies are of.
     pub images: &'static str,
-    pub head: Head,
+    pub head: Classifier,
     /// The spurious feature's name and the core one's.
     pub features: [String; 2],
     /// How components were scored.
@@ -106,7 +106,7 @@ pub struct Mitigated {
     pub mitigation: Mitigation,
     /// Nothing changed.
     pub before: Outcome,
-    /// Mean ablation, and by [`Protocol::Validated`](super::Protocol::Validated) what goes beyond it.
+    /// Mean ablation, and by [`StudyProtocol::Validated`](super::StudyProtocol::Validated) what goes beyond it.
     pub remedies: Vec<Remedy>,
     /// Images of each group in the training split.
     pub training: Vec<usize>,
@@ -128,8 +128,8 @@ impl Mitigated {
     /// Model and head.
     pub(super) fn title(&self) -> String {
         match self.head {
-            Head::Probe => self.model.clone(),
-            Head::ZeroShot => format!("{} zero-shot", self.model),
+            Classifier::Probe => self.model.clone(),
+            Classifier::ZeroShot => format!("{} zero-shot", self.model),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::data::{Split, Words};
 use super::remedies::{Change, Tested};
 use super::{
-    Feature, Head, Mitigated, PaperProtocol, Protocol, Scored, Setting, StudyData,
+    Classifier, Feature, Mitigated, PaperProtocol, Scored, StudyData, StudyProtocol, StudySettings,
     ValidatedProtocol,
 };
 use crate::align::{Alignment, FitOptions};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// A study: its images and features, and how it is done.
 pub struct Study {
-    setting: Setting,
+    settings: StudySettings,
     clip: Arc<Model>,
     data: StudyData,
     spurious: Feature,
@@ -75,7 +75,7 @@ impl Study {
     ///
     /// # Errors
     /// When `clip` has no text tower, or a text is too long for it.
-    pub fn new(clip: &Arc<Model>, data: StudyData, setting: Setting) -> Result<Self> {
+    pub fn new(clip: &Arc<Model>, data: StudyData, settings: StudySettings) -> Result<Self> {
         let feature = |words: &Words| -> Result<Feature> {
             Ok(Feature {
                 name: words.name.clone(),
@@ -87,7 +87,7 @@ impl Study {
             spurious: feature(&data.spurious)?,
             core: feature(&data.core)?,
             data,
-            setting,
+            settings,
         })
     }
 
@@ -110,10 +110,10 @@ impl Study {
     /// As [`session::align`].
     pub fn align(&self, model: &Model) -> Result<Arc<Alignment>> {
         let fit = FitOptions {
-            epochs: self.setting.align_epochs,
+            epochs: self.settings.align_epochs,
             ..FitOptions::default()
         };
-        let options = &self.setting.decompose;
+        let options = &self.settings.decompose;
         session::align(model, &self.clip, self.reference(), options, &fit)
     }
 
@@ -121,18 +121,18 @@ impl Study {
     ///
     /// # Errors
     /// When a step fails, or zero-shot is asked of a model other than the study's CLIP.
-    pub fn run(&self, model: &Model, head: Head) -> Result<Mitigated> {
+    pub fn run(&self, model: &Model, head: Classifier) -> Result<Mitigated> {
         let linear = match head {
-            Head::Probe => self.probe(model)?,
-            Head::ZeroShot => self.zero_shot(model)?,
+            Classifier::Probe => self.probe(model)?,
+            Classifier::ZeroShot => self.zero_shot(model)?,
         };
         let alignment = self.align(model)?;
         let validation = self.truth(model, &self.data.validation)?;
         let test = self.truth(model, &self.data.test)?;
         let names = &self.data.groups;
         let training = self.data.training_groups();
-        let (scored, mitigation, (before, remedies)) = match &self.setting.protocol {
-            Protocol::Paper(PaperProtocol { k, .. }) => {
+        let (scored, mitigation, (before, remedies)) = match &self.settings.protocol {
+            StudyProtocol::Paper(PaperProtocol { k, .. }) => {
                 let all = joined(validation, test)?;
                 let scored = self.score(&alignment, &all.contributions)?;
                 let means = all.contributions.means()?;
@@ -143,14 +143,14 @@ impl Study {
                     .ablated(&mitigation)?;
                 (scored, mitigation, outcomes)
             }
-            Protocol::Validated(ValidatedProtocol {
+            StudyProtocol::Validated(ValidatedProtocol {
                 mitigate,
                 scaling,
                 correction,
                 ..
             }) => {
                 let reference = match &self.data.reference {
-                    Some(images) => session::decompose(model, images, &self.setting.decompose)?,
+                    Some(images) => session::decompose(model, images, &self.settings.decompose)?,
                     None => validation.contributions.clone(),
                 };
                 let scored = self.score(&alignment, &reference)?;
@@ -178,17 +178,17 @@ impl Study {
         Ok(Mitigated {
             model: model.name().to_string(),
             data: self.data.name.clone(),
-            images: self.setting.protocol.name(),
+            images: self.settings.protocol.name(),
             head,
             features: [self.spurious.name.clone(), self.core.name.clone()],
-            measure: self.setting.measure,
+            measure: self.settings.measure,
             scores: scored.each(),
             cosine: alignment.report.as_ref().map(|r| r.held_out_cosine),
             mitigation,
             before,
             remedies,
             training,
-            bootstrap: self.setting.bootstrap.clone(),
+            bootstrap: self.settings.bootstrap.clone(),
         })
     }
 
@@ -202,14 +202,14 @@ impl Study {
     ) -> Result<Tested<'a>> {
         let ablation = truth.contributions.ablation(means, head)?;
         let images = truth.grouped(&self.data.groups);
-        Tested::new(ablation, images, training, &self.setting.bootstrap)
+        Tested::new(ablation, images, training, &self.settings.bootstrap)
     }
 
     /// Every component's scores for the two features.
     fn score(&self, alignment: &Alignment, contributions: &Contributions) -> Result<Both> {
         let aligned = alignment.apply(contributions)?;
         let score = |feature: &Feature| -> Result<Scores> {
-            let scores = aligned.score_by(self.setting.measure, &feature.embeddings)?;
+            let scores = aligned.score_by(self.settings.measure, &feature.embeddings)?;
             Ok(scores.named(&feature.name))
         };
         let (spurious, core) = (score(&self.spurious)?, score(&self.core)?);
@@ -222,7 +222,7 @@ impl Study {
 
     fn truth(&self, model: &Model, split: &Split) -> Result<Truth> {
         Ok(Truth {
-            contributions: session::decompose(model, &*split.images, &self.setting.decompose)?,
+            contributions: session::decompose(model, &*split.images, &self.settings.decompose)?,
             classes: split.classes.clone(),
             groups: split.groups.clone(),
         })
@@ -235,11 +235,11 @@ impl Study {
     pub fn probe(&self, model: &Model) -> Result<LinearHead> {
         let representations = session::embed_images(model, self.data.train())?;
         let (labels, classes) = (&self.data.train.classes, self.data.classes.len());
-        match &self.setting.protocol {
-            Protocol::Validated(ValidatedProtocol { probe, .. }) => {
+        match &self.settings.protocol {
+            StudyProtocol::Validated(ValidatedProtocol { probe, .. }) => {
                 Ok(score::fit_probe(&representations, labels, classes, probe)?.0)
             }
-            Protocol::Paper(PaperProtocol { probe, .. }) => {
+            StudyProtocol::Paper(PaperProtocol { probe, .. }) => {
                 Ok(score::fit_adam_probe(&representations, labels, classes, probe)?.0)
             }
         }
@@ -251,8 +251,7 @@ impl Study {
     /// When `model` is not the study's CLIP.
     pub fn zero_shot(&self, model: &Model) -> Result<LinearHead> {
         if model.hash() != self.clip.hash() {
-            let reason =
-                "zero-shot needs the model whose text tower embeds the classes; take Head::Probe";
+            let reason = "zero-shot needs the model whose text tower embeds the classes; take Classifier::Probe";
             return Err(Error::argument("model", model.name(), reason));
         }
         let texts = self.data.class_texts.iter();

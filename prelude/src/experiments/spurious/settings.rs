@@ -1,6 +1,6 @@
 //! How a study is done.
 
-use crate::decompose::Options;
+use crate::decompose::DecomposeOptions;
 use crate::identity::TextEmbeddings;
 use crate::score::{
     AdamProbeOptions, BootstrapOptions, CorrectionOptions, MitigateOptions, ProbeOptions,
@@ -8,37 +8,37 @@ use crate::score::{
 };
 use std::sync::Arc;
 
-/// Settings of a [`Study`](super::Study); [`Setting::default`] is the project's way, [`Setting::paper`] the paper's.
+/// Settings of a [`Study`](super::Study); [`StudySettings::default`] is the project's way, [`StudySettings::paper`] the paper's.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct StudySettings {
     /// Components, and who gets the constants ([`Sharing`](crate::decompose::Sharing)).
-    pub decompose: Options,
+    pub decompose: DecomposeOptions,
     /// Epochs of the maps to CLIP's space.
     pub align_epochs: usize,
     /// How a component is scored for a feature.
     pub measure: ScoreMeasure,
-    pub protocol: Protocol,
+    pub protocol: StudyProtocol,
     /// Intervals of the accuracies.
     pub bootstrap: BootstrapOptions,
 }
 
-impl Default for Setting {
+impl Default for StudySettings {
     fn default() -> Self {
         Self {
-            decompose: Options::default(),
+            decompose: DecomposeOptions::default(),
             align_epochs: 4,
             measure: ScoreMeasure::VarianceAttributed,
-            protocol: Protocol::validated(),
+            protocol: StudyProtocol::validated(),
             bootstrap: BootstrapOptions::default(),
         }
     }
 }
 
-impl Setting {
-    /// As published: [`Protocol::paper`], the scores and the components being the paper's by default.
+impl StudySettings {
+    /// As published: [`StudyProtocol::paper`], the scores and the components being the paper's by default.
     pub fn paper() -> Self {
         Self {
-            protocol: Protocol::paper(),
+            protocol: StudyProtocol::paper(),
             ..Self::default()
         }
     }
@@ -47,16 +47,16 @@ impl Setting {
 /// What is chosen where, and what is tested on what.
 ///
 /// ```
-/// use vitrepl_prelude::experiments::spurious::{Protocol, Setting, ValidatedProtocol};
+/// use vitrepl_prelude::experiments::spurious::{StudyProtocol, StudySettings, ValidatedProtocol};
 /// use vitrepl_prelude::score::MitigateOptions;
 ///
 /// // Ten components whatever the model, but tested on images that nothing else has seen.
 /// let mitigate = MitigateOptions { ks: vec![10], ..Default::default() };
-/// let protocol = Protocol::Validated(ValidatedProtocol { mitigate, ..Default::default() });
-/// let setting = Setting { protocol, ..Setting::default() };
+/// let protocol = StudyProtocol::Validated(ValidatedProtocol { mitigate, ..Default::default() });
+/// let settings = StudySettings { protocol, ..StudySettings::default() };
 /// ```
 #[derive(Clone, Debug)]
-pub enum Protocol {
+pub enum StudyProtocol {
     /// As in the paper's code: the first k components, a number fixed for all models; scores, means and accuracies all
     /// on the validation and the test split *together*; the probe stopped after ten epochs. Nothing is chosen and nothing
     /// is compared with chance, and the images tested are those the components were scored on: right for comparing with
@@ -68,7 +68,7 @@ pub enum Protocol {
     Validated(ValidatedProtocol),
 }
 
-/// Settings of [`Protocol::Paper`].
+/// Settings of [`StudyProtocol::Paper`].
 #[derive(Clone, Debug)]
 pub struct PaperProtocol {
     /// Components switched off.
@@ -86,7 +86,7 @@ impl Default for PaperProtocol {
     }
 }
 
-/// Settings of [`Protocol::Validated`].
+/// Settings of [`StudyProtocol::Validated`].
 #[derive(Clone, Debug, Default)]
 pub struct ValidatedProtocol {
     pub probe: ProbeOptions,
@@ -96,7 +96,7 @@ pub struct ValidatedProtocol {
     pub correction: CorrectionOptions,
 }
 
-impl Protocol {
+impl StudyProtocol {
     /// Ten components, and the published probe.
     pub fn paper() -> Self {
         Self::Paper(PaperProtocol::default())
@@ -118,7 +118,7 @@ impl Protocol {
 
 /// What decides a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
+pub enum Classifier {
     /// A linear probe fitted on the training split.
     Probe,
     /// The nearest of the classes' text embeddings; nothing is fitted.
