@@ -212,6 +212,29 @@ impl Terminal {
         self.ready = false;
     }
 
+    /// Types a line at the next prompt and waits for the one after it: the lines shown between them, however long.
+    #[track_caller]
+    pub fn answer(&mut self, line: &str) -> Vec<String> {
+        if !self.ready {
+            self.prompts();
+        }
+        self.continues(line);
+        self.shows("\r\n");
+        let before = self.shown.len();
+        self.prompts();
+        let mut screen = vt100::Parser::new(400, 1000, 0);
+        screen.process(&self.shown[before..]);
+        let lines = screen.screen().rows(0, 1000);
+        let mut lines: Vec<_> = lines.map(|line| line.trim_end().to_owned()).collect();
+        while lines
+            .last()
+            .is_some_and(|line| line.is_empty() || line == ">>")
+        {
+            lines.pop();
+        }
+        lines
+    }
+
     /// Types without entering.
     pub fn starts(&mut self, text: &str) {
         if !self.ready {
