@@ -180,7 +180,7 @@ let s = "open to the end
         .says("kept: Vec<i32>\n")
         .complains("lost with it: kept")
         .says("77\n")
-        .complains("cannot find value `kept`");
+        .complains("`kept` was lost with the process");
     assert!(!ran.err.contains("backtrace"), "{ran:#?}");
 }
 
@@ -312,8 +312,8 @@ count
         .says("tiny_vit has 96 images, 42\n")
         .says("43 components aligned\n")
         .says("disk")
-        .complains("cannot find value `sum`")
-        .complains("cannot find value `count`");
+        .complains("`sum` was lost with the process")
+        .complains("`count` was lost with the process");
     assert_eq!(ran.out.matches("│ tiny_vit ").count(), 1, "{ran:#?}");
 }
 

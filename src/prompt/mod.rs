@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
-use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
+use rustyline::{CompletionType, Config, Editor};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -37,11 +37,7 @@ pub fn interactive() -> Result<(), Failure> {
     let interrupts = Interrupts::listen()?;
     let prepared = Prepared::new()?;
     interrupts.set_ends_when_idle(false);
-    let session = Rc::new(RefCell::new(Starting::new(
-        prepared,
-        interrupts,
-        editor.create_external_printer().ok(),
-    )));
+    let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
     editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
@@ -74,18 +70,14 @@ enum Starting {
 }
 
 impl Starting {
-    fn new(
-        prepared: Prepared,
-        interrupts: Interrupts,
-        printer: Option<impl ExternalPrinter + Send + 'static>,
-    ) -> Self {
+    fn new(prepared: Prepared, interrupts: Interrupts) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
             let started = prepared.start(interrupts);
             if let Err(error) = &started {
-                // Said at once, above the line that is being typed.
-                let text = format!("error: the session cannot start: {error:#}\n");
-                printer.map(|mut printer| printer.print(text));
+                // Said at once, in the place of the line that is being typed. rustyline's external printer would draw
+                // that line again, but an editor that has one loses sight of keys that come many at a time.
+                eprint!("\r\x1b[Kerror: the session cannot start: {error:#}\r\n{PROMPT}");
             }
             // Nobody waits any more where the program is at its end.
             let _ = sender.send(started);

@@ -263,7 +263,7 @@ class KernelTests(jupyter_kernel_test.KernelTests):
             "} }"
         )
         self.flush_channels()
-        fit = "let a = align(&vit, &clip, &few, &Options::default(), &fit({}, &path))?;"
+        fit = "let a = align(&vit, &clip, &few, &DecomposeOptions::default(), &fit({}, &path))?;"
         asked = self.kc.execute(fit.format(5000))
         updates, shown = 0, None
         while updates < 2:
