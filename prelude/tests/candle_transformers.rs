@@ -8,6 +8,7 @@ use candle_transformers::models::clip::{ClipConfig, ClipModel};
 use candle_transformers::models::{dinov2reg4, vit};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use vitrepl_prelude::models::layers::Activation;
 use vitrepl_prelude::models::weights::Parameters;
 use vitrepl_prelude::models::{Features, ImageEncoder, Model, Vit, VitConfig};
 use vitrepl_prelude::trace::Tape;
@@ -77,6 +78,8 @@ fn a_dinov2_with_registers_agrees() {
         init_values: Some(0.3),
         reg_tokens: 4,
         no_embed_class: true,
+        // candle-transformers has the approximation here, where DINOv2 was trained with the exact function.
+        act_layer: Activation::GeluTanh,
         ..VitConfig::default()
     };
     let parameters = Parameters::new(5, &Device::Cpu);
