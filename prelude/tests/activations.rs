@@ -274,6 +274,46 @@ fn gradients_are_what_small_changes_come_to() -> Result<()> {
 }
 
 #[test]
+fn activations_show_themselves_and_go_out_with_their_names() {
+    let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 3)).unwrap();
+    let swin = load("tiny_swin").unwrap();
+    let names = activation_names(&swin).unwrap();
+    let patterns = activations(&swin, &images, &["* pattern"]).unwrap();
+    let one = activations(&swin, &images, &["stage 1 block 0 head 1 pattern"]).unwrap();
+    let shown = [names.to_string(), format!("{patterns:?}"), one.to_string()];
+    for text in &shown {
+        println!("{text}\n");
+        assert!(text.lines().count() <= 40, "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 150),
+            "{text}"
+        );
+    }
+    assert!(
+        shown[1].contains("3 images of generated seed 1, 3 images in tiny_swin"),
+        "{}",
+        shown[1]
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("patterns.safetensors");
+    patterns.export(&path).unwrap();
+    let read = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    let name = "stage 0 block 1 pattern";
+    assert_eq!(read[name].dims(), patterns.get(name).unwrap().dims());
+    assert!(error(&read[name], &patterns.get(name).unwrap()) == 0.0);
+    refused(
+        patterns.export(folder.path().join("p.npy")),
+        &["p.npy", ".safetensors"],
+    );
+    one.export(folder.path().join("one.npy")).unwrap();
+    let beside = std::fs::read_to_string(folder.path().join("one.npy.json")).unwrap();
+    for part in ["stage 1 block 0 head 1 pattern", "tiny_swin", "\"image\""] {
+        assert!(beside.contains(part), "{beside}");
+    }
+}
+
+#[test]
 fn sets_are_run_in_batches_like_one() -> Result<()> {
     let model = load("tiny_swin")?;
     let images = GeneratedSet::new(GeneratedSpec::unbiased(3, 9))?;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Module, VarBuilder};
-use candle_transformers::models::clip::text_model::{Activation, ClipTextConfig};
+use candle_transformers::models::clip::text_model::{self, ClipTextConfig};
 use candle_transformers::models::clip::vision_model::ClipVisionConfig;
 use candle_transformers::models::clip::{ClipConfig, ClipModel};
 use candle_transformers::models::{dinov2reg4, vit};
@@ -116,7 +116,7 @@ fn both_towers_of_a_clip_of_transformers_agree() {
         text_config: ClipTextConfig {
             vocab_size: number(text, "vocab_size"),
             embed_dim: number(text, "hidden_size"),
-            activation: Activation::QuickGelu,
+            activation: text_model::Activation::QuickGelu,
             intermediate_size: number(text, "intermediate_size"),
             max_position_embeddings: number(text, "max_position_embeddings"),
             pad_with: None,
@@ -126,7 +126,7 @@ fn both_towers_of_a_clip_of_transformers_agree() {
         },
         vision_config: ClipVisionConfig {
             embed_dim: number(vision, "hidden_size"),
-            activation: Activation::QuickGelu,
+            activation: text_model::Activation::QuickGelu,
             intermediate_size: number(vision, "intermediate_size"),
             num_hidden_layers: number(vision, "num_hidden_layers"),
             num_attention_heads: number(vision, "num_attention_heads"),

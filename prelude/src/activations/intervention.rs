@@ -35,7 +35,7 @@ enum Part {
 }
 
 /// What a model makes of changed values.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Intervened {
     /// B x d.
     pub representation: Tensor,

@@ -27,13 +27,16 @@
 //! # Ok::<(), vitrepl_prelude::Error>(())
 //! ```
 
+mod export;
 mod gradients;
 mod intervention;
 mod names;
 mod record;
+mod show;
 
 pub use gradients::{Gradients, Objective, gradients};
 pub(crate) use intervention::run_batch;
 pub use intervention::{ActivationChange, Intervened, Intervention, run_with};
 pub use names::{Named, Selected, hook_points, select};
 pub use record::{ActivationCache, record};
+pub use show::ActivationNames;

@@ -1,6 +1,8 @@
 //! Named values, kept from a forward pass.
 
 use super::Selected;
+use crate::facts;
+use crate::identity::ImageOrigin;
 use crate::models::ImageEncoder;
 use crate::trace::{HookPoint, Tape};
 use crate::{Error, Result, files};
@@ -15,12 +17,30 @@ use std::rc::Rc;
 pub struct ActivationCache {
     images: usize,
     entries: Vec<(Selected, Tensor)>,
+    origin: Option<ImageOrigin>,
 }
 
 impl ActivationCache {
     /// The `values` of what was selected, for `images` images.
     pub(super) fn new(images: usize, entries: Vec<(Selected, Tensor)>) -> Self {
-        Self { images, entries }
+        Self {
+            images,
+            entries,
+            origin: None,
+        }
+    }
+
+    /// The same, known to be of `origin`'s model and images.
+    pub(crate) fn of(self, origin: ImageOrigin) -> Self {
+        Self {
+            origin: Some(origin),
+            ..self
+        }
+    }
+
+    /// Which model and images they are of; none where they were recorded from pixels.
+    pub fn origin(&self) -> Option<&ImageOrigin> {
+        self.origin.as_ref()
     }
 
     /// Join batches of the same selection along the images.
@@ -46,7 +66,7 @@ impl ActivationCache {
             })
             .collect::<Result<_>>()?;
         let images = batches.iter().map(|batch| batch.images).sum();
-        Ok(Self { images, entries })
+        Ok(Self::new(images, entries))
     }
 
     /// Number of images.
@@ -130,17 +150,17 @@ impl ActivationCache {
     }
 }
 
-/// One line a value: name, shape, mean and deviation.
+/// One line a value: name and shape.
 impl fmt::Display for ActivationCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 24;
-        let megabytes = self.bytes() as f64 / 1e6;
-        write!(
-            f,
-            "{} activations of {} images, {megabytes:.1} MB",
-            self.len(),
-            self.images
-        )?;
+        let count = facts::count(self.len(), "activation");
+        let images = facts::count(self.images, "image");
+        write!(f, "{count} of {images}")?;
+        if let Some(origin) = &self.origin {
+            write!(f, " of {} in {}", origin.images.set, origin.model.name)?;
+        }
+        write!(f, ", {}", facts::size(self.bytes()))?;
         for (selected, value) in self.entries.iter().take(SHOWN) {
             let shape = match self.by_image(selected, value) {
                 Ok(value) => value.dims().to_vec(),

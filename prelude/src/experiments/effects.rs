@@ -41,7 +41,8 @@ pub struct Effects {
 ///
 /// # Errors
 /// When a component is not there or is no part of a block, an image cannot be read, or the call was stopped.
-pub fn effects(model: &Model, set: &dyn DataSet, components: &[&str]) -> Result<Effects> {
+pub fn effects(model: &Model, set: impl DataSet, components: &[&str]) -> Result<Effects> {
+    let set: &dyn DataSet = &set;
     // Each component's own constants: a share of those of others would be a direct effect of nothing.
     let options = DecomposeOptions {
         sharing: Sharing::Own,

@@ -73,7 +73,8 @@ pub fn local_models(folder: Option<&Path>) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When the set has fewer images, or a step fails.
-pub fn measure(model: &Model, set: &dyn DataSet, batch: usize) -> Result<Measured> {
+pub fn measure(model: &Model, set: impl DataSet, batch: usize) -> Result<Measured> {
+    let set: &dyn DataSet = &set;
     let encoder = model.encoder();
     let pixels = set.pixels(&(0..batch).collect::<Vec<_>>(), model.input())?;
     let pixels = encoder
@@ -137,7 +138,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 ///
 /// # Errors
 /// When `batch` is 0, or the call is stopped.
-pub fn models_table(names: &[impl AsRef<str>], set: &dyn DataSet, batch: usize) -> Result<Table> {
+pub fn models_table(names: &[impl AsRef<str>], set: impl DataSet, batch: usize) -> Result<Table> {
+    let set: &dyn DataSet = &set;
     if batch == 0 {
         return Err(Error::argument("batch", batch, "at least one image"));
     }

@@ -2,10 +2,11 @@
 
 use super::contributions::each_batch;
 use crate::activations::{
-    ActivationCache, ActivationChange, Gradients, Intervened, Intervention, Objective, gradients,
-    hook_points, record, run_batch, select,
+    ActivationCache, ActivationChange, ActivationNames, Gradients, Intervened, Intervention,
+    Objective, gradients, hook_points, record, run_batch, select,
 };
 use crate::data::DataSet;
+use crate::identity::{ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
 use crate::{Error, Result, check};
 use candle_core::{DType, Tensor};
@@ -17,9 +18,17 @@ const MOST: usize = 16 << 30;
 ///
 /// # Errors
 /// When the forward pass fails.
-pub fn activation_names(model: &Model) -> Result<Vec<String>> {
+pub fn activation_names(model: &Model) -> Result<ActivationNames> {
     let points = hook_points(model.encoder())?;
-    Ok(points.iter().map(ToString::to_string).collect())
+    Ok(ActivationNames::new(model.name(), &points))
+}
+
+/// What is recorded from `set` is of this.
+fn origin(model: &Model, set: &dyn DataSet) -> ImageOrigin {
+    ImageOrigin {
+        model: ModelId::of(model),
+        images: ImagesId::of(set),
+    }
 }
 
 /// The activations of every image of `set` that `patterns` ask for: `&["block 5 pattern", "block * head 3 z"]`, with `*`
@@ -27,7 +36,8 @@ pub fn activation_names(model: &Model) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When a pattern asks for nothing, they would take more than 16 GiB, an image cannot be read, or the call was stopped.
-pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Result<ActivationCache> {
+pub fn activations(model: &Model, set: impl DataSet, patterns: &[&str]) -> Result<ActivationCache> {
+    let set: &dyn DataSet = &set;
     let selected = select(model.encoder(), patterns)?;
     let mut batches = Vec::new();
     each_batch("record", model, set, 0..set.len(), |first, pixels| {
@@ -45,7 +55,7 @@ pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Resul
         batches.push(batch);
         Ok(done)
     })?;
-    ActivationCache::concat(&batches)
+    Ok(ActivationCache::concat(&batches)?.of(origin(model, set)))
 }
 
 /// Run every image of `set` with activations changed on the way, each given by a pattern of names and what becomes of
@@ -57,9 +67,10 @@ pub fn activations(model: &Model, set: &dyn DataSet, patterns: &[&str]) -> Resul
 /// be read, or the call was stopped.
 pub fn intervene(
     model: &Model,
-    set: &dyn DataSet,
+    set: impl DataSet,
     changes: &[(&str, ActivationChange)],
 ) -> Result<Intervened> {
+    let set: &dyn DataSet = &set;
     let encoder = model.encoder();
     let interventions = changes
         .iter()
@@ -110,11 +121,12 @@ fn check_swap(recorded: &ActivationCache, set: &dyn DataSet) -> Result<()> {
 /// As [`activations`]; when there is not one class for each image, or the objective does not fit the model.
 pub fn activation_gradients(
     model: &Model,
-    set: &dyn DataSet,
+    set: impl DataSet,
     patterns: &[&str],
     classes: &[usize],
     objective: impl for<'a> Fn(&'a [usize]) -> Objective<'a>,
 ) -> Result<Gradients> {
+    let set: &dyn DataSet = &set;
     check::same("classes", classes.len(), set.len(), "images")?;
     let selected = select(model.encoder(), patterns)?;
     let (mut values, mut slopes, mut objectives) = (Vec::new(), Vec::new(), Vec::new());
@@ -135,8 +147,8 @@ pub fn activation_gradients(
         },
     )?;
     Ok(Gradients {
-        values: ActivationCache::concat(&values)?,
-        gradients: ActivationCache::concat(&slopes)?,
+        values: ActivationCache::concat(&values)?.of(origin(model, set)),
+        gradients: ActivationCache::concat(&slopes)?.of(origin(model, set)),
         objective: objectives,
     })
 }
