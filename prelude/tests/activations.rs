@@ -67,8 +67,8 @@ fn every_model_lists_its_activations() {
     let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 2)).unwrap();
     for (name, count, shown) in [
         ("tiny_vit", 6 * 15, "block 5 pattern: 1 x 6 x 37 x 37"),
-        ("tiny_clip", 6 * 15, "block 0 mlp_post: 1 x 37 x 256"),
-        ("tiny_swin", 6 * 15, "stage 0 block 1 q: 4 x 3 x 36 x 16"),
+        ("tiny_clip", 6 * 15, "block 0 mlp_post: 1 x 37 x 384"),
+        ("tiny_swin", 8 * 15, "stage 0 block 1 q: 16 x 2 x 9 x 24"),
         ("tiny_maxvit", 4 * 31, "stage 0 block 0 conv_out: "),
     ] {
         let model = load(name).unwrap();

@@ -13,26 +13,42 @@ use std::ops::Deref;
 pub struct ActivationNames {
     title: String,
     names: Vec<String>,
-    kinds: Vec<(HookKind, Vec<usize>, Vec<String>)>,
+    blocks: String,
+    kinds: Vec<Kind>,
+}
+
+/// Activations of one kind: in how many blocks they have which shape.
+#[derive(Clone)]
+struct Kind {
+    kind: HookKind,
+    shapes: Vec<(Vec<usize>, usize)>,
 }
 
 impl ActivationNames {
     /// Those of the model called `model`.
     pub fn new(model: &str, named: &[Named]) -> Self {
-        let mut kinds: Vec<(HookKind, Vec<usize>, Vec<String>)> = Vec::new();
+        let mut kinds: Vec<Kind> = Vec::new();
         for one in named {
-            let block = one.point.block.to_string();
-            let known = kinds
-                .iter_mut()
-                .find(|(kind, shape, _)| *kind == one.point.kind && *shape == one.shape);
-            match known {
-                Some((_, _, blocks)) => blocks.push(block),
-                None => kinds.push((one.point.kind, one.shape.clone(), vec![block])),
+            let (kind, shape) = (one.point.kind, &one.shape);
+            let place = kinds.iter().position(|known| known.kind == kind);
+            let place = place.unwrap_or_else(|| {
+                let shapes = Vec::new();
+                kinds.push(Kind { kind, shapes });
+                kinds.len() - 1
+            });
+            match kinds[place].shapes.iter_mut().find(|own| own.0 == *shape) {
+                Some((_, blocks)) => *blocks += 1,
+                None => kinds[place].shapes.push((shape.clone(), 1)),
             }
         }
+        let blocks = match named {
+            [first, .., last] => format!("{} to {}", first.point.block, last.point.block),
+            _ => String::new(),
+        };
         Self {
             title: format!("{} of {model}", facts::count(named.len(), "activation")),
             names: named.iter().map(ToString::to_string).collect(),
+            blocks,
             kinds,
         }
     }
@@ -46,18 +62,16 @@ impl Deref for ActivationNames {
     }
 }
 
-/// One line for each kind and shape: the kind, the shape for one image, the blocks that have it.
+/// One line for each kind: its shapes for one image, and how many blocks have them.
 impl fmt::Display for ActivationNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = Facts::new(&self.title);
-        for (kind, shape, blocks) in &self.kinds {
-            let shape: Vec<_> = shape.iter().map(usize::to_string).collect();
-            let shape = shape.join(" x ");
-            let blocks = match blocks.as_slice() {
-                [first, .., last] => format!("{first} to {last} ({} blocks)", blocks.len()),
-                _ => blocks.join(", "),
-            };
-            shown = shown.row(kind.name(), format!("{shape:<16}  {blocks}"));
+        let mut shown = Facts::new(&self.title).row("blocks", &self.blocks);
+        for Kind { kind, shapes } in &self.kinds {
+            let each = shapes.iter().map(|(shape, blocks)| {
+                let shape: Vec<_> = shape.iter().map(usize::to_string).collect();
+                format!("{} ({})", shape.join(" x "), facts::count(*blocks, "block"))
+            });
+            shown = shown.row(kind.name(), facts::list(each.collect::<Vec<_>>(), 120));
         }
         write!(f, "{shown}")
     }

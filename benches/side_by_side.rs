@@ -1,0 +1,181 @@
+// # Beside PyTorch
+//
+// Forward passes, decompositions, a step of the aligner and the decoding of pictures, in turn with PyTorch and timm on the
+// same threads:
+//
+//     cargo run --release --locked -- benches/side_by_side.rs
+//
+// It is a script of vitrepl, so that what is measured is what its users have. Weights and pixels are random. PyTorch and
+// timm come from PyPI into `target/bench-python`, once; `VITREPL_BENCH_PYTHON` names a Python that has them. Nothing else
+// may run beside it. `VITREPL_BENCH_MODEL=Swin` takes one model, `VITREPL_BENCH_ROUNDS` that many rounds (5).
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use vitrepl_prelude::align::Trainer;
+use vitrepl_prelude::models::{ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig};
+use vitrepl_prelude::trace::Tape;
+
+const TORCH: &[&str] = &["torch==2.6.0", "torchvision==0.21.0", "timm==1.0.15", "pillow", "numpy<3"];
+
+fn python() -> std::result::Result<String, Box<dyn std::error::Error>> {
+    if let Ok(python) = std::env::var("VITREPL_BENCH_PYTHON") {
+        return Ok(python);
+    }
+    let python = "target/bench-python/bin/python";
+    if !std::path::Path::new(python).exists() {
+        let made = Command::new("python3").args(["-m", "venv", "target/bench-python"]).status()?;
+        let filled = Command::new(python).args(["-m", "pip", "install", "-q"]).args(TORCH).status()?;
+        if !made.success() || !filled.success() {
+            return Err("PyTorch cannot be installed from PyPI; set VITREPL_BENCH_PYTHON to a Python with torch and timm".into());
+        }
+    }
+    Ok(python.to_owned())
+}
+
+struct Torch {
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Torch {
+    fn start(threads: usize) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let mut child = Command::new(python()?)
+            .args(["benches/torch.py", &threads.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (orders, answers) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
+        Ok(Self { child, orders, answers: BufReader::new(answers) })
+    }
+
+    /// Seconds and the peak memory in MB.
+    fn does(&mut self, order: &str) -> std::result::Result<(f64, f64), Box<dyn std::error::Error>> {
+        writeln!(self.orders, "{order}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        let mut numbers = answer.split_whitespace().map(str::parse::<f64>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(seconds)), Some(Ok(peak))) => Ok((seconds, peak)),
+            _ => Err(format!("torch.py answered {answer:?} to {order:?}").into()),
+        }
+    }
+}
+
+/// Seconds and the peak memory of this process in MB.
+fn timed(work: impl FnOnce()) -> (f64, f64) {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let start = std::time::Instant::now();
+    work();
+    let seconds = start.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
+    (seconds, peak.unwrap_or(f64::NAN) / 1e3)
+}
+
+fn median(values: &[(f64, f64)]) -> (f64, f64) {
+    let of = |pick: fn(&(f64, f64)) -> f64| {
+        let mut sorted: Vec<f64> = values.iter().map(pick).collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    (of(|v| v.0), of(|v| v.1))
+}
+
+struct Shape {
+    name: &'static str,
+    timm: &'static str,
+    images: usize,
+    new: fn() -> Result<Box<dyn ImageEncoder>>,
+}
+
+fn shapes() -> [Shape; 4] {
+    [
+        Shape { name: "ViT-B/16", timm: "vit_base_patch16_224", images: 8, new: || Ok(Box::new(Vit::random(&VitConfig::default(), 0)?)) },
+        Shape {
+            name: "DINOv2-B/14 at 518",
+            timm: "vit_base_patch14_dinov2.lvd142m",
+            images: 2,
+            new: || {
+                let config = VitConfig { img_size: 518, patch_size: 14, init_values: Some(1e-5), ..VitConfig::default() };
+                Ok(Box::new(Vit::random(&config, 0)?))
+            },
+        },
+        Shape {
+            name: "Swin-B",
+            timm: "swin_base_patch4_window7_224",
+            images: 8,
+            new: || {
+                let config = SwinConfig { embed_dim: 128, depths: vec![2, 2, 18, 2], num_heads: vec![4, 8, 16, 32], ..SwinConfig::default() };
+                Ok(Box::new(Swin::random(&config, 0)?))
+            },
+        },
+        Shape { name: "MaxViT-S", timm: "maxvit_small_tf_224", images: 8, new: || Ok(Box::new(MaxVit::random(&MaxVitConfig::default(), 0)?)) },
+    ]
+}
+
+// ## The run
+
+let threads = std::thread::available_parallelism()?.get();
+let rounds: usize = std::env::var("VITREPL_BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+let only = std::env::var("VITREPL_BENCH_MODEL").unwrap_or_default();
+let mut torch = Torch::start(threads)?;
+let title = format!("{threads} threads, f32, medians of {rounds}; memory is the peak of the whole process");
+let mut table = Table::new(title).columns(["", "ours, s", "PyTorch, s", "ours over PyTorch", "over our forward", "memory, MB", "PyTorch, MB"]);
+
+for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
+    let model = (shape.new)()?;
+    let size = model.image_size();
+    let pixels = Tensor::rand(0f32, 1.0, (shape.images, 3, size, size), &Device::Cpu)?;
+    let decomposer = |granularity| Decomposer::new(model.as_ref(), DecomposeOptions { granularity, ..Default::default() });
+    let (heads, tokens) = (decomposer(Granularity::Heads)?, decomposer(Granularity::Tokens)?);
+    torch.does(&format!("model {} {}", shape.timm, shape.images))?;
+    let mut times: [Vec<(f64, f64)>; 4] = Default::default();
+    // The first round warms up.
+    for round in 0..=rounds {
+        let measured = [
+            timed(|| { model.forward(&pixels, &Tape::off()).unwrap(); }),
+            torch.does("forward")?,
+            timed(|| { heads.run(&pixels).unwrap(); }),
+            timed(|| { tokens.run(&pixels).unwrap(); }),
+        ];
+        if round > 0 {
+            times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
+        }
+    }
+    let [ours, theirs, heads, tokens] = times.map(|all| median(&all));
+    let name = format!("{}, {} images", shape.name, shape.images);
+    let row = |what: &str, own: (f64, f64), beside: Option<(f64, f64)>| {
+        let other = |f: fn((f64, f64)) -> f64, digits: usize| beside.map_or("".to_owned(), |b| format!("{:.digits$}", f(b)));
+        let ratio = beside.map_or("".to_owned(), |b| format!("{:.2}", own.0 / b.0));
+        [what.to_owned(), format!("{:.2}", own.0), other(|b| b.0, 2), ratio, format!("{:.2}", own.0 / ours.0), format!("{:.0}", own.1), other(|b| b.1, 0)]
+    };
+    for line in [
+        row(&format!("{name}: forward"), ours, Some(theirs)),
+        row("heads, all blocks", heads, None),
+        row("heads and source tokens, all blocks", tokens, None),
+    ] {
+        println!("{}", line.join("  "));
+        table = table.row(line);
+    }
+}
+
+// The aligner at the size of ViT-B/16: heads and MLPs from block 7, and `init`.
+
+let (components, width, images) = (65, 768, 16);
+let random = |shape: &[usize]| Tensor::randn(0f32, 0.02, shape, &Device::Cpu);
+let mut trainer = Trainer::new(&random(&[components, width, width])?, &random(&[width])?, 3e-4, 1e-6, 1.0)?;
+let (x, y) = (random(&[components, images, width])?, random(&[images, width])?);
+torch.does(&format!("aligner {components} {width} {images}"))?;
+let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+for round in 0..=rounds {
+    let (own, beside) = (timed(|| { trainer.step(&x, &y).unwrap(); }), torch.does("step")?);
+    if round > 0 {
+        ours.push(own);
+        theirs.push(beside);
+    }
+}
+let (own, beside) = (median(&ours), median(&theirs));
+table = table.row(["aligner step, 65 x 768 x 768, 16 images".to_owned(), format!("{:.3}", own.0), format!("{:.3}", beside.0), format!("{:.2}", own.0 / beside.0), "".to_owned(), format!("{:.0}", own.1), format!("{:.0}", beside.1)]);
+
+table

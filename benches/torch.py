@@ -1,0 +1,84 @@
+"""PyTorch's side of side_by_side.rs: takes one order a line, answers with seconds and the peak memory in MB.
+
+    model NAME IMAGES    timm's model of that name, random weights, and that many images
+    forward              its features without a head, under inference_mode
+    aligner COMPONENTS WIDTH IMAGES
+    step                 one Adam step of a linear map for each component, as the paper's code has it
+    decode FILE          a JPEG file to 224 pixels by timm's own evaluation transform
+"""
+
+import re
+import sys
+import time
+
+import timm
+import torch
+
+
+def peak_mb():
+    with open("/proc/self/status") as status:
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)) / 1e3
+
+
+def timed(work):
+    with open("/proc/self/clear_refs", "w") as refs:
+        refs.write("5")
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start, peak_mb()
+
+
+class Aligner(torch.nn.Module):
+    """The paper's loss: mean(1 - cos) + sum of D * mean((W^T W - I)^2) / D over the components."""
+
+    def __init__(self, components, width):
+        super().__init__()
+        self.maps = torch.nn.ModuleList(torch.nn.Linear(width, width, bias=False) for _ in range(components))
+        self.bias = torch.nn.Parameter(torch.zeros(width))
+
+    def loss(self, x, target):
+        z = sum(linear(one) for linear, one in zip(self.maps, x)) + self.bias
+        unit = torch.eye(target.shape[1])
+        cosine = torch.nn.functional.cosine_similarity(z, target).mean()
+        apart = sum(((m.weight.T @ m.weight - unit) ** 2).sum() for m in self.maps) / len(self.maps)
+        return 1 - cosine + apart / target.shape[1]
+
+
+def main():
+    torch.set_num_threads(int(sys.argv[1]))
+    model = pixels = aligner = adam = x = target = transform = None
+    for line in sys.stdin:
+        order, *words = line.split()
+        if order == "model":
+            model = timm.create_model(words[0], pretrained=False, num_classes=0).eval()
+            size = model.pretrained_cfg["input_size"][-1]
+            pixels = torch.rand(int(words[1]), 3, size, size)
+            print(0, 0, flush=True)
+        elif order == "forward":
+            with torch.inference_mode():
+                print(*timed(lambda: model(pixels)), flush=True)
+        elif order == "aligner":
+            components, width, images = map(int, words)
+            model = pixels = None
+            aligner = Aligner(components, width)
+            adam = torch.optim.Adam(aligner.parameters(), lr=3e-4)
+            x, target = torch.randn(components, images, width), torch.randn(images, width)
+            print(0, 0, flush=True)
+        elif order == "step":
+
+            def step():
+                adam.zero_grad()
+                aligner.loss(x, target).backward()
+                adam.step()
+
+            print(*timed(step), flush=True)
+        elif order == "decode":
+            from PIL import Image
+
+            transform = transform or timm.data.create_transform(224, is_training=False)
+            print(*timed(lambda: transform(Image.open(words[0]).convert("RGB"))), flush=True)
+        else:
+            sys.exit(f"unknown order {order}")
+
+
+main()
