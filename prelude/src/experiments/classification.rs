@@ -212,7 +212,7 @@ impl ClassificationTask {
             ));
         };
         let representations = session::embed_images(model, &fitted.images)?;
-        let labels = numbered(&fitted.labels, &self.classes);
+        let labels = numbered(&fitted.labels, &fitted.labels);
         let classes = self.classes.len();
         let (head, _) = score::fit_probe(&representations, &labels, classes, &self.probe)?;
         let mut reader = self.by_class(Head::Linear(head.named(&self.classes)?))?;
@@ -220,11 +220,16 @@ impl ClassificationTask {
         Ok(reader)
     }
 
+    /// The labels that the classes were taken from.
+    fn reference(&self) -> &Labels {
+        &self.fitted.as_ref().unwrap_or(&self.tested).labels
+    }
+
     /// A head whose classes are those of the task in their order.
     fn by_class(&self, head: Head) -> Result<Reader> {
         Ok(Reader {
             head,
-            labels: numbered(&self.tested.labels, &self.classes),
+            labels: numbered(&self.tested.labels, self.reference()),
             classes: self.classes.len(),
             note: None,
         })
@@ -272,7 +277,7 @@ impl ClassificationTask {
         let places: Option<Vec<usize>> = self.classes.iter().map(place).collect();
         let (labels, note) = match places {
             Some(places) => {
-                let of_class = numbered(labels, &self.classes);
+                let of_class = numbered(labels, self.reference());
                 (
                     of_class.into_iter().map(|class| places[class]).collect(),
                     None,
@@ -335,23 +340,34 @@ impl std::fmt::Debug for ClassificationTask {
     }
 }
 
-/// The names of the values that some image has.
-fn used(labels: &Labels) -> Vec<String> {
+/// The values that some image has.
+fn present(labels: &Labels) -> Vec<usize> {
     let mut seen = vec![false; labels.names.len()];
     labels.values.iter().for_each(|value| seen[*value] = true);
-    let names = labels.names.iter().zip(seen);
-    names
-        .filter(|(_, seen)| *seen)
-        .map(|(name, _)| name.clone())
+    (0..seen.len()).filter(|value| seen[*value]).collect()
+}
+
+/// Their names.
+fn used(labels: &Labels) -> Vec<String> {
+    present(labels)
+        .into_iter()
+        .map(|value| labels.names[value].clone())
         .collect()
 }
 
-/// Each label as a place among `names`, which has all of them.
-fn numbered(labels: &Labels, names: &[String]) -> Vec<usize> {
-    let place: Vec<usize> = labels
-        .names
-        .iter()
-        .map(|name| names.iter().position(|known| known == name).unwrap_or(0))
+/// Each label as a place among the classes that `of`, the labels they were taken from, has: by value where both have the same
+/// names, so that two classes may be called alike, else by name.
+fn numbered(labels: &Labels, of: &Labels) -> Vec<usize> {
+    let classes = present(of);
+    let place = |value: usize| match labels.names == of.names {
+        true => classes.iter().position(|class| *class == value),
+        false => {
+            let named = |class: &usize| of.names[*class] == labels.names[value];
+            classes.iter().position(named)
+        }
+    };
+    let places: Vec<usize> = (0..labels.names.len())
+        .map(|value| place(value).unwrap_or(0))
         .collect();
-    labels.values.iter().map(|value| place[*value]).collect()
+    labels.values.iter().map(|value| places[*value]).collect()
 }

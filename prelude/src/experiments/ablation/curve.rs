@@ -145,6 +145,12 @@ impl AblationCurves {
         }
     }
 
+    pub(super) fn one(curve: AblationCurve) -> Self {
+        Self {
+            curves: vec![curve],
+        }
+    }
+
     /// One curve a model and classifier.
     pub fn curves(&self) -> &[AblationCurve] {
         &self.curves

@@ -180,6 +180,43 @@ impl fmt::Display for AblationCurves {
     }
 }
 
+impl AblationCurve {
+    /// This curve alone, as [`AblationCurves::chart`].
+    pub fn chart(&self) -> LineChart {
+        self.alone().chart()
+    }
+
+    /// This curve alone, one row a step.
+    pub fn table(&self) -> Table {
+        let header = [
+            "off",
+            "switched off with this step",
+            "accuracy, %",
+            "random orders, %",
+        ];
+        let title = format!("{}, {}", self.name(), self.alone().title());
+        let table = Table::new(title).columns(header);
+        self.steps.iter().fold(table, |table, step| {
+            let random = step.random.as_ref().map(|r| percent(self.share(r.mean)));
+            table.row([
+                step.components.to_string(),
+                step.name.clone(),
+                percent(self.share(step.correct as f64)),
+                random.unwrap_or("–".to_string()),
+            ])
+        })
+    }
+
+    fn alone(&self) -> AblationCurves {
+        AblationCurves::one(self.clone())
+    }
+
+    /// Shows the steps in an evcxr front end; called by evcxr for a value at the end of a cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display()
+    }
+}
+
 /// Step by step, as long as a screen is.
 impl fmt::Display for AblationCurve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
