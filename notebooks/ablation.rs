@@ -92,10 +92,12 @@ readers.chart()
 
 let forth = by_layer.clone().order(AblationOrder::FirstToLast);
 let published = by_layer.clone().order(AblationOrder::Published);
-let case = [(&*models[0], Classifier::Own)];
-let orders = ablation_curves(&task, &case, &by_layer)?
-    .with(&ablation_curves(&task, &case, &forth)?)?
-    .with(&ablation_curves(&task, &case, &published)?)?;
+let orders = {
+    let case = [(&*models[0], Classifier::Own)];
+    let back = ablation_curves(&task, &case, &by_layer)?;
+    let back_and_forth = back.with(&ablation_curves(&task, &case, &forth)?)?;
+    back_and_forth.with(&ablation_curves(&task, &case, &published)?)?
+};
 orders.chart()
 
 // ## Head by head, in the order of a score
@@ -106,7 +108,10 @@ orders.chart()
 let options = DecomposeOptions::default();
 let contributions = decompose(&models[0], task.tested(), &options)?;
 let teacher = load_clip(if imagenet.is_some() { "ViT-L-14" } else { "tiny_clip" })?;
-let alignment = align(&models[0], &teacher, task.fitted().unwrap_or(task.tested()), &options, &FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() })?;
+let alignment = {
+    let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
+    align(&models[0], &teacher, task.fitted().unwrap_or(task.tested()), &options, &fit)?
+};
 let words: Vec<String> = match &imagenet {
     Some(_) => ["sea", "beach", "forest", "desert", "city", "sky"].map(String::from).to_vec(),
     None => task.classes().to_vec(),

@@ -29,8 +29,10 @@ let (model, clip) = match &imagenet {
     None => (load("tiny_vit")?, load_clip("tiny_clip")?),
 };
 let options = DecomposeOptions::default();
-let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
-let alignment = align(&model, &clip, &fitted, &options, &fit)?;
+let alignment = {
+    let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
+    align(&model, &clip, &fitted, &options, &fit)?
+};
 let aligned = alignment.apply(&*decompose(&model, &images, &options)?)?;
 println!("{alignment}");
 

@@ -25,9 +25,9 @@ let (names, clip) = match &own {
     None => (vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit"], load_clip("tiny_clip")?),
 };
 let options = DecomposeOptions::default();
-let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
 let (mut contributions, mut heads) = (Vec::new(), Vec::new());
 for name in &names {
+    let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
     let model = load(name)?;
     let own = decompose(&model, &images, &options)?;
     let alignment = align(&model, &clip, &fitted, &options, &fit)?;
