@@ -2,7 +2,9 @@
 
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
-pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
+pub use crate::charts::{
+    BarChart, GroupedBars, HeatmapGrid, LineChart, MatrixChart, ShowImages, Table, Tile,
+};
 pub use crate::data::{
     CropMode, DataSet, Factor, FactorCorrelation, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
     Interpolation, Labels, MaskGeometry, ModelInput, OnUnreadable, ParquetSet, Preprocess,
@@ -13,14 +15,18 @@ pub use crate::decompose::{
     Decomposer, Granularity, Sharing,
 };
 pub use crate::experiments::{
-    Classifier, GeneratedSplits, Mitigated, PaperProtocol, Study, StudyData, StudyProtocol,
-    StudySettings, ValidatedProtocol, comparison, effects, local_models, models_table,
-    remedy_comparison, study_accuracies, text_labels,
+    AblationCurves, AblationOrder, AblationSettings, AttributionMatrix, ClassificationTask,
+    Classifier, CompletenessOptions, ComponentComparison, ComponentLabels, ComponentOrderings,
+    FeatureWords, GeneratedSplits, LabelOptions, Mitigated, PaperProtocol, SimilarityOptions,
+    Study, StudyData, StudyProtocol, StudySettings, TextCompleteness, ValidatedProtocol,
+    ablation_curves, attribution_matrix, compare_components, comparison, component_labels,
+    component_orderings, effects, layer_cka, local_models, models_table, remedy_comparison,
+    representation_cka, study_accuracies, text_completeness, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
 pub use crate::relevance::{self, RelevanceMethod};
-pub use crate::score::{self, ComponentMeans, Ranking, ScoreMeasure, Scores};
+pub use crate::score::{self, CkaEstimate, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,
     device, embed_images, embed_texts, forget, intervene, load, load_clip, load_with, resident,

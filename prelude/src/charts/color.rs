@@ -24,6 +24,11 @@ pub(super) fn series(i: usize) -> Rgb {
     SERIES[i % SERIES.len()]
 }
 
+/// Whether series `i` has the colour of one before it.
+pub(super) fn repeats(i: usize) -> bool {
+    i >= SERIES.len()
+}
+
 /// matplotlib's "inferno" at ninths; equal steps look equal and it reads in grey.
 const INFERNO: [[f32; 3]; 9] = [
     [0.0, 0.0, 4.0],

@@ -126,6 +126,20 @@ pub trait ImageEncoder: Send + Sync {
     fn head(&self) -> ClassHead<'_> {
         ClassHead::None
     }
+    /// The logits that its own classifier gives representations, B x d -> B x classes; none where it has none.
+    ///
+    /// # Errors
+    /// When the representations have another width.
+    fn classify_representations(&self, representations: &Tensor) -> Result<Option<Tensor>> {
+        let ClassHead::Linear(weight, bias) = self.head() else {
+            return Ok(None);
+        };
+        let logits = representations.matmul(&weight.t()?)?;
+        Ok(Some(match bias {
+            Some(bias) => logits.broadcast_add(bias)?,
+            None => logits,
+        }))
+    }
     /// The forward pass of normalised pixels, B x 3 x H x W, recorded on `tape`.
     ///
     /// # Errors

@@ -10,6 +10,13 @@ pub struct Embedded {
     pub(super) card: &'static str,
 }
 
+impl Embedded {
+    /// The weights file.
+    pub(crate) fn bytes(&self) -> &'static [u8] {
+        self.weights
+    }
+}
+
 macro_rules! embedded {
     ($($name:literal: $about:literal;)*) => {
         &[$(Embedded {

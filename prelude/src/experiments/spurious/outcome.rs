@@ -130,6 +130,7 @@ impl Mitigated {
         match self.head {
             Classifier::Probe => self.model.clone(),
             Classifier::ZeroShot => format!("{} zero-shot", self.model),
+            Classifier::Own => format!("{} own head", self.model),
         }
     }
 

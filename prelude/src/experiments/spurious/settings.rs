@@ -123,6 +123,8 @@ pub enum Classifier {
     Probe,
     /// The nearest of the classes' text embeddings; nothing is fitted.
     ZeroShot,
+    /// The head that the model was trained with; nothing is fitted. Its classes must be those of the data.
+    Own,
 }
 
 /// A feature, given by its instantiations in CLIP space.

@@ -125,6 +125,7 @@ impl Study {
         let linear = match head {
             Classifier::Probe => self.probe(model)?,
             Classifier::ZeroShot => self.zero_shot(model)?,
+            Classifier::Own => self.own(model)?,
         };
         let alignment = self.align(model)?;
         let validation = self.truth(model, &self.data.validation)?;
@@ -242,6 +243,26 @@ impl Study {
             StudyProtocol::Paper(PaperProtocol { probe, .. }) => {
                 Ok(score::fit_adam_probe(&representations, labels, classes, probe)?.0)
             }
+        }
+    }
+
+    /// The model's own head, whose classes are those of the data by number.
+    ///
+    /// # Errors
+    /// When the model has none, or one of another number of classes.
+    fn own(&self, model: &Model) -> Result<LinearHead> {
+        let head = model.head()?;
+        match head.classes() == self.data.classes.len() {
+            true => Ok(head),
+            false => Err(Error::argument(
+                "classifier",
+                format!("Own, of {} classes", head.classes()),
+                format!(
+                    "a head of the {} classes of {}: take Classifier::Probe, which is fitted to them",
+                    self.data.classes.len(),
+                    self.data.name
+                ),
+            )),
         }
     }
 

@@ -97,6 +97,15 @@ struct Head {
     fc: Linear,
 }
 
+impl Head {
+    fn forward(&self, representation: &Traced) -> Result<Traced> {
+        let hidden = self
+            .pre_logits
+            .forward(&self.norm.forward(representation)?)?;
+        Ok(self.fc.forward(&hidden.nonlinear(Tensor::tanh)?)?)
+    }
+}
+
 /// A MaxViT.
 #[derive(Clone, Debug)]
 pub struct MaxVit {
@@ -223,6 +232,14 @@ impl ImageEncoder for MaxVit {
         }
     }
 
+    fn classify_representations(&self, representations: &Tensor) -> Result<Option<Tensor>> {
+        let Some(head) = &self.head else {
+            return Ok(None);
+        };
+        let representations = Tape::off().source(representations.clone())?;
+        Ok(Some(head.forward(&representations)?.value().clone()))
+    }
+
     fn image_size(&self) -> usize {
         self.config.img_size
     }
@@ -275,12 +292,7 @@ impl ImageEncoder for MaxVit {
         }
         let representation = x.mean_tokens(0)?;
         let logits = match &self.head {
-            Some(head) => {
-                let hidden = head
-                    .pre_logits
-                    .forward(&head.norm.forward(&representation)?)?;
-                Some(head.fc.forward(&hidden.nonlinear(Tensor::tanh)?)?)
-            }
+            Some(head) => Some(head.forward(&representation)?),
             None => None,
         };
         Ok(Features {

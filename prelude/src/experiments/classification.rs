@@ -1,0 +1,373 @@
+//! What is to be told apart, on which images, and with what.
+
+use super::Classifier;
+use crate::data::{DataSet, Factor, Labels};
+use crate::identity::ModelId;
+use crate::models::{ClassHead, Model};
+use crate::score::{self, LinearHead, ProbeOptions};
+use crate::{Error, Result, session};
+use std::sync::Arc;
+
+/// Images with a label each that classifiers are tested on, and others that a probe is fitted on.
+///
+/// ```no_run
+/// use vitrepl_prelude::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// // Shapes of generated images: a probe is fitted on one seed's and tested on another's.
+/// let fitted = GeneratedSet::new(GeneratedSpec::unbiased(77_001, 2000))?;
+/// let tested = GeneratedSet::new(GeneratedSpec::unbiased(77_002, 2000))?;
+/// let shapes = ClassificationTask::new(tested, "shape")?.fitted_on(fitted)?;
+/// // ImageNet by the models' own heads, which need no fit.
+/// let imagenet = ClassificationTask::new(ImageNet::open("val", OnUnreadable::Skip)?, "class")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ClassificationTask {
+    column: String,
+    tested: Labelled,
+    fitted: Option<Labelled>,
+    /// The values that some image has.
+    classes: Vec<String>,
+    texts: Option<Vec<Vec<String>>>,
+    probe: ProbeOptions,
+}
+
+#[derive(Clone)]
+struct Labelled {
+    images: Arc<dyn DataSet>,
+    labels: Labels,
+}
+
+/// A classifier of one model's representations, with the tested images' labels as its classes are numbered.
+pub(super) struct Reader {
+    pub head: Head,
+    pub labels: Vec<usize>,
+    pub classes: usize,
+    /// How it came about, where that is not plain.
+    pub note: Option<String>,
+}
+
+pub(super) enum Head {
+    Linear(LinearHead),
+    /// A head with a hidden layer, applied as it is.
+    Nonlinear,
+}
+
+impl ClassificationTask {
+    /// Tell the values of the label column `column` apart on `tested`.
+    ///
+    /// # Errors
+    /// When there is no such column, or all images have one value.
+    pub fn new(tested: impl DataSet + 'static, column: &str) -> Result<Self> {
+        let images: Arc<dyn DataSet> = Arc::new(tested);
+        let labels = images.labels(column)?;
+        let classes = used(&labels);
+        if classes.len() < 2 {
+            let only = classes.first().map_or("nothing", String::as_str);
+            return Err(Error::data(
+                images.name(),
+                format!("its {column} is {only} for every image; there is nothing to tell apart"),
+            ));
+        }
+        Ok(Self {
+            column: column.to_string(),
+            tested: Labelled { images, labels },
+            fitted: None,
+            classes,
+            texts: None,
+            probe: ProbeOptions::default(),
+        })
+    }
+
+    /// With `images` for probes to be fitted on, which must be others than those tested.
+    ///
+    /// Whether two *parts* of one set overlap cannot be seen from here: `set.split(1, &[0.5, 0.5])?` makes parts that do
+    /// not.
+    ///
+    /// # Errors
+    /// When they are the tested images, lack the column, or lack a class that a tested image has.
+    pub fn fitted_on(mut self, images: impl DataSet + 'static) -> Result<Self> {
+        let images: Arc<dyn DataSet> = Arc::new(images);
+        if images.key() == self.tested.images.key() {
+            return Err(Error::data(
+                images.name(),
+                "a probe would be tested on the images that it was fitted on, and come out too well: fit it on others, such as \
+                 a part of set.split(1, &[0.5, 0.5])?",
+            ));
+        }
+        let labels = images.labels(&self.column)?;
+        let known = used(&labels);
+        if let Some(class) = self.classes.iter().find(|class| !known.contains(class)) {
+            return Err(Error::data(
+                images.name(),
+                format!(
+                    "no image of it has {} \"{class}\", which tested images have, so no probe could learn it; fit on \
+                     images of every class",
+                    self.column
+                ),
+            ));
+        }
+        self.classes = known;
+        self.fitted = Some(Labelled { images, labels });
+        Ok(self)
+    }
+
+    /// With these texts for each class, in the order of [`Self::classes`], for a zero-shot head: a class's embedding is the
+    /// mean of its texts'. Without them a class's text is its name.
+    ///
+    /// # Errors
+    /// Another number of classes, a class without texts.
+    pub fn class_texts<T: AsRef<str>>(mut self, texts: &[impl AsRef<[T]>]) -> Result<Self> {
+        let each: Vec<Vec<String>> = texts
+            .iter()
+            .map(|of| of.as_ref().iter().map(|t| t.as_ref().to_string()).collect())
+            .collect();
+        if each.len() != self.classes.len() || each.iter().any(Vec::is_empty) {
+            let expected = format!("one or more for each class: {}", self.classes.join(", "));
+            return Err(Error::argument(
+                "class_texts",
+                format!("{each:?}"),
+                expected,
+            ));
+        }
+        self.texts = Some(each);
+        Ok(self)
+    }
+
+    /// With these settings of the probes.
+    pub fn probe(mut self, options: ProbeOptions) -> Self {
+        self.probe = options;
+        self
+    }
+
+    /// The label column.
+    pub fn column(&self) -> &str {
+        &self.column
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The images tested.
+    pub fn tested(&self) -> &dyn DataSet {
+        &*self.tested.images
+    }
+
+    /// The images a probe is fitted on, where there are any.
+    pub fn fitted(&self) -> Option<&dyn DataSet> {
+        Some(&*self.fitted.as_ref()?.images)
+    }
+
+    /// The share of the tested images that have the most frequent class: what an answer that is always the same gets.
+    pub fn majority(&self) -> f64 {
+        let labels = &self.tested.labels;
+        let count = |value: usize| labels.values.iter().filter(|v| **v == value).count();
+        let most = (0..labels.names.len()).map(count).max().unwrap_or(0);
+        most as f64 / labels.values.len().max(1) as f64
+    }
+
+    /// The classifier of `model` for this task.
+    pub(super) fn reader(&self, model: &Model, classifier: Classifier) -> Result<Reader> {
+        match classifier {
+            Classifier::Probe => self.probed(model),
+            Classifier::ZeroShot => {
+                let head = self.zero_shot(model)?.reading(Some(ModelId::of(model)));
+                self.by_class(Head::Linear(head))
+            }
+            Classifier::Own => self.own(model),
+        }
+    }
+
+    /// The zero-shot head in the space of `clip`.
+    pub(super) fn zero_shot(&self, clip: &Model) -> Result<LinearHead> {
+        if clip.clip().is_err() {
+            let expected = "a CLIP, whose text tower embeds the classes' names; take Classifier::Probe or Classifier::Own";
+            return Err(Error::argument("model", clip.name(), expected));
+        }
+        let classes = match &self.texts {
+            None => session::class_embeddings(clip, &self.classes)?
+                .tensor()
+                .clone(),
+            Some(texts) => {
+                let embedded = texts
+                    .iter()
+                    .map(|texts| Ok(session::class_embeddings(clip, texts)?.tensor().clone()))
+                    .collect::<Result<Vec<_>>>()?;
+                score::class_embeddings(&embedded)?
+            }
+        };
+        score::zero_shot(&classes)?.named(&self.classes)
+    }
+
+    fn probed(&self, model: &Model) -> Result<Reader> {
+        let Some(fitted) = &self.fitted else {
+            return Err(Error::argument(
+                "classifier",
+                "Probe",
+                "images to fit a probe on, which are not those tested: task.fitted_on(images)?",
+            ));
+        };
+        let representations = session::embed_images(model, &fitted.images)?;
+        let labels = numbered(&fitted.labels, &fitted.labels);
+        let classes = self.classes.len();
+        let (head, _) = score::fit_probe(&representations, &labels, classes, &self.probe)?;
+        let mut reader = self.by_class(Head::Linear(head.named(&self.classes)?))?;
+        reader.note = Some(format!("probe fitted on {}", fitted.images.name()));
+        Ok(reader)
+    }
+
+    /// The labels that the classes were taken from.
+    fn reference(&self) -> &Labels {
+        &self.fitted.as_ref().unwrap_or(&self.tested).labels
+    }
+
+    /// A head whose classes are those of the task in their order.
+    fn by_class(&self, head: Head) -> Result<Reader> {
+        Ok(Reader {
+            head,
+            labels: numbered(&self.tested.labels, self.reference()),
+            classes: self.classes.len(),
+            note: None,
+        })
+    }
+
+    /// The head that the model was trained with.
+    fn own(&self, model: &Model) -> Result<Reader> {
+        let factor = Factor::from_name(&self.column);
+        if let (Some(factor), ClassHead::None) = (factor, model.encoder().head()) {
+            let head = model.factor_head(factor)?;
+            let names = head.names().map(<[String]>::to_vec);
+            return self.matched(model, Head::Linear(head), factor.count(), names.as_deref());
+        }
+        if let ClassHead::Nonlinear = model.encoder().head() {
+            let width = model.encoder().width();
+            let one = candle_core::Tensor::zeros(
+                (1, width),
+                candle_core::DType::F32,
+                model.encoder().device(),
+            )?;
+            let logits = model.encoder().classify_representations(&one)?;
+            let classes = logits.map_or(Ok(0), |logits| logits.dim(1))?;
+            let names = model.class_names(classes);
+            return self.matched(model, Head::Nonlinear, classes, names.as_deref());
+        }
+        let head = model.head()?;
+        let (classes, names) = (head.classes(), head.names().map(<[String]>::to_vec));
+        self.matched(model, Head::Linear(head), classes, names.as_deref())
+    }
+
+    /// `head` with the tested labels in the order of its classes: by name where the head names each of them once, else by
+    /// number where there are as many.
+    fn matched(
+        &self,
+        model: &Model,
+        head: Head,
+        classes: usize,
+        names: Option<&[String]>,
+    ) -> Result<Reader> {
+        let labels = &self.tested.labels;
+        let place = |name: &String| {
+            let mut found = (0..classes).filter(|c| names.is_some_and(|names| names[*c] == *name));
+            found.next().filter(|_| found.next().is_none())
+        };
+        let places: Option<Vec<usize>> = self.classes.iter().map(place).collect();
+        let (labels, note) = match places {
+            Some(places) => {
+                let of_class = numbered(labels, self.reference());
+                (
+                    of_class.into_iter().map(|class| places[class]).collect(),
+                    None,
+                )
+            }
+            None if labels.names.len() == classes => (
+                labels.values.clone(),
+                Some(format!(
+                    "the values of {} are the head's classes by number",
+                    self.column
+                )),
+            ),
+            None => {
+                return Err(Error::argument(
+                    "classifier",
+                    format!("Own, of {} with {classes} classes", model.name()),
+                    format!(
+                        "a head with the {} values of {} in {}; take Classifier::Probe, which is fitted to them",
+                        labels.names.len(),
+                        self.column,
+                        self.tested.images.name()
+                    ),
+                ));
+            }
+        };
+        Ok(Reader {
+            head,
+            labels,
+            classes,
+            note,
+        })
+    }
+}
+
+impl std::fmt::Display for ClassificationTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} ({}) of {}, {} images",
+            self.column,
+            crate::facts::list(&self.classes, 60),
+            self.tested.images.name(),
+            self.tested.images.len()
+        )?;
+        match &self.fitted {
+            Some(fitted) => write!(
+                f,
+                "; probes are fitted on {}, {} images",
+                fitted.images.name(),
+                fitted.images.len()
+            ),
+            None => f.write_str("; nothing to fit a probe on"),
+        }
+    }
+}
+
+impl std::fmt::Debug for ClassificationTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// The values that some image has.
+fn present(labels: &Labels) -> Vec<usize> {
+    let mut seen = vec![false; labels.names.len()];
+    labels.values.iter().for_each(|value| seen[*value] = true);
+    (0..seen.len()).filter(|value| seen[*value]).collect()
+}
+
+/// Their names.
+fn used(labels: &Labels) -> Vec<String> {
+    present(labels)
+        .into_iter()
+        .map(|value| labels.names[value].clone())
+        .collect()
+}
+
+/// Each label as a place among the classes that `of`, the labels they were taken from, has: by value where both have the same
+/// names, so that two classes may be called alike, else by name.
+fn numbered(labels: &Labels, of: &Labels) -> Vec<usize> {
+    let classes = present(of);
+    let place = |value: usize| match labels.names == of.names {
+        true => classes.iter().position(|class| *class == value),
+        false => {
+            let named = |class: &usize| of.names[*class] == labels.names[value];
+            classes.iter().position(named)
+        }
+    };
+    let places: Vec<usize> = (0..labels.names.len())
+        .map(|value| place(value).unwrap_or(0))
+        .collect();
+    labels.values.iter().map(|value| places[*value]).collect()
+}
