@@ -2,7 +2,7 @@
 
 use super::color::{self, EMPHASIS, FAINT, GRID, INK};
 use super::font;
-use super::number::{Axis, Format};
+use super::number::{Axis, Format, precise};
 use super::render::Chart;
 use super::scene::{Anchor, Scene, bold, plain};
 use super::table::Table;
@@ -23,6 +23,8 @@ const EDGE: f64 = 24.0;
 const LEGEND: f64 = 12.5;
 /// More points than this are a line only.
 const DOTS: usize = 60;
+/// How near to a point the pointer finds it.
+const REACH: f64 = 6.0;
 
 impl LineChart {
     /// An empty chart: title and what the axes are.
@@ -95,12 +97,7 @@ impl LineChart {
             }
             let hue = color::series(i);
             scene.line(vec![(x, y - 4.5), (x + 25.0, y - 4.5)], hue, 2.0);
-            scene.shapes.push(super::scene::Shape::Dot {
-                x: x + 12.5,
-                y: y - 4.5,
-                radius: 3.5,
-                color: hue,
-            });
+            scene.dot((x + 12.5, y - 4.5), 3.5, hue);
             scene.text(&name, (x + 32.0, y), Anchor::Start, plain(LEGEND, INK));
             x += wide;
         }
@@ -162,6 +159,12 @@ impl Chart for LineChart {
                 EMPHASIS,
                 1.5,
             );
+            let title = format!("{name} ({} {})", self.x, precise(*value));
+            scene.hover(
+                (x(*value) - 3.0, top - 6.0),
+                (6.0, bottom - top + 6.0),
+                title,
+            );
             let name = font::fit(name, 12.0, false, 300.0);
             let half = font::width(&name, 12.0, false) / 2.0;
             let middle = x(*value).clamp(left + half, WIDTH - EDGE - half);
@@ -172,18 +175,17 @@ impl Chart for LineChart {
                 plain(12.0, EMPHASIS),
             );
         }
-        for (i, (_, points)) in self.series.iter().enumerate() {
+        for (i, (name, points)) in self.series.iter().enumerate() {
             let places: Vec<_> = points.iter().map(|p| (x(p.0), y(p.1))).collect();
             let hue = color::series(i);
             if places.len() <= DOTS {
-                for &(x, y) in &places {
-                    scene.shapes.push(super::scene::Shape::Dot {
-                        x,
-                        y,
-                        radius: 3.5,
-                        color: hue,
-                    });
+                for place in &places {
+                    scene.dot(*place, 3.5, hue);
                 }
+            }
+            for (place, (at, value)) in places.iter().zip(points) {
+                let title = format!("{name}: {} at {} {}", precise(*value), self.x, precise(*at));
+                scene.hover_circle(*place, REACH, title);
             }
             if places.len() > 1 {
                 scene.line(places, hue, 2.0);

@@ -1,7 +1,8 @@
 //! Charts that are values: build one, then look at it, save it or print it.
 //!
-//! In a notebook a chart at the end of a cell is a picture (SVG, with PNG beside it), in a terminal it prints as
-//! text; `.save(path)` writes `.svg`, `.png` or `.pdf`, by the extension. Pictures are drawn with plotters.
+//! In a notebook a chart at the end of a cell is a picture that answers the pointer with the name and value of what lies
+//! under it (SVG in HTML, with SVG and PNG beside it; see [`Hover`]). In a terminal it prints as text. `.save(path)` writes
+//! `.svg`, `.png` or `.pdf`, by the extension. Pictures are drawn with plotters.
 //!
 //! ```
 //! use vitrepl_prelude::charts::BarChart;
@@ -22,6 +23,7 @@ mod font;
 mod grouped;
 mod heat_scale;
 mod heatmap;
+mod hover;
 mod line;
 mod number;
 mod of_images;
@@ -37,6 +39,7 @@ mod tile;
 pub use bars::BarChart;
 pub use grouped::GroupedBars;
 pub use heatmap::HeatmapGrid;
+pub use hover::{Area, Hover};
 pub use line::LineChart;
 pub use of_images::ShowImages;
 pub use render::Chart;

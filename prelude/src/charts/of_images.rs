@@ -1,9 +1,6 @@
 //! Pictures of data sets.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
-use super::render::block;
+use super::render::{block, picture_blocks};
 use super::{Chart, HeatmapGrid, Table, Tile};
 use crate::data::show::{facts, title};
 use crate::data::{
@@ -85,14 +82,10 @@ fn captions(set: &dyn DataSet, which: &[usize]) -> Result<Vec<String>> {
 fn display(set: &dyn DataSet) {
     let facts = facts(set);
     let sample: Vec<usize> = (0..set.len().min(SAMPLE)).collect();
-    let drawn = tiles(set, &sample, &title(set)).and_then(|grid| {
-        let scene = grid.scene()?;
-        Ok((scene.svg()?, scene.png()?))
-    });
+    let drawn = tiles(set, &sample, &title(set)).and_then(|grid| picture_blocks(&grid.scene()?));
     let text = match drawn {
-        Ok((svg, png)) => {
-            print!("{}", block("image/svg+xml", &svg));
-            print!("{}", block("image/png", &BASE64_STANDARD.encode(png)));
+        Ok(pictures) => {
+            print!("{pictures}");
             facts
         }
         Err(e) => facts.row("no picture", e),
