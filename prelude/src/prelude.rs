@@ -2,7 +2,9 @@
 
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
-pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
+pub use crate::charts::{
+    BarChart, GroupedBars, HeadGrid, HeatmapGrid, LineChart, ShowImages, Table, Tile, Waterfall,
+};
 pub use crate::data::{
     CropMode, DataSet, Factor, FactorCorrelation, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
     Interpolation, Labels, MaskGeometry, ModelInput, OnUnreadable, ParquetSet, Preprocess,
@@ -13,9 +15,9 @@ pub use crate::decompose::{
     Decomposer, Granularity, Sharing,
 };
 pub use crate::experiments::{
-    Classifier, GeneratedSplits, Mitigated, PaperProtocol, Study, StudyData, StudyProtocol,
-    StudySettings, ValidatedProtocol, comparison, effects, local_models, models_table,
-    remedy_comparison, study_accuracies, text_labels,
+    Classifier, GeneratedSplits, Mitigated, PaperProtocol, Readout, Study, StudyData,
+    StudyProtocol, StudySettings, ValidatedProtocol, attribute_logits, comparison, effects,
+    local_models, models_table, remedy_comparison, study_accuracies, swap, text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

@@ -5,9 +5,10 @@
 //! notebook, in a saved page and in an SVG file opened in a browser. PNG and PDF leave the areas out.
 //!
 //! A front end that takes a picture as `image/svg+xml` may put it into an `<img>`, where nothing answers the pointer
-//! (JupyterLab does). A chart therefore shows itself as `text/html` too, with the SVG as part of the page; behind it is
-//! the PNG, hidden by a rule that stands inside the SVG. Where HTML is cleaned of SVG the rule goes with it and the PNG
-//! is seen.
+//! (JupyterLab does). A chart therefore shows itself as `text/html` too, with the SVG as part of the page and the PNG
+//! behind it. A rule that stands inside the SVG shows the one and hides the other. Where HTML is cleaned of SVG (in
+//! JupyterLab that of a notebook which is not trusted) the rule goes with it: the PNG is seen, and what is left of the
+//! SVG, its texts, stays hidden.
 
 use std::fmt::Write;
 
@@ -40,8 +41,9 @@ pub enum Area {
 /// Rules for the areas, and for the picture in a page.
 const STYLE: &str = "<style>\
     .vitrepl-hover>*:hover{fill-opacity:.13;stroke:#111;stroke-width:2}\
-    .vitrepl-chart>svg{max-width:100%;height:auto}\
-    .vitrepl-chart>svg~img{display:none}\
+    .vitrepl-chart>div{display:block}\
+    .vitrepl-chart>img{display:none}\
+    .vitrepl-chart svg{max-width:100%;height:auto}\
     </style>\n";
 
 impl Scene {
@@ -109,13 +111,13 @@ impl Scene {
     }
 }
 
-/// A picture as part of a page: the SVG, and the PNG (in base64) for where the SVG is taken out. The two have the same
-/// size; `alt` says in a line what they show.
+/// A picture as part of a page: the SVG, and the PNG (in base64) for where the SVG is taken out, both `width` pixels wide.
+/// `alt` says in a line what they show.
 pub(super) fn html(svg: &str, png: &str, alt: &str, width: f64) -> String {
     let alt = escape(&printable(alt));
     let svg = svg.trim_end();
     format!(
-        "<div class=\"vitrepl-chart\">{svg}\
+        "<div class=\"vitrepl-chart\"><div hidden>{svg}</div>\
          <img alt=\"{alt}\" width=\"{width:.0}\" src=\"data:image/png;base64,{png}\"></div>"
     )
 }

@@ -21,6 +21,7 @@ mod bars;
 mod color;
 mod font;
 mod grouped;
+mod head_grid;
 mod heat_scale;
 mod heatmap;
 mod hover;
@@ -35,9 +36,11 @@ mod scene;
 mod table;
 mod table_text;
 mod tile;
+mod waterfall;
 
 pub use bars::BarChart;
 pub use grouped::GroupedBars;
+pub use head_grid::HeadGrid;
 pub use heatmap::HeatmapGrid;
 pub use hover::{Area, Hover};
 pub use line::LineChart;
@@ -46,6 +49,7 @@ pub use render::Chart;
 pub use scene::{Anchor, Rgb, Scene, Shape};
 pub use table::Table;
 pub use tile::Tile;
+pub use waterfall::Waterfall;
 
 /// Gives a chart its methods without the trait being in scope, and its text as `Display` and `Debug`.
 macro_rules! chart {

@@ -53,7 +53,7 @@ impl Scene {
         }
         let nominal = format!(
             r#"<svg role="img" aria-label="{}" width="{}" height="{}""#,
-            escape(self.title()),
+            escape(&self.title()),
             self.width,
             self.height
         );

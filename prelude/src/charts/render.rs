@@ -72,7 +72,7 @@ pub(super) fn picture_blocks(scene: &Scene) -> Result<String> {
     Ok([
         block(
             "text/html",
-            &hover::html(&svg, &png, scene.title(), scene.width),
+            &hover::html(&svg, &png, &scene.title(), scene.width),
         ),
         block("image/svg+xml", &svg),
         block("image/png", &png),

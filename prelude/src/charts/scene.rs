@@ -5,6 +5,9 @@ use image::RgbImage;
 use super::font;
 use super::hover::{Hover, printable};
 
+/// The em of a chart's title.
+pub(super) const TITLE: f64 = 18.0;
+
 /// A colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
@@ -157,15 +160,21 @@ impl Scene {
         });
     }
 
-    /// The first text in bold, which is a chart's title.
-    pub(super) fn title(&self) -> &str {
-        let first = self.shapes.iter().find_map(|shape| match shape {
+    /// The chart's title, whose lines are the first texts of the size of titles.
+    pub(super) fn title(&self) -> String {
+        let lines = self.shapes.iter().filter_map(|shape| match shape {
             Shape::Text {
-                text, bold: true, ..
-            } => Some(text.as_str()),
+                text,
+                bold: true,
+                size,
+                ..
+            } if *size >= TITLE => Some(text.as_str()),
             _ => None,
         });
-        first.unwrap_or("chart")
+        match lines.collect::<Vec<_>>().join(" ") {
+            title if title.is_empty() => "chart".to_owned(),
+            title => title,
+        }
     }
 
     /// Whether every text lies wholly on the canvas.
