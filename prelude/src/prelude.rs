@@ -22,6 +22,7 @@ pub use crate::experiments::{
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
 pub use crate::relevance::{self, RelevanceMethod};
+pub use crate::report::report;
 pub use crate::score::{self, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,

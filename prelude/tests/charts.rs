@@ -266,7 +266,10 @@ fn what_cannot_be_drawn_is_named() {
     let chart = || BarChart::new("A title", "score").bar("a", 1.0);
     fails(chart().save(path("a.gif")), "png, svg, not \"gif\"");
     fails(chart().save(path("a")), "png, svg, not \"\"");
-    fails(table().save(path("a.jpeg")), "csv, html, png, svg, txt");
+    fails(
+        table().save(path("a.jpeg")),
+        "csv, html, md, pdf, png, svg, tex, txt",
+    );
     fails(
         BarChart::new("A title", "score").save(path("a.png")),
         "\"A title\" has no bars",

@@ -1,6 +1,6 @@
 //! One value for each head of a model: layers down, heads across.
 
-use super::color::{self, BAND, FAINT, INK};
+use super::color::{self, FAINT, GRID, INK};
 use super::font;
 use super::heat_scale::Scale;
 use super::number::{Format, finite, precise};
@@ -196,14 +196,14 @@ impl Chart for HeadGrid {
                 Anchor::End,
                 plain(SIZE, INK),
             );
-            let place = (left, top + HEIGHT * r as f64);
-            let size = (width * self.columns.len() as f64 - 1.0, HEIGHT - 1.0);
-            scene.rect(place, size, BAND);
         }
         for ((row, column, name, value), text) in self.cells.iter().zip(&values) {
             let corner = (left + width * *column as f64, top + HEIGHT * *row as f64);
             let hue = fill(scale, *value);
-            scene.rect(corner, (width - 1.0, HEIGHT - 1.0), hue);
+            // A frame tells a value near zero, which is nearly white, from a place where there is no head.
+            scene.rect(corner, (width - 1.0, HEIGHT - 1.0), GRID);
+            let inner = (corner.0 + 1.0, corner.1 + 1.0);
+            scene.rect(inner, (width - 3.0, HEIGHT - 3.0), hue);
             if written {
                 let place = (corner.0 + width / 2.0, corner.1 + HEIGHT / 2.0 + 4.0);
                 scene.text(text, place, Anchor::Middle, plain(11.0, ink(hue)));

@@ -123,7 +123,7 @@ pub(super) fn html(svg: &str, png: &str, alt: &str, width: f64) -> String {
 }
 
 /// Text as XML and HTML take it, in an attribute too.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -131,7 +131,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Text in one line, without the characters that XML has no way to write.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
         c if c.is_control() => ' ',

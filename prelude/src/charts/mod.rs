@@ -43,6 +43,7 @@ pub use grouped::GroupedBars;
 pub use head_grid::HeadGrid;
 pub use heatmap::HeatmapGrid;
 pub use hover::{Area, Hover};
+pub(crate) use hover::{escape, printable};
 pub use line::LineChart;
 pub use of_images::ShowImages;
 pub use render::Chart;
@@ -98,7 +99,7 @@ macro_rules! chart {
 
             /// Shows the chart in an evcxr front end; called by evcxr for a value at the end of a cell.
             pub fn evcxr_display(&self) {
-                print!("{}", $crate::charts::Chart::blocks(self));
+                $crate::report::show(&$crate::charts::Chart::blocks(self));
             }
         }
 

@@ -83,14 +83,11 @@ fn display(set: &dyn DataSet) {
     let facts = facts(set);
     let sample: Vec<usize> = (0..set.len().min(SAMPLE)).collect();
     let drawn = tiles(set, &sample, &title(set)).and_then(|grid| picture_blocks(&grid.scene()?));
-    let text = match drawn {
-        Ok(pictures) => {
-            print!("{pictures}");
-            facts
-        }
-        Err(e) => facts.row("no picture", e),
+    let (pictures, text) = match drawn {
+        Ok(pictures) => (pictures, facts),
+        Err(e) => (String::new(), facts.row("no picture", e)),
     };
-    print!("{}", block("text/plain", &text.to_string()));
+    crate::report::show(&(pictures + &block("text/plain", &text.to_string())));
 }
 
 macro_rules! shows_tiles {
