@@ -64,7 +64,15 @@ pub(crate) fn show(blocks: &str) {
 /// When the program's record cannot be read.
 pub(super) fn entries() -> Result<Vec<Entry>> {
     if let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) {
-        let text = std::fs::read(&path).map_err(|e| Error::io("reading", &path, e))?;
+        let text = std::fs::read(&path).map_err(|e| match e.kind() {
+            // The program looks for the word in the code that it runs.
+            std::io::ErrorKind::NotFound => Error::argument(
+                "report",
+                "called where the program does not expect it",
+                "a call by its name in the cell itself: report(\"run.html\")?",
+            ),
+            _ => Error::io("reading", &path, e),
+        })?;
         return parse(&path, &text);
     }
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
