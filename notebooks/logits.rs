@@ -28,7 +28,7 @@ images.show(0..images.len().min(10))?
 let labels = images.labels(column)?;
 let kept = images.len() - (images.len() / 5).min(100);
 let (train, test) = (images.subset(&(0..kept).collect::<Vec<_>>())?, images.subset(&(kept..images.len()).collect::<Vec<_>>())?);
-let (probe, report_of_fit) = score::fit_probe(&embed_images(&vit, &train)?, &labels.values[..kept], labels.names.len(), &Default::default())?;
+let (probe, _) = score::fit_probe(&embed_images(&vit, &train)?, &labels.values[..kept], labels.names.len(), &Default::default())?;
 let probe = probe.named(labels.names.clone())?;
 println!("{}", probe.evaluate(&embed_images(&vit, &test)?, &labels.values[kept..])?);
 
@@ -89,8 +89,8 @@ why_clip.between("sea", "forest")?
 
 let alignment = align(&vit, &clip, &train, &DecomposeOptions::default(), &FitOptions { epochs: 4, ..FitOptions::default() })?;
 println!("{alignment}");
-let aligned = alignment.apply(&*decompose(&vit, &test, &DecomposeOptions::default())?)?;
-aligned.attribute_logits(&places)?.image(0)?.between("sea", "forest")?
+let c = decompose(&vit, &test, &DecomposeOptions::default())?;
+alignment.apply(&c)?.attribute_logits(&places)?.image(0)?.between("sea", "forest")?
 
 // ## A model's own head
 //

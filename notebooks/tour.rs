@@ -30,23 +30,20 @@ c.select("block 5 *")?
 // One linear map for each component brings its contributions to CLIP's space, where texts are. A component carries the
 // location if what it says along the words for places goes with what the whole model says along them.
 
-let aligned = align(&vit, &clip, &images, &DecomposeOptions::default(), &FitOptions::default())?;
+let alignment = align(&vit, &clip, &images, &DecomposeOptions::default(), &FitOptions::default())?;
 let location = class_embeddings(&clip, &["sea", "desert", "snow", "forest", "meadow", "city"])?;
-let scores = aligned.apply(&c)?.score(&location)?.named("location");
-let title = format!("tiny_vit: who carries the location? {}, n = {}", images.name(), images.len());
-BarChart::ranked(title, "variance attributed to the component", &scores.top(10)?)
+let scores = alignment.apply(&c)?.score(&location)?.named("location");
+scores.chart(10)?
 
 // ## 4. See where a head looks
 //
-// The head at the top of the chart, patch by patch: how much each patch gives along "sea". Warm colours speak for it, cold
-// ones against it.
+// The head that carries most of the location, patch by patch: how much each patch gives along "sea".
 
 let few = images.only("location", "sea")?.first(5)?;
 let with_tokens = DecomposeOptions { granularity: Granularity::Tokens, ..DecomposeOptions::default() };
-let tokens = aligned.apply(&*decompose(&vit, &few, &with_tokens)?)?;
-let ranked = scores.top(43)?;
-let head = ranked.iter().find(|one| one.name.contains("head")).map(|one| one.name.clone()).unwrap();
-tokens.tokens(&head)?.along(&class_embeddings(&clip, &["sea"])?)?.heatmap(&few)?
+let c_few = decompose(&vit, &few, &with_tokens)?;
+let head = scores.select("* head *")?.top(1)?[0].name.clone();
+alignment.apply(&c_few)?.tokens(&head)?.along(&class_embeddings(&clip, &["sea"])?)?.heatmap(&few)?
 
 // ## 5. Why did it say that?
 //

@@ -253,10 +253,11 @@ impl HeatmapGrid {
             scene.rect((x, top), (SCALE, SCALE), scale.color(value).0);
         } else {
             let step = CELL / STEPS as f64;
+            // Each step reaches below the next, so that no seams show where a viewer scales the picture.
             for i in 0..STEPS {
                 let place = 1.0 - (i as f32 + 0.5) / STEPS as f32;
                 let (color, _) = scale.color(scale.at(place));
-                scene.rect((x, top + i as f64 * step), (SCALE, step), color);
+                scene.rect((x, top + i as f64 * step), (SCALE, step + 0.5), color);
             }
         }
         for (place, text) in labels {

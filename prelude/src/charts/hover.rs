@@ -112,12 +112,12 @@ impl Scene {
 }
 
 /// A picture as part of a page: the SVG, and the PNG (in base64) for where the SVG is taken out, both `width` pixels wide.
-/// `alt` says in a line what they show.
+/// `alt` says in a line what they show. `hidden` has a value, without which JupyterLab's cleaner of HTML takes it out.
 pub(super) fn html(svg: &str, png: &str, alt: &str, width: f64) -> String {
     let alt = escape(&printable(alt));
     let svg = svg.trim_end();
     format!(
-        "<div class=\"vitrepl-chart\"><div hidden>{svg}</div>\
+        "<div class=\"vitrepl-chart\"><div hidden=\"hidden\">{svg}</div>\
          <img alt=\"{alt}\" width=\"{width:.0}\" src=\"data:image/png;base64,{png}\"></div>"
     )
 }
