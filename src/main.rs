@@ -27,6 +27,7 @@ mod origins;
 mod output;
 mod prompt;
 mod record;
+mod record_file;
 mod report;
 mod save;
 mod script;

@@ -18,6 +18,7 @@ use crate::output;
 use crate::output::progress;
 use crate::output::pump::{Ending, Pump};
 use crate::record::{self, Entry};
+use crate::record_file;
 use crate::source::{Kind, Piece, Source};
 use crate::{library, library_build, report};
 use anyhow::{Context, Result, anyhow};
@@ -125,6 +126,11 @@ impl Session {
         let addition = self.addition(source, pieces);
         let dropped = self.names.depending_on(&addition.affected);
         let cell = self.cell(source, pieces, &addition, &dropped)?;
+        let code: String = pieces
+            .iter()
+            .map(|piece| &source.text[piece.code.clone()])
+            .collect();
+        let _record = record_file::write(&self.record, &self.folder.session, &code)?;
         output::take_captured();
         self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
@@ -465,6 +471,7 @@ fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutput
         .current_dir(&here)
         .env(progress::VARIABLE, "1")
         .env(channels::VARIABLE, folder.session.join(CHANNELS))
+        .env(record_file::VARIABLE, record_file::path(&folder.session))
         .env("LD_LIBRARY_PATH", library_path(folder)?);
     prepare_child_command(&mut command);
     std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;

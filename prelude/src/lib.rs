@@ -20,6 +20,7 @@ pub mod models;
 pub mod ops;
 pub mod prelude;
 pub mod relevance;
+pub mod report;
 pub mod score;
 pub mod session;
 pub mod trace;

@@ -3,7 +3,8 @@
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
 pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
 pub use crate::charts::{
-    BarChart, GroupedBars, HeatmapGrid, LineChart, MatrixChart, ShowImages, Table, Tile,
+    BarChart, GroupedBars, HeadGrid, HeatmapGrid, LineChart, MatrixChart, ShowImages, Table, Tile,
+    Waterfall,
 };
 pub use crate::data::{
     CropMode, DataSet, Factor, FactorCorrelation, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
@@ -17,15 +18,17 @@ pub use crate::decompose::{
 pub use crate::experiments::{
     AblationCurves, AblationOrder, AblationSettings, AttributionMatrix, ClassificationTask,
     Classifier, CompletenessOptions, ComponentComparison, ComponentLabels, ComponentOrderings,
-    FeatureWords, GeneratedSplits, LabelOptions, Mitigated, PaperProtocol, SimilarityOptions,
-    Study, StudyData, StudyProtocol, StudySettings, TextCompleteness, ValidatedProtocol,
-    ablation_curves, attribution_matrix, compare_components, comparison, component_labels,
-    component_orderings, effects, layer_cka, local_models, models_table, remedy_comparison,
-    representation_cka, study_accuracies, text_completeness, text_labels,
+    FeatureWords, GeneratedSplits, LabelOptions, Mitigated, PaperProtocol, Readout,
+    SimilarityOptions, Study, StudyData, StudyProtocol, StudySettings, TextCompleteness,
+    ValidatedProtocol, ablation_curves, attribute_logits, attribution_matrix, compare_components,
+    comparison, component_labels, component_orderings, effects, layer_cka, local_models,
+    models_table, remedy_comparison, representation_cka, study_accuracies, swap, text_completeness,
+    text_labels,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};
 pub use crate::relevance::{self, RelevanceMethod};
+pub use crate::report::report;
 pub use crate::score::{self, CkaEstimate, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,

@@ -208,10 +208,12 @@ fn notebook_blocks_are_read_by_evcxr() -> Result<()> {
         rest = tail;
     }
     let kinds: Vec<&str> = forms.iter().map(|f| f.0).collect();
-    assert_eq!(kinds, ["image/svg+xml", "image/png", "text/plain"]);
-    assert_eq!(forms[0].1, lines().svg()?.trim_end());
-    assert_eq!(BASE64_STANDARD.decode(forms[1].1).unwrap(), lines().png()?);
-    assert!(forms[2].1.contains("chosen: k = 9"));
+    let expected = ["text/html", "image/svg+xml", "image/png", "text/plain"];
+    assert_eq!(kinds, expected);
+    assert!(forms[0].1.contains(lines().svg()?.trim_end()));
+    assert_eq!(forms[1].1, lines().svg()?.trim_end());
+    assert_eq!(BASE64_STANDARD.decode(forms[2].1).unwrap(), lines().png()?);
+    assert!(forms[3].1.contains("chosen: k = 9"));
     assert!(
         table()
             .blocks()
@@ -264,7 +266,10 @@ fn what_cannot_be_drawn_is_named() {
     let chart = || BarChart::new("A title", "score").bar("a", 1.0);
     fails(chart().save(path("a.gif")), "png, svg, not \"gif\"");
     fails(chart().save(path("a")), "png, svg, not \"\"");
-    fails(table().save(path("a.jpeg")), "csv, html, png, svg, txt");
+    fails(
+        table().save(path("a.jpeg")),
+        "csv, html, md, pdf, png, svg, tex, txt",
+    );
     fails(
         BarChart::new("A title", "score").save(path("a.png")),
         "\"A title\" has no bars",

@@ -21,8 +21,10 @@ pub fn json(output: &Output, count: u32) -> Value {
                     .map(|(kind, data)| (kind.as_str(), data.as_str())),
             );
             if png {
-                // The same picture once more; a file need not carry both.
+                // The same picture once more; a file need not carry all three, and a site that shows notebooks may clean
+                // HTML of pictures, but not PNG.
                 data.remove("image/svg+xml");
+                data.remove("text/html");
             }
             json!({
                 "output_type": "execute_result", "execution_count": count,

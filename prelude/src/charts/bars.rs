@@ -2,7 +2,7 @@
 
 use super::color::{self, EMPHASIS, FAINT, GRID, INK};
 use super::font;
-use super::number::{Axis, Format, finite};
+use super::number::{Axis, Format, finite, precise};
 use super::render::Chart;
 use super::scene::{Anchor, Scene, bold, plain};
 use crate::score::Ranked;
@@ -135,6 +135,10 @@ impl Chart for BarChart {
                 true => scene.text(text, (from - 5.0, base), Anchor::End, plain(size, INK)),
                 false => scene.text(text, (to + 5.0, base), Anchor::Start, plain(size, INK)),
             }
+            // The whole row answers the pointer: a short bar would be hard to meet.
+            let title = format!("{}: {}", bars[i].0, precise(*value));
+            let corner = (EDGE, top + 3.0 + row * i as f64);
+            scene.hover(corner, (WIDTH - 2.0 * EDGE, row), title);
         }
         scene.line(vec![(x(0.0), top), (x(0.0), bottom)], FAINT, 1.0);
         let name = font::fit(&self.axis, 12.5, false, right - left);

@@ -19,9 +19,18 @@ pub(super) const GRID: Rgb = Rgb(0xe2, 0xe2, 0xe2);
 pub(super) const BAND: Rgb = Rgb(0xf5, 0xf6, 0xf8);
 pub(super) const EMPHASIS: Rgb = Rgb(0xd9, 0x6a, 0x1e);
 
-/// The colour of series `i`; they repeat after seven.
+/// The colour of series `i`. After seven they come again darker, then lighter, then as they were.
 pub(super) fn series(i: usize) -> Rgb {
-    SERIES[i % SERIES.len()]
+    let own = SERIES[i % SERIES.len()];
+    let mixed = |ground: f32, share: f32| {
+        let mix = |c: u8| (f32::from(c) * (1.0 - share) + ground * share).round() as u8;
+        Rgb(mix(own.0), mix(own.1), mix(own.2))
+    };
+    match (i / SERIES.len()) % 3 {
+        0 => own,
+        1 => mixed(0.0, 0.45),
+        _ => mixed(255.0, 0.5),
+    }
 }
 
 /// Whether series `i` has the colour of one before it.

@@ -2,7 +2,7 @@
 
 use super::color::{self, FAINT, GRID, INK};
 use super::font;
-use super::number::{Axis, Format, finite};
+use super::number::{Axis, Format, finite, precise};
 use super::render::Chart;
 use super::scene::{Anchor, Scene, bold, plain};
 use super::table::Table;
@@ -173,6 +173,17 @@ impl Chart for GroupedBars {
                 let x = middle + bar * (s as f64 - series / 2.0);
                 let centre = x + bar / 2.0;
                 let text = value.map_or("–".to_owned(), |v| format.write(v));
+                let ends = intervals[s].map_or(String::new(), |(low, high)| {
+                    format!(" [{}, {}]", precise(low), precise(high))
+                });
+                let title = format!(
+                    "{}, {}: {}{ends}",
+                    self.groups[g].0,
+                    self.series[s],
+                    value.map_or("missing".to_owned(), precise)
+                );
+                // The bar's whole column answers the pointer: a low bar would be hard to meet.
+                scene.hover((x, top), (bar, bottom - top), title);
                 let value = value.unwrap_or(0.0);
                 let (high, low) = (y(value.max(0.0)), y(value.min(0.0)));
                 let gap = (bar * 0.06).min(2.0);

@@ -30,6 +30,8 @@ const GAP: f64 = 14.0;
 const CAPTION: f64 = 12.0;
 const LINES: usize = 3;
 const SCALE: f64 = 16.0;
+/// With more patches than this the pointer shows each image's range: a title a patch would make a page slow.
+const MOST_PATCHES: usize = 20_000;
 
 impl HeatmapGrid {
     /// An empty grid: title, and what the heatmaps show.
@@ -148,6 +150,8 @@ impl Chart for HeatmapGrid {
         let rows = self.tiles.len().div_ceil(columns);
         let scales = self.scales();
         let any = self.heats().next().is_some();
+        let patches: usize = self.heats().map(|heat| heat.values.len()).sum();
+        let each_patch = patches <= MOST_PATCHES;
         let inner = columns as f64 * (CELL + GAP) - GAP;
         // Room for the scale and its figures.
         let side = if any { 96.0 } else { 0.0 };
@@ -184,13 +188,15 @@ impl Chart for HeatmapGrid {
             let image = blend(tile, *scale);
             let (w, h) = (f64::from(image.width()), f64::from(image.height()));
             let fit = CELL / f64::from(SIDE);
+            let corner = (x + (CELL - w * fit) / 2.0, y + (CELL - h * fit) / 2.0);
             scene.shapes.push(Shape::Image {
-                x: x + (CELL - w * fit) / 2.0,
-                y: y + (CELL - h * fit) / 2.0,
+                x: corner.0,
+                y: corner.1,
                 width: w * fit,
                 height: h * fit,
                 image,
             });
+            tile.hover(&mut scene, corner, (w * fit, h * fit), each_patch);
             for (l, line) in lines.iter().enumerate() {
                 let place = (x + CELL / 2.0, y + CELL + 16.0 + 16.0 * l as f64);
                 scene.text(line, place, Anchor::Middle, plain(CAPTION, INK));
@@ -247,10 +253,11 @@ impl HeatmapGrid {
             scene.rect((x, top), (SCALE, SCALE), scale.color(value).0);
         } else {
             let step = CELL / STEPS as f64;
+            // Each step reaches below the next, so that no seams show where a viewer scales the picture.
             for i in 0..STEPS {
                 let place = 1.0 - (i as f32 + 0.5) / STEPS as f32;
                 let (color, _) = scale.color(scale.at(place));
-                scene.rect((x, top + i as f64 * step), (SCALE, step), color);
+                scene.rect((x, top + i as f64 * step), (SCALE, step + 0.5), color);
             }
         }
         for (place, text) in labels {

@@ -2,7 +2,7 @@
 
 use super::color::{self, EMPHASIS, FAINT, GRID, INK};
 use super::font;
-use super::number::{Axis, Format};
+use super::number::{Axis, Format, precise};
 use super::render::Chart;
 use super::scene::{Anchor, Rgb, Scene, Shape, bold, plain};
 use super::table::Table;
@@ -39,6 +39,8 @@ const DOTS: usize = 60;
 const WHITE: Rgb = Rgb(0xff, 0xff, 0xff);
 /// Lengths of a dash and of the gap after it.
 const DASH: (f64, f64) = (6.0, 4.0);
+/// How near to a point the pointer finds it.
+const REACH: f64 = 6.0;
 
 impl LineChart {
     /// An empty chart: title and what the axes are.
@@ -277,6 +279,12 @@ impl Chart for LineChart {
                 EMPHASIS,
                 1.5,
             );
+            let title = format!("{name} ({} {})", self.x, precise(*value));
+            scene.hover(
+                (x(*value) - 3.0, top - 6.0),
+                (6.0, bottom - top + 6.0),
+                title,
+            );
             let name = font::fit(name, 12.0, false, 300.0);
             let half = font::width(&name, 12.0, false) / 2.0;
             let middle = x(*value).clamp(left + half, WIDTH - EDGE - half);
@@ -299,6 +307,14 @@ impl Chart for LineChart {
             }
             let dots = places.len() <= DOTS;
             for (place, value) in places.iter().zip(&series.points) {
+                let title = format!(
+                    "{}: {} at {} {}",
+                    series.name,
+                    precise(value.1),
+                    self.x,
+                    precise(value.0)
+                );
+                scene.hover_circle(*place, REACH, title);
                 let ring = series.rings.contains(&value.0);
                 if dots || ring {
                     point(&mut scene, *place, i, ring);

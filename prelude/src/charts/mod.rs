@@ -1,7 +1,8 @@
 //! Charts that are values: build one, then look at it, save it or print it.
 //!
-//! In a notebook a chart at the end of a cell is a picture (SVG, with PNG beside it), in a terminal it prints as
-//! text; `.save(path)` writes `.svg`, `.png` or `.pdf`, by the extension. Pictures are drawn with plotters.
+//! In a notebook a chart at the end of a cell is a picture that answers the pointer with the name and value of what lies
+//! under it (SVG in HTML, with SVG and PNG beside it; see [`Hover`]). In a terminal it prints as text. `.save(path)` writes
+//! `.svg`, `.png` or `.pdf`, by the extension. Pictures are drawn with plotters.
 //!
 //! ```
 //! use vitrepl_prelude::charts::BarChart;
@@ -20,8 +21,10 @@ mod bars;
 mod color;
 mod font;
 mod grouped;
+mod head_grid;
 mod heat_scale;
 mod heatmap;
+mod hover;
 mod line;
 mod matrix;
 mod number;
@@ -34,10 +37,14 @@ mod scene;
 mod table;
 mod table_text;
 mod tile;
+mod waterfall;
 
 pub use bars::BarChart;
 pub use grouped::GroupedBars;
+pub use head_grid::HeadGrid;
 pub use heatmap::HeatmapGrid;
+pub use hover::{Area, Hover};
+pub(crate) use hover::{escape, printable};
 pub use line::LineChart;
 pub use matrix::MatrixChart;
 pub use of_images::ShowImages;
@@ -45,6 +52,7 @@ pub use render::Chart;
 pub use scene::{Anchor, Rgb, Scene, Shape};
 pub use table::Table;
 pub use tile::Tile;
+pub use waterfall::Waterfall;
 
 /// Gives a chart its methods without the trait being in scope, and its text as `Display` and `Debug`.
 macro_rules! chart {
@@ -93,7 +101,7 @@ macro_rules! chart {
 
             /// Shows the chart in an evcxr front end; called by evcxr for a value at the end of a cell.
             pub fn evcxr_display(&self) {
-                print!("{}", $crate::charts::Chart::blocks(self));
+                $crate::report::show(&$crate::charts::Chart::blocks(self));
             }
         }
 

@@ -47,6 +47,24 @@ impl Format {
     }
 }
 
+/// A value as it is read off a chart: six digits that count, without zeros behind them.
+pub(super) fn precise(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}").trim_start_matches('-').to_owned();
+    }
+    if !(1e-4..1e6).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let before = size.log10().floor() as i32;
+    let digits = (5 - before).clamp(0, 9) as usize;
+    let text = format!("{value:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// The least round step (1, 2, 2.5 or 5 times a power of ten) that takes `span` in at most `most` steps; `whole`
 /// numbers only, if so.
 fn round_step(span: f64, most: usize, whole: bool) -> f64 {
@@ -177,5 +195,16 @@ mod tests {
         assert_eq!(one.write(-0.0001), "0.000");
         assert_eq!(Format::of([1234.5].into_iter()).write(1234.5), "1234");
         assert_eq!(Format::of([2e-5].into_iter()).write(2e-5), "2.00e-5");
+        let read = [0.0, 0.5, -0.123_456_78, 1234.5, 1e9, -2e-7, 40.0].map(precise);
+        let expected = [
+            "0",
+            "0.5",
+            "-0.123457",
+            "1234.5",
+            "1.000e9",
+            "-2.000e-7",
+            "40",
+        ];
+        assert_eq!(read, expected);
     }
 }

@@ -1,9 +1,6 @@
 //! Pictures of data sets.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
-use super::render::block;
+use super::render::{block, picture_blocks};
 use super::{Chart, HeatmapGrid, Table, Tile};
 use crate::data::show::{facts, title};
 use crate::data::{
@@ -85,19 +82,12 @@ fn captions(set: &dyn DataSet, which: &[usize]) -> Result<Vec<String>> {
 fn display(set: &dyn DataSet) {
     let facts = facts(set);
     let sample: Vec<usize> = (0..set.len().min(SAMPLE)).collect();
-    let drawn = tiles(set, &sample, &title(set)).and_then(|grid| {
-        let scene = grid.scene()?;
-        Ok((scene.svg()?, scene.png()?))
-    });
-    let text = match drawn {
-        Ok((svg, png)) => {
-            print!("{}", block("image/svg+xml", &svg));
-            print!("{}", block("image/png", &BASE64_STANDARD.encode(png)));
-            facts
-        }
-        Err(e) => facts.row("no picture", e),
+    let drawn = tiles(set, &sample, &title(set)).and_then(|grid| picture_blocks(&grid.scene()?));
+    let (pictures, text) = match drawn {
+        Ok(pictures) => (pictures, facts),
+        Err(e) => (String::new(), facts.row("no picture", e)),
     };
-    print!("{}", block("text/plain", &text.to_string()));
+    crate::report::show(&(pictures + &block("text/plain", &text.to_string())));
 }
 
 macro_rules! shows_tiles {

@@ -1,6 +1,7 @@
 //! Charts of what scoring and mitigation return.
 
 use super::{BarChart, GroupedBars, LineChart, Table};
+use crate::Result;
 use crate::score::{GroupAccuracy, Mitigation, Scores};
 
 fn percent(share: f64) -> String {
@@ -34,6 +35,28 @@ impl BarChart {
 }
 
 impl Scores {
+    /// The `count` components that score highest, as bars, the model, the data and n in the title.
+    ///
+    /// # Errors
+    /// When `count` is 0, or more than there are.
+    pub fn chart(&self, count: usize) -> Result<BarChart> {
+        let of = self.origin().map_or(String::new(), |origin| {
+            let images = &origin.images;
+            format!(
+                ", {}, {}, n = {}",
+                origin.model.name,
+                images.set,
+                images.len()
+            )
+        });
+        let title = format!("{}{of}", self.feature());
+        Ok(BarChart::ranked(
+            title,
+            self.measure().name(),
+            &self.top(count)?,
+        ))
+    }
+
     /// The components with their scores, in the order of the model.
     pub fn table(&self) -> Table {
         let title = format!("{}: {}", self.measure().name(), self.feature());

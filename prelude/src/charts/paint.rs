@@ -10,6 +10,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::font;
+use super::hover::escape;
 use super::scene::{Anchor, Rgb, Scene, Shape};
 use crate::{Error, Result};
 
@@ -50,8 +51,18 @@ impl Scene {
             }
             root.present().map_err(failed)?;
         }
-        let nominal = format!(r#"<svg width="{}" height="{}""#, self.width, self.height);
+        let nominal = format!(
+            r#"<svg role="img" aria-label="{}" width="{}" height="{}""#,
+            escape(&self.title()),
+            self.width,
+            self.height
+        );
         out = out.replacen(&format!(r#"<svg width="{w}" height="{h}""#), &nominal, 1);
+        // What plotters has no element for lies above what it has drawn.
+        let end = out
+            .rfind("</svg>")
+            .ok_or_else(|| failed("the SVG was not finished"))?;
+        out.truncate(end);
         for shape in &self.shapes {
             if let Shape::Image {
                 x,
@@ -64,12 +75,13 @@ impl Scene {
                 let (x, y) = at(*x, *y);
                 let (w, h) = at(*width, *height);
                 let data = BASE64_STANDARD.encode(encode(image)?);
-                let tag = format!(
-                    "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" href=\"data:image/png;base64,{data}\"/>\n</svg>"
+                out += &format!(
+                    "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" href=\"data:image/png;base64,{data}\"/>\n"
                 );
-                out = out.replacen("</svg>", &tag, 1);
             }
         }
+        out += &self.svg_hovers(DENSITY);
+        out += "</svg>\n";
         Ok(out)
     }
 

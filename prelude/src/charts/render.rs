@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use super::hover;
 use super::scene::Scene;
 use crate::files::write_whole;
 use crate::{Error, Result};
@@ -58,17 +59,25 @@ pub trait Chart {
     /// The chart as evcxr reads it from a cell's output: one block for each form. A notebook shows the richest that
     /// it can, a terminal takes the PNG or the text. A chart that cannot be drawn says why.
     fn blocks(&self) -> String {
-        let pictures = self.scene().and_then(|s| Ok((s.svg()?, s.png()?)));
-        match pictures {
-            Ok((svg, png)) => [
-                block("image/svg+xml", &svg),
-                block("image/png", &BASE64_STANDARD.encode(png)),
-                block("text/plain", &self.text()),
-            ]
-            .concat(),
+        match self.scene().and_then(|scene| picture_blocks(&scene)) {
+            Ok(pictures) => pictures + &block("text/plain", &self.text()),
             Err(e) => block("text/plain", &e.to_string()),
         }
     }
+}
+
+/// The forms of a picture that answer the pointer first: a front end takes the first that it can show.
+pub(super) fn picture_blocks(scene: &Scene) -> Result<String> {
+    let (svg, png) = (scene.svg()?, BASE64_STANDARD.encode(scene.png()?));
+    Ok([
+        block(
+            "text/html",
+            &hover::html(&svg, &png, &scene.title(), scene.width),
+        ),
+        block("image/svg+xml", &svg),
+        block("image/png", &png),
+    ]
+    .concat())
 }
 
 /// One block of evcxr's protocol; the end marker must be a line of its own.

@@ -3,6 +3,10 @@
 use image::RgbImage;
 
 use super::font;
+use super::hover::{Hover, printable};
+
+/// The em of a chart's title.
+pub(super) const TITLE: f64 = 18.0;
 
 /// A colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Scene {
     pub width: f64,
     pub height: f64,
     pub shapes: Vec<Shape>,
+    /// Areas that answer the pointer, in SVG; later ones lie above earlier ones.
+    pub hovers: Vec<Hover>,
 }
 
 /// How a text looks.
@@ -96,6 +102,7 @@ impl Scene {
             width,
             height,
             shapes: Vec::new(),
+            hovers: Vec::new(),
         }
     }
 
@@ -117,11 +124,20 @@ impl Scene {
         });
     }
 
+    pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, color: Rgb) {
+        self.shapes.push(Shape::Dot {
+            x,
+            y,
+            radius,
+            color,
+        });
+    }
+
     pub(super) fn text(&mut self, text: &str, (x, y): (f64, f64), anchor: Anchor, how: Type) {
         self.shapes.push(Shape::Text {
             x,
             y,
-            text: text.to_owned(),
+            text: printable(text),
             size: how.size,
             bold: how.bold,
             color: how.color,
@@ -135,13 +151,30 @@ impl Scene {
         self.shapes.push(Shape::Text {
             x,
             y,
-            text: text.to_owned(),
+            text: printable(text),
             size: how.size,
             bold: how.bold,
             color: how.color,
             anchor: Anchor::Middle,
             upwards: true,
         });
+    }
+
+    /// The chart's title, whose lines are the first texts of the size of titles.
+    pub(super) fn title(&self) -> String {
+        let lines = self.shapes.iter().filter_map(|shape| match shape {
+            Shape::Text {
+                text,
+                bold: true,
+                size,
+                ..
+            } if *size >= TITLE => Some(text.as_str()),
+            _ => None,
+        });
+        match lines.collect::<Vec<_>>().join(" ") {
+            title if title.is_empty() => "chart".to_owned(),
+            title => title,
+        }
     }
 
     /// Whether every text lies wholly on the canvas.

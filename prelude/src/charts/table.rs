@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement};
 
 use super::color::{BAND, FAINT, GRID, INK};
 use super::font;
+use super::hover::escape;
 use super::render::{Chart, block};
 use super::scene::{Anchor, Scene, bold, plain};
 use crate::{Error, Result};
@@ -133,13 +134,6 @@ pub(super) fn at(cells: &[String], c: usize) -> &str {
     cells.get(c).map_or("", String::as_str)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 impl Chart for Table {
     fn scene(&self) -> Result<Scene> {
         if self.width() == 0 {
@@ -182,6 +176,15 @@ impl Chart for Table {
                 match self.is_number(c) {
                     true => scene.text(&text, (x + width - 14.0, base), Anchor::End, how),
                     false => scene.text(&text, (x + 14.0, base), Anchor::Start, how),
+                }
+                let cell = at(cells, c);
+                if !cell.is_empty() {
+                    // A cell that is shortened shows the whole of it.
+                    let title = match (heavy || c == 0, self.column(c)) {
+                        (true, _) | (false, "") => cell.to_owned(),
+                        (false, column) => format!("{}, {column}: {cell}", at(cells, 0)),
+                    };
+                    scene.hover((x, y), (*width, ROW), title.trim_start_matches(", "));
                 }
                 x += width;
             }

@@ -4,8 +4,8 @@ use candle_core::{DType, Tensor};
 use image::{Rgb as Pixel, RgbImage};
 
 use super::heat_scale::Scale;
-use super::number::Format;
-use super::scene::Rgb;
+use super::number::{Format, precise};
+use super::scene::{Rgb, Scene};
 use crate::{Error, Result};
 
 /// Side of a tile's picture in pixels.
@@ -143,6 +143,40 @@ impl Tile {
         };
         let map = values.narrow(0, first, patches)?.reshape((side, side))?;
         self.heat(&map)
+    }
+}
+
+impl Tile {
+    /// What the pointer shows over the tile's picture: the value of each patch, or, where they are too many or there are
+    /// none, the caption and the range.
+    pub(super) fn hover(
+        &self,
+        scene: &mut Scene,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        each_patch: bool,
+    ) {
+        let heat = match &self.heat {
+            Some(heat) if each_patch => heat,
+            heat => {
+                let range = heat.as_ref().map_or(String::new(), Heat::range);
+                scene.hover((x, y), (width, height), format!("{}{range}", self.caption));
+                return;
+            }
+        };
+        let size = (width / heat.columns as f64, height / heat.rows as f64);
+        for (i, value) in heat.values.iter().enumerate() {
+            let (row, column) = (i / heat.columns, i % heat.columns);
+            let title = format!(
+                "{}: row {}, column {}: {}",
+                self.caption,
+                row + 1,
+                column + 1,
+                precise(f64::from(*value))
+            );
+            let corner = (x + column as f64 * size.0, y + row as f64 * size.1);
+            scene.hover(corner, size, title.trim_start_matches(": "));
+        }
     }
 }
 

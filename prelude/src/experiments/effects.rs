@@ -86,23 +86,31 @@ fn direct(contributions: &Contributions, name: &str) -> Result<Tensor> {
     Ok(own.mean_keepdim(0)?.broadcast_sub(&own)?)
 }
 
-/// The name of the activation that a component comes from.
+/// The name of the activation that the component called `name` comes from.
 fn hook(contributions: &Contributions, name: &str) -> Result<String> {
     let found = contributions.components().iter();
     let component = found.copied().find(|c| c.to_string() == name);
-    match component {
-        Some(Component::Part { block, part }) => Ok(match part {
-            BlockPart::Head(head) => format!("{block} head {head} z"),
-            BlockPart::Attention => format!("{block} attn_out"),
-            BlockPart::Mlp => format!("{block} mlp_out"),
-            BlockPart::Conv => format!("{block} conv_out"),
-        }),
-        _ => Err(Error::argument(
+    component.and_then(hook_of).ok_or_else(|| {
+        Error::argument(
             "component",
             format!("\"{name}\""),
             "a part of a block, such as \"block 5 head 3\" or \"block 4 mlp\": nothing else is computed on the way",
-        )),
-    }
+        )
+    })
+}
+
+/// The name of the activation that a component comes from; none of what is no part of a block, which is not computed on the
+/// way.
+pub(super) fn hook_of(component: Component) -> Option<String> {
+    let Component::Part { block, part } = component else {
+        return None;
+    };
+    Some(match part {
+        BlockPart::Head(head) => format!("{block} head {head} z"),
+        BlockPart::Attention => format!("{block} attn_out"),
+        BlockPart::Mlp => format!("{block} mlp_out"),
+        BlockPart::Conv => format!("{block} conv_out"),
+    })
 }
 
 fn lengths(rows: &Tensor) -> Result<Tensor> {

@@ -7,9 +7,12 @@ pub mod compare;
 pub mod effects;
 pub mod features;
 pub mod labels;
+pub mod logits;
 pub mod models;
 pub mod ordering;
+mod readout;
 pub mod spurious;
+pub mod swap;
 
 pub use ablation::{
     AblationCurve, AblationCurves, AblationOrder, AblationSettings, ablation_curves,
@@ -26,10 +29,13 @@ pub use compare::{
 pub use effects::{Effect, Effects, effects};
 pub use features::FeatureWords;
 pub use labels::text_labels;
+pub use logits::{LogitAttribution, LogitShares, attribute_logits};
 pub use models::{local_models, models_table};
 pub use ordering::{ComponentOrdering, ComponentOrderings, component_orderings};
+pub use readout::{Readout, WhichClass};
 pub use spurious::{
     Classifier, GeneratedSplits, Mitigated, PaperProtocol, RemedyKind, Study, StudyData,
     StudyProtocol, StudySettings, ValidatedProtocol, comparison, remedy_comparison,
     study_accuracies,
 };
+pub use swap::{Swap, SwapEffect, SwapEffects, Swapped, swap};
