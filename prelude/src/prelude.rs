@@ -10,7 +10,7 @@ pub use crate::data::{
 };
 pub use crate::decompose::{
     BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, DecomposeTarget,
-    Decomposer, Granularity, Sharing,
+    Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
 };
 pub use crate::experiments::{
     Classifier, GeneratedSplits, Mitigated, PaperProtocol, Study, StudyData, StudyProtocol,

@@ -26,6 +26,7 @@ mod line;
 mod number;
 mod of_images;
 mod of_scores;
+pub(crate) mod of_tokens;
 mod paint;
 mod pdf;
 mod render;

@@ -6,6 +6,7 @@
 
 mod activations;
 mod aligners;
+mod available;
 mod cache;
 mod classify;
 mod contributions;
@@ -18,6 +19,7 @@ mod models;
 pub(crate) mod progress;
 mod registry;
 mod replay;
+mod room;
 pub(crate) mod stop;
 mod texts;
 
