@@ -24,7 +24,7 @@ mod heat_scale;
 mod heatmap;
 mod line;
 mod number;
-mod of_images;
+pub(crate) mod of_images;
 mod of_scores;
 pub(crate) mod of_tokens;
 mod paint;

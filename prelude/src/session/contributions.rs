@@ -185,7 +185,7 @@ fn embeddings(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> 
 
 /// Draw or decode the `images` of `set` ahead, normalise batch by batch for `model`, and hand each with the index of its
 /// first image to `f`, which says how many images of the set are done.
-pub(super) fn each_batch(
+pub(crate) fn each_batch(
     verb: &str,
     model: &Model,
     set: &dyn DataSet,

@@ -26,6 +26,7 @@ mod texts;
 pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
+pub(crate) use contributions::each_batch;
 pub use contributions::{decompose, embed_images};
 pub use device::{device, set_device};
 pub use folder::set_cache_folder;
