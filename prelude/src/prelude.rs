@@ -16,10 +16,10 @@ pub use crate::experiments::{
     Classifier, FeatureComponents, GeneratedSplits, HeatScale, Heatmaps, Mitigated, PaperProtocol,
     PrecisionSettings, RetrievalFeature, RetrievalPrecision, Retrieved, Segmentation,
     SegmentationMethod, SegmentationSettings, Study, StudyData, StudyProtocol, StudySettings,
-    ValidatedProtocol, comparison, effects, feature_components, head_maps, heatmaps, local_models,
-    models_table, pointing_game, remedy_comparison, retrieval_precision, retrieve_by_groups,
-    retrieve_by_image, retrieve_by_text, segmentation, segmentation_table, study_accuracies,
-    text_labels, token_importance,
+    ValidatedProtocol, comparison, effects, feature_components, head_maps, head_study, heatmaps,
+    local_models, models_table, neurons, pointing_game, remedy_comparison, retrieval_precision,
+    retrieve_by_groups, retrieve_by_image, retrieve_by_text, segmentation, segmentation_table,
+    study_accuracies, text_labels, token_importance,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

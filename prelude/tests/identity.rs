@@ -305,7 +305,10 @@ fn scores_are_subtracted_where_only_the_texts_differ() {
         a.minus(&other_measure),
         &["variance attributed", "variance explained"],
     );
-    refused(a.get("block 77 mlp"), &["block 77 mlp", "block 5 mlp"]);
+    refused(
+        a.get("block 77 mlp"),
+        &["block 77 mlp", "block 0 to 5 (head 0 to 5, mlp)"],
+    );
 }
 
 #[test]
@@ -745,7 +748,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
     }
     refused(
         alignment.pull_back("block 9 head 3", &location),
-        &["block 9 head 3", "block 5 head 3"],
+        &["block 9 head 3", "block 0 to 5 (head 0 to 5, mlp)"],
     );
     refused(
         alignment.aligner.pull_back(43, &location),

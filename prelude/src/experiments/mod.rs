@@ -1,6 +1,7 @@
 //! Experiments of the paper as library calls.
 
 pub mod effects;
+pub mod heads;
 pub mod heatmaps;
 pub mod labels;
 pub mod models;
@@ -9,6 +10,7 @@ pub mod segmentation;
 pub mod spurious;
 
 pub use effects::{Effect, Effects, effects};
+pub use heads::{HeadStudy, Neurons, head_study, neurons};
 pub use heatmaps::{
     HeadMaps, HeatScale, Heatmaps, PointingGame, head_maps, heatmaps, pointing_game,
     token_importance,

@@ -126,6 +126,14 @@ impl TokenFactors {
         })
     }
 
+    /// What the tokens of each window have (BW x N x k) put where the tokens lie in the image: B x S x k.
+    pub fn in_place(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.windows {
+            Some(windows) => Ok(windows.join(x)?),
+            None => Ok(x.clone()),
+        }
+    }
+
     /// B x S x d for one head.
     pub fn head(&self, head: usize) -> Result<Tensor> {
         let (groups, heads, _, n) = self.weights.dims4()?;

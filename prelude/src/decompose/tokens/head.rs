@@ -163,6 +163,11 @@ impl HeadTokens {
         .map(|scores| scores.of(self.model.clone(), self.images.clone(), self.input))
     }
 
+    /// What the tokens of each window have (images and windows x N x k), put where they lie in the image: B x T x k.
+    pub(crate) fn in_place(&self, x: &Tensor) -> Result<Tensor> {
+        self.factors.in_place(x)
+    }
+
     /// The contributions written out, B x T x d: large, and seldom needed.
     ///
     /// # Errors

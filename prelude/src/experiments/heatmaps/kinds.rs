@@ -12,6 +12,7 @@ use crate::score::{Ranking, ShownSign, enlarge, scaled};
 use crate::{Error, Result, check, facts};
 use candle_core::Tensor;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How values become colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,14 +45,14 @@ pub struct Heatmaps {
 pub fn heatmaps(
     images: impl DataSet,
     aligned: &AlignedContributions,
-    columns: &[(&Ranking, &TextEmbeddings)],
+    columns: &[(Ranking, Arc<TextEmbeddings>)],
 ) -> Result<Heatmaps> {
     let set: &dyn DataSet = &images;
     let of = aligned.origin().map(|origin| &origin.images);
     check_images("drawing heatmaps", of, aligned.images(), set)?;
     let columns = columns.iter().map(|(heads, text)| {
         check::same("text", text.texts().len(), 1, "text a map")?;
-        token_importance(aligned, *heads, text)
+        token_importance(aligned, heads, text)
     });
     let columns: Vec<TokenScores> = columns.collect::<Result<_>>()?;
     let first = columns

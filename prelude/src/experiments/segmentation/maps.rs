@@ -9,6 +9,7 @@ use crate::relevance::{RelevanceMethod, relevance};
 use crate::score::{LinearHead, enlarge};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
 
 /// How a map is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(super) struct Batch<'a> {
     pub model: &'a Model,
     pub head: &'a LinearHead,
     pub decomposer: &'a Decomposer<'a>,
-    pub texts: Option<(&'a Alignment, &'a TextEmbeddings)>,
+    pub texts: Option<&'a (Arc<Alignment>, Arc<TextEmbeddings>)>,
     /// Normalised.
     pub pixels: &'a Tensor,
     /// The class of each image.

@@ -13,22 +13,23 @@ use crate::session::{each_batch, stop};
 use crate::trace::Block;
 use crate::{Error, Result, check};
 use candle_core::{DType, Tensor};
+use std::sync::Arc;
 
 /// What is compared, and how.
 #[derive(Clone)]
-pub struct SegmentationSettings<'a> {
+pub struct SegmentationSettings {
     pub methods: Vec<SegmentationMethod>,
     /// The column whose value is an image's class; where there is none, the class that `head` predicts is taken, and said.
-    pub column: Option<&'a str>,
+    pub column: Option<String>,
     /// Blocks before this one are not decomposed; all are by default. (Published: the last 7 of a ViT-B's 12.)
     pub first_block: Option<Block>,
     /// For [`SegmentationMethod::DecompositionToText`]: an alignment of the model and one text for each class of the head.
-    pub texts: Option<(&'a Alignment, &'a TextEmbeddings)>,
+    pub texts: Option<(Arc<Alignment>, Arc<TextEmbeddings>)>,
     /// Images of which the maps are kept, to be looked at.
     pub examples: usize,
 }
 
-impl Default for SegmentationSettings<'_> {
+impl Default for SegmentationSettings {
     fn default() -> Self {
         Self {
             methods: SegmentationMethod::all(),
@@ -63,9 +64,10 @@ pub fn segmentation(
     let decomposer = Decomposer::new(encoder, options)?.until(stop::requested);
     let labels = settings
         .column
+        .as_deref()
         .map(|column| classes(set, column, head))
         .transpose()?;
-    if let Some((_, texts)) = settings.texts {
+    if let Some((_, texts)) = &settings.texts {
         check::same(
             "texts",
             texts.texts().len(),
@@ -77,7 +79,7 @@ pub fn segmentation(
         model: model.name().to_string(),
         data: set.name().to_string(),
         images: 0,
-        classes: match settings.column {
+        classes: match &settings.column {
             Some(column) => format!("class by \"{column}\""),
             None => "class as predicted".to_string(),
         },
@@ -104,7 +106,7 @@ pub fn segmentation(
             model,
             head,
             decomposer: &decomposer,
-            texts: settings.texts,
+            texts: settings.texts.as_ref(),
             pixels,
             classes: &classes,
         };
