@@ -78,7 +78,7 @@ fn forward(model: &dyn ImageEncoder, pixels: &Tensor) {
 /// Write out every token of every head, instead of keeping them as products.
 fn write_out(decomposer: &Decomposer, pixels: &Tensor) {
     let c = decomposer.run(pixels).expect("a decomposition");
-    let tokens = c.tokens().expect("tokens were asked for");
+    let tokens = c.token_contributions().expect("tokens were asked for");
     for component in c.components() {
         if let Component::Part {
             part: BlockPart::Head(_),

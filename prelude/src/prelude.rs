@@ -13,17 +13,20 @@ pub use crate::data::{
 };
 pub use crate::decompose::{
     BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, DecomposeTarget,
-    Decomposer, Granularity, Sharing,
+    Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
 };
 pub use crate::experiments::{
     AblationCurves, AblationOrder, AblationSettings, AttributionMatrix, ClassificationTask,
     Classifier, CompletenessOptions, ComponentComparison, ComponentLabels, ComponentOrderings,
-    FeatureWords, GeneratedSplits, LabelOptions, Mitigated, PaperProtocol, Readout,
-    SimilarityOptions, Study, StudyData, StudyProtocol, StudySettings, TextCompleteness,
-    ValidatedProtocol, ablation_curves, attribute_logits, attribution_matrix, compare_components,
-    comparison, component_labels, component_orderings, effects, layer_cka, local_models,
-    models_table, remedy_comparison, representation_cka, study_accuracies, swap, text_completeness,
-    text_labels,
+    FeatureComponents, FeatureWords, GeneratedSplits, HeatScale, Heatmaps, LabelOptions, Mitigated,
+    PaperProtocol, PrecisionSettings, Readout, RetrievalFeature, RetrievalPrecision, Retrieved,
+    Segmentation, SegmentationMethod, SegmentationSettings, SimilarityOptions, Study, StudyData,
+    StudyProtocol, StudySettings, TextCompleteness, ValidatedProtocol, ablation_curves,
+    attribute_logits, attribution_matrix, compare_components, comparison, component_labels,
+    component_orderings, effects, feature_components, head_maps, head_study, heatmaps, layer_cka,
+    local_models, models_table, neurons, pointing_game, remedy_comparison, representation_cka,
+    retrieval_precision, retrieve_by_groups, retrieve_by_image, retrieve_by_text, segmentation,
+    segmentation_table, study_accuracies, swap, text_completeness, text_labels, token_importance,
 };
 pub use crate::identity::{ImageEmbeddings, TextEmbeddings};
 pub use crate::models::{ImageEncoder, Model};

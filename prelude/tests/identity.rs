@@ -161,7 +161,7 @@ fn other_options_make_other_components() {
         granularity: Granularity::Tokens,
         ..DecomposeOptions::default()
     });
-    assert!(tokens.tokens().is_some());
+    assert!(tokens.token_contributions().is_some());
     vit.apply(&tokens).unwrap();
 }
 
@@ -305,7 +305,10 @@ fn scores_are_subtracted_where_only_the_texts_differ() {
         a.minus(&other_measure),
         &["variance attributed", "variance explained"],
     );
-    refused(a.get("block 77 mlp"), &["block 77 mlp", "block 5 mlp"]);
+    refused(
+        a.get("block 77 mlp"),
+        &["block 77 mlp", "block 0 to 5 (head 0 to 5, mlp)"],
+    );
 }
 
 #[test]
@@ -686,44 +689,52 @@ fn directions_of_another_width_are_named_in_plain_words() {
         ..DecomposeOptions::default()
     };
     let c = decompose(&model("tiny_vit"), &images(1), &options).unwrap();
-    let head = Component::Part {
-        block: Block::at(5),
-        part: BlockPart::Head(3),
-    };
     let location = texts(&["sea", "forest"]);
-    let tokens = c.tokens().unwrap();
+    let tokens = c.tokens("block 5 head 3").unwrap();
+    let remedy = "alignment.apply(&c)?.tokens(\"block 5 head 3\")?.along(&texts)?";
     refused(
-        tokens.along(head, location.tensor()),
-        &["directions = [2, 64]", "k x 96", "alignment.pull_back("],
+        tokens.along(location.tensor()),
+        &["directions = [2, 64]", "k x 96", remedy],
     );
     // Of the same width, as those of ViT-B/16 and of CLIP L/14 are, they are told apart by their model.
     let (other, widths) = (embed_images(&model("tiny_dinov2"), &images(1)).unwrap(), 96);
     assert_eq!(other.dims()[1], widths);
     for directions in [&other as &dyn Vectors, &location] {
         refused(
-            tokens.along(head, directions),
-            &[
-                "the tokens of tiny_vit",
-                "directions of tiny_",
-                "alignment.pull_back(",
-            ],
+            tokens.along(directions),
+            &["the tokens of tiny_vit", "directions of tiny_", remedy],
         );
     }
     let clip = decompose(&model("tiny_clip"), &images(1), &options).unwrap();
-    assert!(clip.tokens().unwrap().along(head, &location).is_ok());
+    assert!(
+        clip.tokens("block 5 head 3")
+            .unwrap()
+            .along(&location)
+            .is_ok()
+    );
     // Directions of another type are taken, those that are no numbers are not.
     let plain = Tensor::ones((2, widths), DType::F64, &Device::Cpu).unwrap();
-    assert!(tokens.along(head, &plain).is_ok());
+    assert!(tokens.along(&plain).is_ok());
     refused(
-        tokens.along(head, &(plain * f64::NAN).unwrap()),
+        tokens.along(&(plain * f64::NAN).unwrap()),
         &["directions", "NaN"],
     );
-    // The remedy: what tokens give along the directions sums to what the head gives, but for the bias.
+    // The remedy: what tokens give along the texts sums to what the head gives, but for the bias.
     let alignment = alignment("tiny_vit");
-    let directions = alignment.pull_back("block 5 head 3", &location).unwrap();
-    assert_eq!(directions.dims(), [2, 96]);
-    let along = tokens.along(head, &directions).unwrap();
-    let along = along.sum(1).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(
+        alignment
+            .pull_back("block 5 head 3", &location)
+            .unwrap()
+            .dims(),
+        [2, 96]
+    );
+    let tokens = alignment
+        .apply(&c)
+        .unwrap()
+        .tokens("block 5 head 3")
+        .unwrap();
+    let along = tokens.along(&location).unwrap();
+    let along = along.values().sum(1).unwrap().to_vec2::<f32>().unwrap();
     let aligned = alignment.apply(&c).unwrap().get("block 5 head 3").unwrap();
     let share = (alignment.aligner.bias().unwrap() / c.len() as f64).unwrap();
     let expected = aligned.broadcast_sub(&share).unwrap();
@@ -737,7 +748,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
     }
     refused(
         alignment.pull_back("block 9 head 3", &location),
-        &["block 9 head 3", "block 5 head 3"],
+        &["block 9 head 3", "block 0 to 5 (head 0 to 5, mlp)"],
     );
     refused(
         alignment.aligner.pull_back(43, &location),

@@ -163,8 +163,11 @@ fn check_sums(
     let plain = model.forward(&pixels, &Tape::off()).unwrap();
     let gap = (plain.representation.value() - c.representation()).unwrap();
     prop_assert_eq!(largest(&gap), 0.0);
-    prop_assert_eq!(c.tokens().is_some(), granularity == Granularity::Tokens);
-    let Some(tokens) = c.tokens() else {
+    prop_assert_eq!(
+        c.token_contributions().is_some(),
+        granularity == Granularity::Tokens
+    );
+    let Some(tokens) = c.token_contributions() else {
         return Ok(());
     };
     for component in c.components() {
@@ -424,7 +427,10 @@ fn sources(model: &dyn ImageEncoder, block: Block) -> usize {
     let decomposer = Decomposer::new(model, options).unwrap();
     let c = decomposer.run(&random_pixels(model, 2, 3)).unwrap();
     let part = BlockPart::Head(0);
-    let tokens = c.tokens().unwrap().of(Component::Part { block, part });
+    let tokens = c
+        .token_contributions()
+        .unwrap()
+        .of(Component::Part { block, part });
     tokens.unwrap().dim(1).unwrap()
 }
 

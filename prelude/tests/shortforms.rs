@@ -234,15 +234,18 @@ fn tokens_go_with_their_heads_and_images() {
         let head = head.unwrap();
         let picked = c.select_images([3, 1]).unwrap();
         let (all, some) = (
-            c.tokens().unwrap().of(head).unwrap(),
-            picked.tokens().unwrap().of(head).unwrap(),
+            c.token_contributions().unwrap().of(head).unwrap(),
+            picked.token_contributions().unwrap().of(head).unwrap(),
         );
         assert!(same(&some.get(0).unwrap(), &all.get(3).unwrap()), "{name}");
         assert!(same(&some.get(1).unwrap(), &all.get(1).unwrap()), "{name}");
         let sum = some.sum(1).unwrap();
         assert!(far(&sum, &picked.of(head).unwrap()) < 1e-4, "{name}");
         let part = c.select(head.to_string()).unwrap();
-        assert!(same(&part.tokens().unwrap().of(head).unwrap(), &all));
+        assert!(same(
+            &part.token_contributions().unwrap().of(head).unwrap(),
+            &all
+        ));
         assert!(part.bytes() < c.bytes() / 2);
     }
 }

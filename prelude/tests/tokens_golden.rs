@@ -4,7 +4,9 @@
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::path::PathBuf;
-use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
+use vitrepl_prelude::decompose::{
+    BlockPart, Component, DecomposeOptions, Decomposer, Granularity, TokenLayout,
+};
 use vitrepl_prelude::models::weights::Checkpoint;
 use vitrepl_prelude::models::{
     ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
@@ -53,7 +55,7 @@ fn check(name: &str) {
     };
     let decomposed = Decomposer::new(model.as_ref(), options).unwrap();
     let decomposed = decomposed.run(&pixels).unwrap();
-    let tokens = decomposed.tokens().unwrap();
+    let tokens = decomposed.token_contributions().unwrap();
     let layers = meta("tokens");
     let mut worst: f64 = 0.0;
     let layers = layers.as_object().unwrap();
@@ -63,13 +65,50 @@ fn check(name: &str) {
         let block = block(key.strip_prefix("tokens.").unwrap());
         for head in 0..layer["heads"].as_array().unwrap().len() {
             let part = BlockPart::Head(head);
-            let got = tokens.of(Component::Part { block, part }).unwrap();
-            let error = difference(&got, &want.get(head).unwrap());
+            let component = Component::Part { block, part };
+            let got = tokens.of(component).unwrap();
+            let want = want.get(head).unwrap();
+            let error = difference(&got, &want);
             assert!(error <= TOLERANCE, "{name} {key} head {head}: {error:.1e}");
             worst = worst.max(error);
+            // Along directions, which are pulled back to the value vectors.
+            let asked = decomposed.tokens(&component.to_string()).unwrap();
+            let directions = directions(want.dim(2).unwrap());
+            let got = asked.along(&directions).unwrap();
+            let want = want.broadcast_matmul(&directions.t().unwrap()).unwrap();
+            let error = difference(got.values(), &want);
+            assert!(
+                error <= TOLERANCE,
+                "{name} {key} head {head} along directions: {error:.1e}"
+            );
+            worst = worst.max(error);
+            check_layout(asked.layout(), layer);
+            // Tokens in another order would be seen.
+            let order: Vec<u32> = (0..want.dim(1).unwrap() as u32).rev().collect();
+            let order = Tensor::new(order, &device).unwrap();
+            let turned = want.index_select(&order, 1).unwrap();
+            assert!(difference(got.values(), &turned) > 100.0 * TOLERANCE);
         }
     }
     println!("{name}: {} layers, worst token {worst:.1e}", layers.len());
+}
+
+/// 70 directions of `width` channels: more than are taken together.
+fn directions(width: usize) -> Tensor {
+    let values = (0..70 * width).map(|i| ((i * i % 97) as f32 * 0.37).sin());
+    Tensor::from_iter(values, &Device::Cpu)
+        .unwrap()
+        .reshape((70, width))
+        .unwrap()
+}
+
+/// The tokens before the patches and the grid are those of the file.
+fn check_layout(layout: &TokenLayout, layer: &Value) {
+    let before = layer["prefix"].as_u64().unwrap() as usize;
+    let names = ["class token", "register 1", "register 2"];
+    assert_eq!(layout.before(), &names[..before]);
+    let side = layout.side();
+    assert_eq!(layer["grid"], serde_json::json!([side, side]));
 }
 
 /// The largest difference over the largest value.

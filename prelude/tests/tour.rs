@@ -138,7 +138,7 @@ fn the_tour_of_the_readme() -> Result<()> {
     };
     let tokens = decompose(&vit, images.first(5)?, &options)?;
     reads(&*tokens);
-    reads(tokens.tokens().unwrap());
+    reads(tokens.token_contributions().unwrap());
     shows(tokens.origin().unwrap());
     reads(&score::text_span(
         &aligned.get("block 5 head 3")?,

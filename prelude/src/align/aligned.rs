@@ -2,8 +2,12 @@
 
 use candle_core::Tensor;
 
+use super::Aligner;
 use crate::check;
-use crate::decompose::{Component, Contributions, Origin, Side, index_of};
+use crate::decompose::{
+    Component, Contributions, HeadTokens, Origin, Side, TokenContributions, TokenSpace, index_of,
+    no_tokens,
+};
 use crate::identity::ModelId;
 use crate::{Error, Result};
 
@@ -20,6 +24,26 @@ pub struct AlignedContributions {
     pub(super) clip: Option<ModelId>,
     /// Of how many components these are a part, where they are not all.
     pub(super) part_of: Option<usize>,
+    /// The source tokens, where the contributions had them.
+    pub(super) tokens: Option<AlignedTokens>,
+}
+
+/// Source tokens of contributions, and the maps of all components.
+#[derive(Clone)]
+pub(super) struct AlignedTokens {
+    tokens: TokenContributions,
+    components: Vec<Component>,
+    aligner: Aligner,
+}
+
+impl AlignedTokens {
+    /// Those of the images at `chosen`.
+    pub(super) fn of_images(&self, chosen: &[usize]) -> Result<Self> {
+        Ok(Self {
+            tokens: self.tokens.of_images(chosen)?,
+            ..self.clone()
+        })
+    }
 }
 
 impl AlignedContributions {
@@ -36,16 +60,24 @@ impl AlignedContributions {
             origin: None,
             clip: None,
             part_of: None,
+            tokens: None,
         })
     }
 
-    /// `values`, the image of `contributions` in the space of `clip`.
+    /// `values`, what `aligner` makes of `contributions` in the space of `clip`.
     pub(super) fn of(
         contributions: &Contributions,
         values: Tensor,
+        aligner: &Aligner,
         clip: Option<ModelId>,
     ) -> Result<Self> {
+        let tokens = contributions.token_contributions();
         Ok(Self {
+            tokens: tokens.map(|tokens| AlignedTokens {
+                tokens: tokens.clone(),
+                components: contributions.components().to_vec(),
+                aligner: aligner.clone(),
+            }),
             origin: contributions.origin().cloned(),
             clip,
             ..Self::new(contributions.components().to_vec(), values)?
@@ -88,6 +120,26 @@ impl AlignedContributions {
     /// When no component is called so.
     pub fn get(&self, name: &str) -> Result<Tensor> {
         Ok(self.values.get(index_of(&self.components, name)?)?)
+    }
+
+    /// The source tokens of one head in the space of the CLIP, `tokens("block 5 head 3")`: `.along(&texts)?` has how much
+    /// each gives along each text, and `.heatmap(&images)?` of that draws it.
+    ///
+    /// # Errors
+    /// When the contributions were decomposed without [`Granularity::Tokens`](crate::decompose::Granularity::Tokens), or no
+    /// head is called so.
+    pub fn tokens(&self, head: &str) -> Result<HeadTokens> {
+        let component = self.components[index_of(&self.components, head)?];
+        let kept = self.tokens.as_ref().ok_or_else(no_tokens)?;
+        let index = index_of(&kept.components, head)?;
+        let weights = kept.aligner.weights();
+        let space = TokenSpace {
+            map: weights.map(|weights| weights.get(index)).transpose()?,
+            clip: self.clip.clone(),
+        };
+        let images = self.origin.as_ref().map(|origin| origin.images.clone());
+        let tokens = kept.tokens.head(component)?;
+        Ok(tokens.of_images(images).in_space(space))
     }
 
     /// The sum of these components, B x D: of all of them, the aligned representations.

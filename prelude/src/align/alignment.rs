@@ -97,7 +97,7 @@ impl Alignment {
         }
         let values = self.aligner.apply(contributions.values())?;
         let clip = origin.and_then(|origin| origin.clip.clone());
-        AlignedContributions::of(contributions, values, clip)
+        AlignedContributions::of(contributions, values, &self.aligner, clip)
     }
 
     /// Directions of CLIP's space brought to a component's own, k x d: what a contribution (or that of a source token)

@@ -45,6 +45,7 @@ impl AlignedContributions {
             components,
             origin: self.origin.clone(),
             clip: self.clip.clone(),
+            tokens: self.tokens.clone(),
         })
     }
 
@@ -62,14 +63,17 @@ impl AlignedContributions {
     /// When there are none, or one does not exist.
     pub fn select_images(&self, images: impl WhichImages) -> Result<Self> {
         let chosen = images.numbers(self.images())?;
+        let tokens = self.tokens.as_ref();
         Ok(Self {
+            tokens: tokens.map(|tokens| tokens.of_images(&chosen)).transpose()?,
             values: rows(&self.values, 1, &chosen)?,
             origin: self.origin.as_ref().map(|origin| origin.of_images(&chosen)),
             ..self.clone()
         })
     }
 
-    /// The heads of each layer summed into one component, `block 5 attn`; everything else as it is. A sum is scored as a
+    /// The heads of each layer summed into one component, `block 5 attn`; everything else as it is; source tokens are not
+    /// kept. A sum is scored as a
     /// component is, and in general not as the sum of its heads' scores.
     ///
     /// # Errors
@@ -80,6 +84,7 @@ impl AlignedContributions {
         Ok(Self {
             values: summed(&self.values, &groups)?,
             components,
+            tokens: None,
             ..self.clone()
         })
     }

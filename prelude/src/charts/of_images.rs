@@ -42,15 +42,19 @@ impl<S: DataSet + ?Sized> ShowImages for S {
     }
 }
 
-fn tiles(set: &dyn DataSet, which: &[usize], title: &str) -> Result<HeatmapGrid> {
-    // All of the picture, where a model would see a square of its middle.
+/// All of the pictures at `which`, where a model would see a square of their middle: B x 3 x 168 x 168.
+pub(crate) fn whole(set: &dyn DataSet, which: &[usize]) -> Result<candle_core::Tensor> {
     let whole = Preprocess {
         crop: 1.0,
         mode: CropMode::Border,
         fill: [255; 3],
         ..Preprocess::default()
     };
-    let pixels = set.pixels(which, ModelInput::new(SIDE, whole))?;
+    set.pixels(which, ModelInput::new(SIDE, whole))
+}
+
+fn tiles(set: &dyn DataSet, which: &[usize], title: &str) -> Result<HeatmapGrid> {
+    let pixels = whole(set, which)?;
     let captions = captions(set, which)?;
     let mut grid = HeatmapGrid::new(title, "");
     for (i, caption) in captions.into_iter().enumerate() {

@@ -98,6 +98,39 @@ impl ChannelMap {
     }
 }
 
+impl ChannelMap {
+    /// `directions` of the target (k x d) brought back to the node's channels, k x K x c with K rows to one where merges
+    /// put so many side by side: what `directions` give of [`Self::apply`] is the sum over the K rows of a token's products
+    /// with these.
+    pub fn pull_back(&self, directions: &Tensor) -> Result<Tensor> {
+        let count = directions.dim(0)?;
+        let mut steps = Vec::new();
+        let mut map = self;
+        while let Some(step) = &map.0 {
+            steps.push(&step.0);
+            map = &step.1;
+        }
+        let mut x = directions.clone();
+        for step in steps.into_iter().rev() {
+            x = match step {
+                Step::Dense(weight) => x.matmul(weight)?,
+                Step::Diagonal(gamma) => x.broadcast_mul(gamma)?,
+                Step::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
+                Step::Merge(slots) => x.reshape((x.dim(0)? * slots, x.dim(1)? / slots))?,
+            };
+        }
+        let (rows, width) = x.dims2()?;
+        x.reshape((count, rows / count, width))
+    }
+
+    /// [`Self::pull_back`] to the channels of head `head` of `heads` alone: k x K x c/H.
+    pub fn pull_back_head(&self, directions: &Tensor, head: usize, heads: usize) -> Result<Tensor> {
+        let pulled = self.pull_back(directions)?;
+        let width = pulled.dim(2)? / heads;
+        pulled.narrow(2, head * width, width)?.contiguous()
+    }
+}
+
 /// Put each head at its own channels, zeros elsewhere: H x N x c/H -> H x N x c.
 fn embed_heads(x: &Tensor) -> Result<Tensor> {
     let heads = x.dim(0)?;

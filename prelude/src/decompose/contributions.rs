@@ -2,7 +2,8 @@
 
 use super::names::{index_of, summary};
 use super::origin::{Side, same_components};
-use super::{Component, Origin, TokenContributions};
+use super::{Component, HeadTokens, Origin, TokenContributions};
+use crate::data::ModelInput;
 use crate::identity::ImagesId;
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
@@ -176,8 +177,36 @@ impl Contributions {
     }
 
     /// The heads' contributions split over source tokens, where asked for.
-    pub fn tokens(&self) -> Option<&TokenContributions> {
+    pub fn token_contributions(&self) -> Option<&TokenContributions> {
         self.tokens.as_ref()
+    }
+
+    /// The source tokens of one head, `tokens("block 5 head 3")`, to be asked how much each gives along some directions
+    /// ([`HeadTokens::along`]).
+    ///
+    /// # Errors
+    /// When this was not decomposed with [`Granularity::Tokens`](super::Granularity::Tokens), or no head is called so.
+    pub fn tokens(&self, head: &str) -> Result<HeadTokens> {
+        let component = self.components[index_of(&self.components, head)?];
+        let tokens = self.tokens.as_ref().ok_or_else(no_tokens)?;
+        let images = self.origin.as_ref().map(|origin| origin.images.clone());
+        Ok(tokens.head(component)?.of_images(images))
+    }
+
+    /// The same, whose models' first tokens are `before` the patches.
+    pub(super) fn after_tokens(self, before: Vec<String>) -> Self {
+        Self {
+            tokens: self.tokens.map(|tokens| tokens.after(before)),
+            ..self
+        }
+    }
+
+    /// The same, of pictures that were brought to size by `input`.
+    pub(crate) fn seen_at(self, input: ModelInput) -> Self {
+        Self {
+            tokens: self.tokens.map(|tokens| tokens.seen_at(input)),
+            ..self
+        }
     }
 
     /// Number of components.
@@ -246,4 +275,14 @@ impl Contributions {
             part_of: self.part_of,
         }
     }
+}
+
+/// The error where source tokens are asked for and were not kept.
+pub(crate) fn no_tokens() -> Error {
+    Error::argument(
+        "tokens",
+        "none",
+        "contributions with source tokens: decompose(&model, &images, &DecomposeOptions { granularity: \
+         Granularity::Tokens, ..DecomposeOptions::default() })?",
+    )
 }

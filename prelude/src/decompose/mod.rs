@@ -34,12 +34,14 @@ mod walk;
 
 pub use component::{BlockPart, Component};
 pub use contributions::Contributions;
+pub(crate) use contributions::no_tokens;
 pub use names::ComponentNames;
 pub(crate) use names::{index_of, matching, summary as names_in_words};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;
-pub use tokens::TokenContributions;
+pub(crate) use tokens::TokenSpace;
+pub use tokens::{HeadTokens, TokenContributions, TokenLayout, TokenScores, TokenShares};
 
 use crate::models::ImageEncoder;
 use crate::trace::{Block, Tape};
@@ -112,6 +114,8 @@ pub struct Decomposer<'m> {
     model: &'m dyn ImageEncoder,
     options: DecomposeOptions,
     plan: Plan,
+    /// Channels of what is decomposed.
+    width: usize,
     stop: Option<fn() -> bool>,
 }
 
@@ -146,6 +150,10 @@ impl<'m> Decomposer<'m> {
                 logits
             }
         };
+        let target_width = match options.target {
+            DecomposeTarget::Representation => target.value().dim(1)?,
+            DecomposeTarget::Logit(_) => 1,
+        };
         let plan = Plan::new(tape.take_nodes(), target.node(), &options)?;
         if let (DecomposeTarget::Logit(k), [Component::Init]) = (options.target, plan.components())
         {
@@ -160,6 +168,7 @@ impl<'m> Decomposer<'m> {
             model,
             options,
             plan,
+            width: target_width,
             stop: None,
         })
     }
@@ -178,6 +187,26 @@ impl<'m> Decomposer<'m> {
     /// What is decomposed, and how.
     pub fn options(&self) -> &DecomposeOptions {
         &self.options
+    }
+
+    /// Channels of a contribution.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Bytes that the contributions of one image take, with source tokens where they are asked for: then an empty image is
+    /// decomposed to know.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn bytes_per_image(&self) -> Result<usize> {
+        if self.options.granularity != Granularity::Tokens {
+            let floats = (self.components().len() + 1) * self.width;
+            return Ok(floats * DType::F32.size_in_bytes());
+        }
+        let size = self.model.image_size();
+        let blank = Tensor::zeros((1, 3, size, size), DType::F32, self.model.device())?;
+        Ok(self.run(&blank)?.bytes())
     }
 
     /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d.
@@ -202,7 +231,8 @@ impl<'m> Decomposer<'m> {
             },
         };
         drop(features);
-        walk::evaluate(&self.plan, &nodes, &self.options, representation)
+        let found = walk::evaluate(&self.plan, &nodes, &self.options, representation)?;
+        Ok(found.after_tokens(self.model.tokens_before()))
     }
 }
 

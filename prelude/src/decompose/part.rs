@@ -80,9 +80,7 @@ impl Contributions {
             components: self.components.clone(),
             values: rows(&self.values, 1, &chosen)?,
             representation: rows(&self.representation, 0, &chosen)?,
-            tokens: tokens
-                .map(|tokens| tokens.of_images(&chosen, self.images()))
-                .transpose()?,
+            tokens: tokens.map(|tokens| tokens.of_images(&chosen)).transpose()?,
             origin: self.origin.as_ref().map(|origin| origin.of_images(&chosen)),
             part_of: self.part_of,
         })

@@ -43,7 +43,10 @@ impl fmt::Display for Contributions {
                 self.origin().map(|origin| origin.options.words()),
             )
             .row("values", facts::held(self.values(), self.bytes()))
-            .maybe("tokens", self.tokens().map(TokenContributions::line))
+            .maybe(
+                "tokens",
+                self.token_contributions().map(TokenContributions::line),
+            )
             .maybe(
                 "images",
                 self.image_names().map(|names| facts::list(names, 100)),

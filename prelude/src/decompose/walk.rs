@@ -94,7 +94,7 @@ pub(super) fn evaluate(
         .collect::<candle_core::Result<Vec<_>>>()?;
     let values = Tensor::stack(&values, 0)?;
     let tokens = match options.granularity {
-        Granularity::Tokens => Some(TokenContributions::new(walk.tokens)),
+        Granularity::Tokens => Some(TokenContributions::new(walk.tokens, width)),
         _ => None,
     };
     Contributions::new(plan.components().to_vec(), values, representation, tokens)

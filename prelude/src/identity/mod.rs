@@ -15,7 +15,7 @@
 //! | [`Scores::minus`](crate::score::Scores::minus) | model, options, components, images, CLIP, measure | texts |
 //! | [`Contributions::ablation`](crate::decompose::Contributions::ablation) | model, options, components; the head's model | images |
 //! | [`LinearHead::predict`](crate::score::LinearHead::predict) | model | images |
-//! | [`TokenContributions::along`](crate::decompose::TokenContributions::along) | model | |
+//! | [`HeadTokens::along`](crate::decompose::HeadTokens::along) | model, or the CLIP aligned to | |
 //!
 //! Models are compared by the hash of their weights and by the size and preprocessing of the pictures they see, not by
 //! the name they were loaded by, nor by their device. Images are compared by the key of their data set.

@@ -308,6 +308,10 @@ impl ImageEncoder for Clip {
         self.visual.token_grid()
     }
 
+    fn tokens_before(&self) -> Vec<String> {
+        self.visual.tokens_before()
+    }
+
     fn normalisation(&self) -> Normalisation {
         self.config.normalisation
     }

@@ -116,6 +116,14 @@ pub trait ImageEncoder: Send + Sync {
     fn blocks(&self) -> Vec<Block>;
     /// Patches a row of the token grid, and tokens that stand before the patches.
     fn token_grid(&self) -> (usize, usize);
+    /// What the tokens before the patches are: by default the class token first, then registers.
+    fn tokens_before(&self) -> Vec<String> {
+        let name = |i: usize| match i {
+            0 => "class token".to_string(),
+            _ => format!("register {i}"),
+        };
+        (0..self.token_grid().1).map(name).collect()
+    }
     /// How pixels are normalised.
     fn normalisation(&self) -> Normalisation;
     /// Where the weights are.

@@ -31,7 +31,7 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    pub(super) fn of(rows: Vec<Ranked>, origin: Option<Origin>) -> Self {
+    pub(crate) fn of(rows: Vec<Ranked>, origin: Option<Origin>) -> Self {
         Self { rows, origin }
     }
 

@@ -100,6 +100,28 @@ pub fn nearest(names: &[String], scores: &[f64], k: usize) -> Result<Vec<Ranked>
     Ok(ranked)
 }
 
+/// The share of the `k` images with the highest scores that are `wanted`; equal scores keep the order of the images.
+///
+/// # Errors
+/// As many marks as scores are wanted, `k` from 1 to the number of images, no NaN.
+pub fn precision_at(scores: &[f64], wanted: &[bool], k: usize) -> Result<f64> {
+    crate::check::same("wanted", wanted.len(), scores.len(), "images")?;
+    if k == 0 || k > scores.len() || scores.iter().any(|s| s.is_nan()) {
+        return Err(Error::argument(
+            "k",
+            k,
+            format!(
+                "from 1 to {}, the number of images, and scores without NaN",
+                scores.len()
+            ),
+        ));
+    }
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let right = order[..k].iter().filter(|&&i| wanted[i]).count();
+    Ok(right as f64 / k as f64)
+}
+
 /// B x d, f64 on the CPU: the sum over the components `set`, each counted once.
 fn sum_of(stack: &Tensor, set: &[usize]) -> Result<Tensor> {
     let (n, _, _) = check::stack("contributions", stack)?;

@@ -6,6 +6,7 @@ use super::loading::loading;
 use super::progress::Progress;
 use super::registry::{resident_or, take};
 use super::replay;
+use super::room;
 use super::stop;
 use crate::data::{DataSet, ahead};
 use crate::decompose::{Contributions, DecomposeOptions, Decomposer, Origin};
@@ -23,8 +24,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// A call that is stopped keeps its finished batches and goes on from them when it is made again.
 ///
+/// What will not fit in memory is refused before it starts, with how many images would fit; what takes more than half of it
+/// is announced.
+///
 /// # Errors
-/// When an image cannot be read, the options do not fit the model, or the call was stopped.
+/// When an image cannot be read, the options do not fit the model, there is too little memory, or the call was stopped.
 pub fn decompose(
     model: &Model,
     set: impl DataSet,
@@ -50,6 +54,8 @@ fn contributions(
     );
     let contributions = resident_or(Kind::Contributions, &parts, &label, || {
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
+        stop::begin();
+        room::check(model, set, &decomposer)?;
         let origin = Origin {
             model: ModelId::of(model),
             options: *options,
@@ -74,6 +80,7 @@ fn contributions(
         }
         let all: Vec<Contributions> = batches.done.values().cloned().collect();
         let all = Contributions::concat(&all)?.with_origin(origin)?;
+        let all = all.seen_at(model.input());
         drop(batches);
         take::<Mutex<Batches>>(Kind::Unfinished, &parts);
         let bytes = all.bytes();
@@ -178,7 +185,7 @@ fn embeddings(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> 
 
 /// Draw or decode the `images` of `set` ahead, normalise batch by batch for `model`, and hand each with the index of its
 /// first image to `f`, which says how many images of the set are done.
-pub(super) fn each_batch(
+pub(crate) fn each_batch(
     verb: &str,
     model: &Model,
     set: &dyn DataSet,

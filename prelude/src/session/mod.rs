@@ -6,6 +6,7 @@
 
 mod activations;
 mod aligners;
+mod available;
 mod cache;
 mod classify;
 mod contributions;
@@ -18,12 +19,14 @@ mod models;
 pub(crate) mod progress;
 mod registry;
 mod replay;
+mod room;
 pub(crate) mod stop;
 mod texts;
 
 pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
+pub(crate) use contributions::each_batch;
 pub use contributions::{decompose, embed_images};
 pub use device::{device, set_device};
 pub use folder::set_cache_folder;

@@ -164,6 +164,14 @@ impl ImageEncoder for Vit {
         (self.config.grid(), self.config.prefix_tokens())
     }
 
+    fn tokens_before(&self) -> Vec<String> {
+        let class = usize::from(self.config.class_token);
+        let class_token = (0..class).map(|_| "class token".to_string());
+        let registers =
+            (class..self.config.prefix_tokens()).map(|i| format!("register {}", i + 1 - class));
+        class_token.chain(registers).collect()
+    }
+
     fn normalisation(&self) -> Normalisation {
         self.config.normalisation
     }

@@ -126,7 +126,11 @@ impl Pieces {
     /// a piece that is there: it could not be read, and what it holds is the same.
     pub fn write(&self, start: usize, batches: &[Contributions]) {
         // Products of tokens are many times larger than what they are made of.
-        if batches.is_empty() || batches.iter().any(|batch| batch.tokens().is_some()) {
+        if batches.is_empty()
+            || batches
+                .iter()
+                .any(|batch| batch.token_contributions().is_some())
+        {
             return;
         }
         match self.write_piece(start, batches) {

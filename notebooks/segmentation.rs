@@ -1,0 +1,94 @@
+// # Segmentation without training
+//
+// If source tokens give to a class where its object is, then their map segments the image. Section 5.3 of the paper compares
+// that with other ways to explain a class score. The map of the decomposition is what the source tokens of all heads give to
+// the logit of the image's class; MLPs have no source tokens and do not enter. What lies below 0 is cut off, and a pixel is
+// foreground where the enlarged map lies above its own mean.
+//
+// Beside it: Grad-CAM, both methods of Chefer et al. (transformer attribution, 2021; generic attention, 2021), attention
+// rollout, the last block's attention as it is, and Chefer et al.'s Grad-CAM of attention. All of them read the same traced
+// model, see the same pixels and are measured by the same code. (The published comparison crops pictures in one way for the
+// decomposition and in another for the rest.)
+//
+//     cargo run --release --locked -- notebooks/segmentation.rs
+//
+// `VITREPL_SEGMENTATION` names a folder with the folders `images` (one sub-folder a class, by the names of the model's classes)
+// and `masks`; then DeiT, Swin and MaxViT with their own heads are compared.
+
+let quick = std::env::var("VITREPL_QUICK").is_ok();
+let pairs = std::env::var("VITREPL_SEGMENTATION").ok();
+let images: Arc<dyn DataSet> = match &pairs {
+    Some(folder) => Arc::new(SegmentationSet::open(format!("{folder}/images"), format!("{folder}/masks"), OnUnreadable::Skip)?),
+    None => Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(77_000, if quick { 60 } else { 400 }))?),
+};
+let names = match (&pairs, quick) {
+    (Some(_), _) => vec!["deit", "swin", "maxvit"],
+    (None, true) => vec!["tiny_vit", "tiny_swin"],
+    (None, false) => vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit", "tiny_clip"],
+};
+
+// ## Classes
+//
+// The embedded models have no head of their own: a linear probe for the shape is fitted on other images. Their maps to a text
+// take the words of the shapes, through the aligner.
+
+let train = GeneratedSet::new(GeneratedSpec::unbiased(77_300, if quick { 500 } else { 2000 }))?;
+let clip = match &pairs {
+    Some(_) => load_clip("ViT-L-14")?,
+    None => load_clip("tiny_clip")?,
+};
+let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
+
+fn probe(model: &Model, train: &GeneratedSet) -> Result<score::LinearHead> {
+    let labels = train.labels("shape")?;
+    let representations = embed_images(model, train)?;
+    let (head, report) = score::fit_probe(&*representations, &labels.values, labels.names.len(), &score::ProbeOptions::default())?;
+    println!("{}: the probe knows {:.1} % of the images it was fitted on", model.name(), 100.0 * report.train_accuracy);
+    head.named(labels.names)
+}
+
+// ## The comparison
+
+let mut results = Vec::new();
+for name in &names {
+    let model = load(name)?;
+    let settings = match &pairs {
+        Some(_) => SegmentationSettings { column: Some("class".into()), ..SegmentationSettings::default() },
+        None => SegmentationSettings {
+            column: Some("shape".into()),
+            texts: Some((
+                align(&model, &clip, &train, &DecomposeOptions::default(), &fit)?,
+                class_embeddings(&clip, Factor::Shape.names())?,
+            )),
+            ..SegmentationSettings::default()
+        },
+    };
+    let head = match &pairs {
+        Some(_) => model.head()?,
+        None => probe(&model, &train)?,
+    };
+    results.push(segmentation(&model, &images, &head, &settings)?);
+}
+segmentation_table(&results)
+
+// The object, and what each method marks of it.
+
+results[0].examples.chart()?
+
+// A model with windows: methods that read the class token's row are not defined on it.
+
+results[1].examples.chart()?
+
+// ## Every measure under its own name
+//
+// The paper's "mIoU" is the IoU of the foreground, summed over the set; CLIP-PRS and Chefer et al. mean that of background and
+// foreground. Average precision is of the foreground; "of both classes" joins the map and its opposite, as CLIP-PRS does. Pixels
+// that a mask leaves out (255) count nowhere.
+
+results[0].chart()
+
+// All numbers, and why a method is missing.
+
+for result in &results {
+    println!("{result}");
+}

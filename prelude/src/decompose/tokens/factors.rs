@@ -1,0 +1,188 @@
+//! One attention layer's source tokens, as the products they are.
+
+use crate::Result;
+use crate::decompose::channel_map::ChannelMap;
+use crate::decompose::part::rows;
+use crate::trace::{Site, Windows};
+use candle_core::{D, Tensor};
+use std::sync::Arc;
+
+/// Numbers a token and image that are held at once while directions are taken together.
+const TOGETHER: usize = 64;
+
+/// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`. B images of W windows of N
+/// tokens each; without windows W is 1.
+#[derive(Clone, Debug)]
+pub(in crate::decompose) struct TokenFactors {
+    pub(super) site: Site,
+    /// BW x H x K x N: the functional's K weights pulled through the attention probabilities.
+    weights: Tensor,
+    /// BW x H x N x C/H.
+    v: Tensor,
+    windows: Option<Arc<Windows>>,
+    map: ChannelMap,
+    /// Each head's share of the constants, B x d.
+    share: Option<Tensor>,
+}
+
+impl TokenFactors {
+    /// `weights`: the functional's for the batch of `b` images, b x K x R (or 1 x K x R); `probs` and `v` as
+    /// [`crate::trace::Kept::Attention`] has them.
+    pub fn new(
+        site: Site,
+        b: usize,
+        weights: &Tensor,
+        (probs, v): (&Tensor, Tensor),
+        windows: Option<Arc<Windows>>,
+        map: ChannelMap,
+        share: Option<Tensor>,
+    ) -> Result<Self> {
+        let (groups, h, r, _) = probs.dims4()?;
+        let (_, k, rows) = weights.dims3()?;
+        let weights = weights.broadcast_as((b, k, rows))?;
+        // One set of weights a group: BW x 1 x K x R.
+        let weights = match &windows {
+            Some(windows) => {
+                let sorted = windows.sorted(&weights.contiguous()?, 2)?;
+                let sorted = sorted.reshape((b, k, windows.count(), windows.size()))?;
+                sorted.transpose(1, 2)?.reshape((groups, 1, k, r))?
+            }
+            None => weights.reshape((b, 1, k, rows))?,
+        };
+        let weights = match (r, k) {
+            (1, 1) => probs.broadcast_mul(&weights)?,
+            _ => {
+                let weights = weights.broadcast_as((groups, h, k, r))?.contiguous()?;
+                weights.matmul(&probs.contiguous()?)?
+            }
+        };
+        let share = match share {
+            Some(share) => Some(share.broadcast_as((b, share.dim(1)?))?.contiguous()?),
+            None => None,
+        };
+        Ok(Self {
+            site,
+            weights,
+            v,
+            windows,
+            map,
+            share,
+        })
+    }
+
+    pub fn heads(&self) -> usize {
+        self.weights.dims()[1]
+    }
+
+    /// Number of images, B.
+    pub fn images(&self) -> usize {
+        self.weights.dims()[0] / self.windows.as_ref().map_or(1, |windows| windows.count())
+    }
+
+    /// Number of source tokens of an image.
+    pub fn tokens(&self) -> usize {
+        self.weights.dims()[3] * self.windows.as_ref().map_or(1, |windows| windows.count())
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        of(&self.weights) + of(&self.v) + self.share.as_ref().map_or(0, of)
+    }
+
+    /// How much each source token of one head gives along `directions`, k x d: B x S x k. They are pulled back through the
+    /// channel map to the head's value vectors, so that B x S x d is never written out.
+    pub fn along(&self, head: usize, directions: &Tensor) -> Result<Tensor> {
+        let (groups, heads, rows, n) = self.weights.dims4()?;
+        let directions = directions
+            .to_device(self.v.device())?
+            .to_dtype(self.v.dtype())?;
+        let count = directions.dim(0)?;
+        let pulled = self.map.pull_back_head(&directions, head, heads)?;
+        let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
+        let weights = weights.transpose(1, 2)?.contiguous()?.unsqueeze(2)?;
+        let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
+        let v = v.contiguous()?.flatten(0, 1)?;
+        let each = (TOGETHER / rows).max(1);
+        let some = |start: usize| -> Result<Tensor> {
+            let some = pulled.narrow(0, start, each.min(count - start))?;
+            let products = v.matmul(&some.flatten(0, 1)?.t()?.contiguous()?)?;
+            let products = products.reshape((groups, n, some.dim(0)?, rows))?;
+            Ok(products.broadcast_mul(&weights)?.sum(D::Minus1)?)
+        };
+        let parts = (0..count).step_by(each).map(some);
+        let values = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 2)?;
+        let values = match &self.windows {
+            Some(windows) => windows.join(&values)?,
+            None => values,
+        };
+        let tokens = values.dim(1)?;
+        Ok(match &self.share {
+            Some(share) => {
+                let share = (share.matmul(&directions.t()?.contiguous()?)? / tokens as f64)?;
+                values.broadcast_add(&share.unsqueeze(1)?)?
+            }
+            None => values,
+        })
+    }
+
+    /// What the tokens of each window have (BW x N x k) put where the tokens lie in the image: B x S x k.
+    pub fn in_place(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.windows {
+            Some(windows) => Ok(windows.join(x)?),
+            None => Ok(x.clone()),
+        }
+    }
+
+    /// B x S x d for one head.
+    pub fn head(&self, head: usize) -> Result<Tensor> {
+        let (groups, heads, _, n) = self.weights.dims4()?;
+        let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
+        let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
+        // BW x N x K x C/H: the K rows of a token together.
+        let weights = weights.transpose(1, 2)?.unsqueeze(D::Minus1)?;
+        let mixed = v.unsqueeze(2)?.broadcast_mul(&weights)?;
+        let values = self.map.apply_head(&mixed.flatten(0, 2)?, head, heads)?;
+        let values = values.reshape((groups, n, ()))?;
+        let values = match &self.windows {
+            Some(windows) => windows.join(&values)?,
+            None => values,
+        };
+        let s = values.dim(1)?;
+        Ok(match &self.share {
+            Some(share) => values.broadcast_add(&(share / s as f64)?.unsqueeze(1)?)?,
+            None => values,
+        })
+    }
+
+    /// Those of the images at `chosen`.
+    pub fn of_images(&self, chosen: &[usize]) -> Result<Self> {
+        let windows = self.windows.as_ref().map_or(1, |windows| windows.count());
+        let groups: Vec<usize> = chosen
+            .iter()
+            .flat_map(|&i| i * windows..(i + 1) * windows)
+            .collect();
+        let share = self.share.as_ref();
+        Ok(Self {
+            weights: rows(&self.weights, 0, &groups)?,
+            v: rows(&self.v, 0, &groups)?,
+            share: share.map(|share| rows(share, 0, chosen)).transpose()?,
+            ..self.clone()
+        })
+    }
+
+    /// The images of `parts`, of the same layer, one after the other.
+    pub fn concat(parts: &[&Self]) -> Result<Self> {
+        let join = |f: &dyn Fn(&Self) -> Tensor| {
+            let all: Vec<_> = parts.iter().map(|part| f(part)).collect();
+            Tensor::cat(&all, 0)
+        };
+        let shares: Option<Vec<_>> = parts.iter().map(|part| part.share.as_ref()).collect();
+        Ok(Self {
+            weights: join(&|part| part.weights.clone())?,
+            v: join(&|part| part.v.clone())?,
+            share: shares.map(|all| Tensor::cat(&all, 0)).transpose()?,
+            ..parts[0].clone()
+        })
+    }
+}

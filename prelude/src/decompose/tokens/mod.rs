@@ -1,0 +1,175 @@
+//! Heads' contributions split over source tokens.
+//!
+//! Written out they would be n x T vectors an image; they are kept as the products they are (attention weight times
+//! value vector, then one channel map a head), which costs no more than the values. [`HeadTokens::along`] asks how much
+//! each token gives along some directions, which is the usual question, and [`HeadTokens::values`] writes them out.
+
+mod factors;
+mod head;
+mod layout;
+mod scores;
+
+pub(super) use factors::TokenFactors;
+pub use head::HeadTokens;
+pub(crate) use head::TokenSpace;
+pub use layout::TokenLayout;
+pub use scores::{TokenScores, TokenShares};
+
+use super::{BlockPart, Component};
+use crate::data::ModelInput;
+use crate::identity::ModelId;
+use crate::{Error, Result};
+
+/// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
+/// evenly, so that tokens sum to their head.
+#[derive(Clone)]
+pub struct TokenContributions {
+    layers: Vec<TokenFactors>,
+    /// Of the contributions written out.
+    width: usize,
+    /// In whose space they are, where that is known.
+    model: Option<ModelId>,
+    /// What the model's tokens before the patches are, in a model without stages.
+    before: Vec<String>,
+    /// How the images were brought to size, where that is known.
+    input: Option<ModelInput>,
+}
+
+impl TokenContributions {
+    pub(super) fn new(mut layers: Vec<TokenFactors>, width: usize) -> Self {
+        layers.sort_by_key(|layer| layer.site);
+        Self {
+            layers,
+            width,
+            model: None,
+            before: Vec::new(),
+            input: None,
+        }
+    }
+
+    /// The same, known to be `model`'s.
+    pub(super) fn of_model(self, model: ModelId) -> Self {
+        Self {
+            model: Some(model),
+            ..self
+        }
+    }
+
+    /// The same, whose first tokens are `before` the patches.
+    pub(super) fn after(self, before: Vec<String>) -> Self {
+        Self { before, ..self }
+    }
+
+    /// The same, of images that were brought to size by `input`.
+    pub(super) fn seen_at(self, input: ModelInput) -> Self {
+        Self {
+            input: Some(input),
+            ..self
+        }
+    }
+
+    /// The source tokens of one head.
+    ///
+    /// # Errors
+    /// When `component` is not a head of this decomposition.
+    pub fn head(&self, component: Component) -> Result<HeadTokens> {
+        let Component::Part {
+            block,
+            part: BlockPart::Head(head),
+        } = component
+        else {
+            return Err(no_such_head(component));
+        };
+        let layer = self.layers.iter().find(|layer| layer.site.block == block);
+        match layer {
+            Some(layer) if head < layer.heads() => {
+                let layout = TokenLayout::new(layer.tokens(), &self.before)?;
+                let tokens = HeadTokens::new(component, layer.clone(), head, layout, self.width);
+                Ok(tokens.of_model(self.model.clone(), self.input))
+            }
+            _ => Err(no_such_head(component)),
+        }
+    }
+
+    /// The contributions of one head's source tokens written out, B x T x d, as [`HeadTokens::values`].
+    ///
+    /// # Errors
+    /// When `component` is not a head of this decomposition.
+    pub fn of(&self, component: Component) -> Result<candle_core::Tensor> {
+        self.head(component)?.values()
+    }
+
+    /// Those of the layers that have one of `components` among their heads.
+    pub(super) fn of_heads(&self, components: &[Component]) -> Self {
+        let asked = |layer: &&TokenFactors| {
+            let block = Some(layer.site.block);
+            components.iter().any(|c| {
+                c.block() == block
+                    && matches!(
+                        c,
+                        Component::Part {
+                            part: BlockPart::Head(_),
+                            ..
+                        }
+                    )
+            })
+        };
+        Self {
+            layers: self.layers.iter().filter(asked).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Those of the images at `chosen`.
+    pub(crate) fn of_images(&self, chosen: &[usize]) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| layer.of_images(chosen));
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            ..self.clone()
+        })
+    }
+
+    pub(super) fn concat(parts: &[&Self]) -> Result<Self> {
+        let layers = (0..parts[0].layers.len()).map(|i| {
+            let of_layer: Vec<_> = parts.iter().map(|part| &part.layers[i]).collect();
+            TokenFactors::concat(&of_layer)
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            ..parts[0].clone()
+        })
+    }
+
+    /// What they are, in a line.
+    pub(super) fn line(&self) -> String {
+        let heads: usize = self.layers.iter().map(TokenFactors::heads).sum();
+        let layers = crate::facts::count(self.layers.len(), "layer");
+        let whose = self
+            .model
+            .as_ref()
+            .map_or(String::new(), |model| format!(" of {model}"));
+        format!(
+            "of {heads} heads in {layers}{whose}, kept as products, {}",
+            crate::facts::size(self.bytes())
+        )
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.layers.iter().map(TokenFactors::bytes).sum()
+    }
+}
+
+impl std::fmt::Display for TokenContributions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "contributions of source tokens {}", self.line())
+    }
+}
+
+fn no_such_head(component: Component) -> Error {
+    Error::argument(
+        "component",
+        component,
+        "not a decomposed head; tokens are kept for heads of the decomposed blocks",
+    )
+}

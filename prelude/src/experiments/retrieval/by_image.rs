@@ -1,0 +1,133 @@
+//! Images by a probe image, with respect to a feature.
+
+use super::{Retrieved, RetrievedRow};
+use crate::charts::of_images::whole;
+use crate::charts::of_tokens::check_images;
+use crate::data::DataSet;
+use crate::decompose::{Contributions, Side, same_components};
+use crate::score::{Ranking, Scores, rank, retrieval};
+use crate::{Error, Result, check};
+
+/// A feature, and the components that say more of it than of the others.
+#[derive(Clone, Debug)]
+pub struct FeatureComponents {
+    pub feature: String,
+    pub components: Ranking,
+}
+
+/// For each of `scores` (one feature each, of the same contributions) the `count` components whose score exceeds that for
+/// every other feature most, where scores below 0 count as 0, as published. (The published number of components was set by
+/// hand for each model and feature, between 1 and 12.)
+///
+/// # Errors
+/// Scores of different contributions, measures or CLIPs, fewer than two features, a `count` of 0 or above the number of
+/// components.
+pub fn feature_components(scores: &[Scores], count: usize) -> Result<Vec<FeatureComponents>> {
+    for other in scores.iter().skip(1) {
+        // Refuses what does not belong together, by name.
+        scores[0].minus(other)?;
+    }
+    let values: Vec<Vec<f64>> = scores.iter().map(|s| s.values().to_vec()).collect();
+    let one = |(i, scores): (usize, &Scores)| {
+        let contrast = retrieval::contrast(&values, i, true)?;
+        if count == 0 || count > contrast.len() {
+            return Err(Error::argument(
+                "count",
+                count,
+                format!("from 1 to {}, the number of components", contrast.len()),
+            ));
+        }
+        let mut rows = rank(&scores.names(), &contrast)?;
+        rows.truncate(count);
+        Ok(FeatureComponents {
+            feature: scores.feature().to_string(),
+            components: Ranking::of(rows, scores.origin().cloned()),
+        })
+    };
+    scores.iter().enumerate().map(one).collect()
+}
+
+/// The `count` images of `images` nearest to the probe with respect to each of `features`: the cosine between the sums of the
+/// feature's components, of the contributions as they are (not aligned), as published. `of_probe` are the contributions of
+/// the one image in `probe`: of `image("cat.jpg")?`, or of a part of the same set. A probe from the set itself is left out of
+/// what is found.
+///
+/// # Errors
+/// When `contributions` are of other images, the probe is not one image or of another model or options, or an image cannot
+/// be read.
+pub fn retrieve_by_image(
+    images: impl DataSet,
+    contributions: &Contributions,
+    probe: impl DataSet,
+    of_probe: &Contributions,
+    features: &[FeatureComponents],
+    count: usize,
+) -> Result<Retrieved> {
+    let (set, probe): (&dyn DataSet, &dyn DataSet) = (&images, &probe);
+    let doing = "retrieving images";
+    let of = contributions.origin().map(|origin| &origin.images);
+    check_images(doing, of, contributions.images(), set)?;
+    let of = of_probe.origin().map(|origin| &origin.images);
+    check_images(doing, of, of_probe.images(), probe)?;
+    check::same("probe", of_probe.images(), 1, "image")?;
+    let remedy = "decompose the probe with the same model and options";
+    same_components(doing, contributions.side(), of_probe.side(), remedy)?;
+    let names: Vec<String> = (0..set.len()).map(|i| set.image_name(i)).collect();
+    let probe_name = probe.image_name(0);
+    let values = of_probe.values().squeeze(1)?;
+    let rows = features.iter().map(|feature| {
+        let side = Side {
+            what: "the ranking",
+            components: None,
+            origin: feature.components.origin(),
+            part_of: None,
+        };
+        same_components(
+            doing,
+            side,
+            contributions.side(),
+            "rank scores of these contributions",
+        )?;
+        let chosen: Vec<usize> = feature.components.iter().map(|r| r.index).collect();
+        let scores = retrieval::by_image(contributions.values(), &chosen, &values)?;
+        let mut found = rank(&names, &scores)?;
+        found.retain(|found| !same_picture(contributions, of_probe, found.index));
+        found.truncate(count);
+        if found.len() < count || count == 0 {
+            let expected = format!("from 1 to {}, the images besides the probe", found.len());
+            return Err(Error::argument("count", count, expected));
+        }
+        let components = feature.components.iter().map(|r| r.name.clone()).collect();
+        RetrievedRow::new(set, feature.feature.clone(), components, &found)
+    });
+    let model = contributions
+        .origin()
+        .map_or(String::new(), |origin| format!("{}: ", origin.model));
+    Ok(Retrieved {
+        title: format!(
+            "{model}images like {probe_name} by feature, {}, n = {}",
+            set.name(),
+            set.len()
+        ),
+        score: "cosine",
+        rows: rows.collect::<Result<_>>()?,
+        probe: Some((probe_name, whole(probe, &[0])?.get(0)?)),
+        beside: None,
+    })
+}
+
+/// Whether image `index` is the probe itself: it has the same name, and the same representation.
+fn same_picture(contributions: &Contributions, probe: &Contributions, index: usize) -> bool {
+    let name = |c: &Contributions, i: usize| c.image_names().map(|names| names[i].clone());
+    if name(contributions, index) != name(probe, 0) {
+        return false;
+    }
+    let rows = || -> Result<(Vec<f32>, Vec<f32>)> {
+        let own = contributions.representation().get(index)?;
+        Ok((own.to_vec1()?, probe.representation().get(0)?.to_vec1()?))
+    };
+    rows().is_ok_and(|(a, b)| {
+        let size = a.iter().fold(0f32, |most, v| most.max(v.abs()));
+        a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-3 * size)
+    })
+}

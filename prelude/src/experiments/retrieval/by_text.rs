@@ -1,0 +1,122 @@
+//! Images by text, by some components alone.
+
+use super::{Retrieved, RetrievedRow};
+use crate::align::AlignedContributions;
+use crate::charts::of_tokens::check_images;
+use crate::data::DataSet;
+use crate::identity::TextEmbeddings;
+use crate::score::{Ranking, retrieval};
+use crate::{Error, Result};
+
+/// The `count` images of `images` that the components of `aligned` match best with each of `texts`: the product of a text
+/// with the sum of the components' aligned contributions, not divided by lengths, as published. Which components, is said by
+/// a selection: `retrieve_by_text(&images, &aligned.select(&top)?, &texts, 5)`.
+///
+/// # Errors
+/// When `aligned` is of other images, the texts are another CLIP's, or an image cannot be read.
+pub fn retrieve_by_text(
+    images: impl DataSet,
+    aligned: &AlignedContributions,
+    texts: &TextEmbeddings,
+    count: usize,
+) -> Result<Retrieved> {
+    let set: &dyn DataSet = &images;
+    let names = check(set, aligned, texts)?;
+    let all: Vec<usize> = (0..aligned.len()).collect();
+    let rows = texts.texts().iter().enumerate().map(|(j, text)| {
+        let scores = retrieval::by_text(aligned.values(), &all, &texts.get(j)?)?;
+        let found = retrieval::nearest(&names, &scores, count)?;
+        RetrievedRow::new(set, text.clone(), aligned.names(), &found)
+    });
+    Ok(Retrieved {
+        title: title(set, aligned, &format!("{} components", aligned.len())),
+        score: "product with the text",
+        probe: None,
+        rows: rows.collect::<Result<_>>()?,
+        beside: None,
+    })
+}
+
+/// The same for groups of `size` consecutive components of `ranking`, the first `groups` of them: what each finds for each
+/// of `texts`. The pictures of the paper's appendix: one column a group, most relevant on the left, which should get worse
+/// to the right.
+///
+/// # Errors
+/// As [`retrieve_by_text`]; fewer components than the groups take.
+pub fn retrieve_by_groups(
+    images: impl DataSet,
+    aligned: &AlignedContributions,
+    ranking: &Ranking,
+    (groups, size): (usize, usize),
+    texts: &TextEmbeddings,
+    count: usize,
+) -> Result<Retrieved> {
+    let set: &dyn DataSet = &images;
+    let names = check(set, aligned, texts)?;
+    ranking.check("retrieving images", aligned)?;
+    if groups * size == 0 || groups * size > ranking.len() {
+        return Err(Error::argument(
+            "groups",
+            format!("{groups} of {size}"),
+            format!(
+                "one component or more, and at most the {} ranked",
+                ranking.len()
+            ),
+        ));
+    }
+    let mut columns = Vec::new();
+    for (g, group) in ranking.chunks(size).take(groups).enumerate() {
+        let set_of: Vec<usize> = group.iter().map(|ranked| ranked.index).collect();
+        let components: Vec<String> = group.iter().map(|r| r.name.clone()).collect();
+        // Text 1's images, then text 2's, below each other.
+        let mut column = Vec::new();
+        for (j, text) in texts.texts().iter().enumerate() {
+            let scores = retrieval::by_text(aligned.values(), &set_of, &texts.get(j)?)?;
+            let found = retrieval::nearest(&names, &scores, count)?;
+            let places = format!("{} to {}", g * size + 1, (g + 1) * size);
+            let query = format!("{text}, components {places}");
+            column.push(RetrievedRow::new(set, query, components.clone(), &found)?);
+        }
+        columns.push(column);
+    }
+    let rows = (0..texts.texts().len())
+        .flat_map(|j| {
+            columns
+                .iter()
+                .map(move |column: &Vec<RetrievedRow>| column[j].clone())
+        })
+        .collect();
+    Ok(Retrieved {
+        title: title(set, aligned, &format!("groups of {size} components")),
+        score: "product with the text",
+        probe: None,
+        rows,
+        beside: Some(groups),
+    })
+}
+
+/// The names of the images, which are those of `aligned`.
+fn check(
+    set: &dyn DataSet,
+    aligned: &AlignedContributions,
+    texts: &TextEmbeddings,
+) -> Result<Vec<String>> {
+    let doing = "retrieving images";
+    if let Some(origin) = texts.origin() {
+        aligned.check_clip(doing, "texts", &origin.clip)?;
+    }
+    let of = aligned.origin().map(|origin| &origin.images);
+    check_images(doing, of, aligned.images(), set)?;
+    Ok((0..set.len()).map(|i| set.image_name(i)).collect())
+}
+
+fn title(set: &dyn DataSet, aligned: &AlignedContributions, what: &str) -> String {
+    let model = aligned
+        .origin()
+        .map_or(String::new(), |origin| format!("{}: ", origin.model));
+    format!(
+        "{model}images by text, {what}, {}, n = {}",
+        set.name(),
+        set.len()
+    )
+}

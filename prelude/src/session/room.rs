@@ -1,0 +1,166 @@
+//! Whether a decomposition will fit in memory, said before it starts.
+
+use super::available::available;
+use crate::data::DataSet;
+use crate::decompose::{Decomposer, Granularity};
+use crate::facts::{count, size};
+use crate::models::Model;
+use crate::{Error, Result};
+
+/// The result is made of finished batches that are kept until it is whole.
+const COPIES: u64 = 2;
+
+/// Refuses a decomposition of all images of `set` that takes more memory than there is, and says how much one takes that
+/// needs more than half of it. Where what is free is not known (another system than Linux, memory of a GPU), a large one
+/// is announced only.
+///
+/// # Errors
+/// When it will not fit.
+pub(super) fn check(model: &Model, set: &dyn DataSet, decomposer: &Decomposer) -> Result<()> {
+    let free = match model.encoder().device().is_cpu() {
+        true => available(),
+        false => None,
+    };
+    let each = decomposer.bytes_per_image()? as u64;
+    let fit = Fit {
+        what: format!("{} of {}", model.name(), set.name()),
+        images: set.len(),
+        components: decomposer.components().len(),
+        width: decomposer.width(),
+        each,
+        granularity: decomposer.options().granularity,
+    };
+    if let Some(said) = fit.against(free)? {
+        eprintln!("{said}");
+    }
+    Ok(())
+}
+
+/// What is to be decomposed.
+struct Fit {
+    what: String,
+    images: usize,
+    components: usize,
+    width: usize,
+    /// Bytes that the contributions of one image take.
+    each: u64,
+    granularity: Granularity,
+}
+
+/// A decomposition of so many bytes is announced where what is free is not known.
+const LARGE: u64 = 4_000_000_000;
+
+impl Fit {
+    /// What is said before it starts, if anything, where `free` bytes are.
+    fn against(&self, free: Option<u64>) -> Result<Option<String>> {
+        let all = self.each.saturating_mul(self.images as u64);
+        let needed = all.saturating_mul(COPIES);
+        let (images, components) = (
+            count(self.images, "image"),
+            count(self.components, "component"),
+        );
+        let tokens = match self.granularity {
+            Granularity::Tokens => ", and their source tokens",
+            _ => "",
+        };
+        let takes = format!(
+            "{images} x {components} x {} channels{tokens}: {}, and as much again while it is put together",
+            self.width,
+            size(all as usize)
+        );
+        let Some(free) = free else {
+            let said = format!(
+                "decomposing {} takes {takes}; how much memory is free is not known",
+                self.what
+            );
+            return Ok((needed > LARGE).then_some(said));
+        };
+        if needed <= free {
+            let said = format!(
+                "decomposing {} takes {takes}; {} are free",
+                self.what,
+                size(free as usize)
+            );
+            return Ok((needed > free / 2).then_some(said));
+        }
+        Err(Error::argument(
+            "decomposition",
+            format!("{} for {}", size(needed as usize), self.what),
+            format!(
+                "at most {}, what is free; it takes {takes}. {}",
+                size(free as usize),
+                self.remedies(free)
+            ),
+        ))
+    }
+
+    fn remedies(&self, free: u64) -> String {
+        // A tenth is left for the forward pass.
+        let most = (free / 10 * 9) / self.each.saturating_mul(COPIES).max(1);
+        let mut remedies = Vec::new();
+        if most > 0 {
+            remedies.push(format!("take fewer images, images.first({most})?"));
+        }
+        match self.granularity {
+            Granularity::Tokens => {
+                remedies.push("leave source tokens out (Granularity::Heads)".into())
+            }
+            Granularity::Heads => remedies.push("take layers (Granularity::Layers)".into()),
+            Granularity::Layers => {}
+        }
+        remedies.push("decompose later blocks only (DecomposeOptions::first_block)".into());
+        remedies.push("or forget(\"NAME\") something that resident() lists".into());
+        let text = remedies.join("; ");
+        text[..1].to_uppercase() + &text[1..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(images: usize) -> Fit {
+        Fit {
+            what: "vit of photos".into(),
+            images,
+            components: 169,
+            width: 768,
+            each: 4 * 170 * 768,
+            granularity: Granularity::Heads,
+        }
+    }
+
+    #[test]
+    fn what_will_not_fit_is_refused_with_what_will() {
+        let free = 8_000_000_000;
+        let error = fit(50_000).against(Some(free)).unwrap_err().to_string();
+        for part in [
+            "decomposition = 52.2 GB for vit of photos",
+            "at most 8.0 GB",
+            "50000 images x 169 components x 768 channels: 26.1 GB",
+            "Take fewer images, images.first(6893)?",
+            "Granularity::Layers",
+            "forget(",
+        ] {
+            assert!(error.contains(part), "no \"{part}\" in: {error}");
+        }
+        // The remedy, followed to the letter: it fits, and is announced.
+        let said = fit(6893).against(Some(free)).expect("it fits");
+        assert!(said.is_some_and(|said| said.contains("8.0 GB are free")));
+        assert!(fit(1000).against(Some(free)).expect("it fits").is_none());
+    }
+
+    #[test]
+    fn where_nothing_is_known_a_large_one_is_announced() {
+        let said = fit(50_000).against(None).expect("nothing is refused");
+        assert!(said.is_some_and(|said| said.contains("is not known")));
+        assert!(
+            fit(100)
+                .against(None)
+                .expect("nothing is refused")
+                .is_none()
+        );
+        // No number of images overflows.
+        assert!(fit(usize::MAX).against(Some(1)).is_err());
+    }
+}
