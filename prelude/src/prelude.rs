@@ -1,7 +1,7 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
-pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
+pub use crate::align::{AlignedContributions, Aligner, Alignment, ChunkedAligned, FitOptions};
 pub use crate::charts::{BarChart, GroupedBars, HeatmapGrid, LineChart, ShowImages, Table, Tile};
 pub use crate::data::{
     CropMode, DataSet, Factor, FactorCorrelation, FolderSet, GeneratedSet, GeneratedSpec, ImageNet,
@@ -9,8 +9,8 @@ pub use crate::data::{
     SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, DecomposeTarget,
-    Decomposer, Granularity, Sharing,
+    BlockPart, ChunkedContributions, Component, ComponentNames, Contributions, DecomposeOptions,
+    DecomposeTarget, Decomposer, Granularity, Sharing,
 };
 pub use crate::experiments::{
     Classifier, GeneratedSplits, Mitigated, PaperProtocol, Study, StudyData, StudyProtocol,
@@ -26,6 +26,7 @@ pub use crate::session::{
     device, embed_images, embed_texts, forget, intervene, load, load_clip, load_with, resident,
     set_device, set_loading,
 };
+pub use crate::store::{ContributionStore, StoreOptions, StoreType};
 pub use crate::trace::Block;
 pub use crate::{Error, Result};
 pub use candle_core::{Device, Tensor};

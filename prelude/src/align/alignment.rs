@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::{AlignedContributions, Aligner, AlignerOrigin, FitOptions, FitReport, file};
+use super::{Alignable, Aligner, AlignerOrigin, FitOptions, FitReport, file};
 use crate::decompose::{Contributions, index_of, same_components, same_images, unrelated};
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::{Error, Result};
@@ -81,23 +81,29 @@ impl Alignment {
         })
     }
 
-    /// Contributions (n x B x d) in CLIP space (n x B x D), as [`Aligner::apply`].
+    /// Contributions (n x B x d) in CLIP space (n x B x D), as [`Aligner::apply`]: [`Contributions`] become
+    /// [`AlignedContributions`](super::AlignedContributions), those that come in chunks
+    /// [`ChunkedAligned`](super::ChunkedAligned), which are mapped when they are gone through.
     ///
     /// # Errors
     /// When the aligner was fitted for another model, for other options or for other components; the message names both.
-    pub fn apply(&self, contributions: &Contributions) -> Result<AlignedContributions> {
-        let origin = self.aligner.origin();
-        if let Some(origin) = origin {
-            same_components(
-                "applying an aligner",
-                origin.side(),
-                contributions.side(),
-                "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
-            )?;
-        }
-        let values = self.aligner.apply(contributions.values())?;
-        let clip = origin.and_then(|origin| origin.clip.clone());
-        AlignedContributions::of(contributions, values, clip)
+    pub fn apply<C: Alignable + ?Sized>(&self, contributions: &C) -> Result<C::Aligned> {
+        self.check(contributions)?;
+        let clip = self.aligner.origin().and_then(|origin| origin.clip.clone());
+        contributions.mapped(&self.aligner, clip)
+    }
+
+    /// Refuses contributions that it was not fitted for.
+    pub(super) fn check<C: Alignable + ?Sized>(&self, contributions: &C) -> Result<()> {
+        let Some(origin) = self.aligner.origin() else {
+            return Ok(());
+        };
+        same_components(
+            "applying an aligner",
+            origin.side(),
+            contributions.belonging().0,
+            "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
+        )
     }
 
     /// Directions of CLIP's space brought to a component's own, k x d: what a contribution (or that of a source token)

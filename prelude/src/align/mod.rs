@@ -24,6 +24,8 @@ mod adam;
 mod aligned;
 mod alignment;
 mod checkpoint;
+mod chunked;
+mod evaluate;
 mod export;
 pub(crate) mod file;
 mod fit;
@@ -41,11 +43,13 @@ use candle_core::{Device, Tensor};
 
 pub use aligned::AlignedContributions;
 pub use alignment::Alignment;
+pub use chunked::{Alignable, AlignedStack, ChunkedAligned};
 pub use options::{FitOptions, FitReport, Progress, Start};
 pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};
 
 pub(crate) use crate::check;
+use crate::decompose::part::rows;
 use crate::{Error, Result};
 
 /// Maps from components to CLIP space, on plain tensors. [`Alignment`] is one with its report, which checks what it is
@@ -164,6 +168,24 @@ impl Aligner {
         Ok(check::f32(contributions)?
             .contiguous()?
             .matmul(&maps.weights.to_device(device)?)?
+            .broadcast_add(&share)?)
+    }
+
+    /// The components at `chosen` of contributions (n x B x d) in CLIP space.
+    pub(crate) fn apply_some(&self, contributions: &Tensor, chosen: &[usize]) -> Result<Tensor> {
+        let (n, _, _) = check::stack("contributions", contributions)?;
+        let some = rows(contributions, 0, chosen)?;
+        let Some(maps) = &self.maps else {
+            return Ok(some);
+        };
+        let (components, _, _) = maps.weights.dims3()?;
+        check::same("contributions", n, components, "components")?;
+        let device = contributions.device();
+        let weights = rows(&maps.weights, 0, chosen)?.to_device(device)?;
+        let share = (&maps.bias / components as f64)?.to_device(device)?;
+        Ok(check::f32(&some)?
+            .contiguous()?
+            .matmul(&weights)?
             .broadcast_add(&share)?)
     }
 

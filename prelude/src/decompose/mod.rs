@@ -21,6 +21,8 @@
 //! ```
 
 mod channel_map;
+mod chunked;
+mod chunks;
 mod component;
 mod contributions;
 pub(crate) mod export;
@@ -32,6 +34,10 @@ pub(crate) mod show;
 mod tokens;
 mod walk;
 
+pub(crate) use chunked::ChunkSource;
+pub use chunked::ChunkedContributions;
+pub use chunks::ImageChunks;
+pub(crate) use chunks::each_block;
 pub use component::{BlockPart, Component};
 pub use contributions::Contributions;
 pub use names::ComponentNames;
