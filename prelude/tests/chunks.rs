@@ -441,3 +441,71 @@ fn a_chunk_that_fails_ends_the_pass_with_its_error() -> Result<()> {
     assert!(error.contains("NaN or infinity"), "{error}");
     Ok(())
 }
+
+#[test]
+fn an_aligner_is_fitted_on_chunks_as_well_as_on_all_images_at_once() -> Result<()> {
+    LazyLock::force(&CACHE);
+    let (vit, clip) = (load("tiny_vit")?, load_clip("tiny_clip")?);
+    let images = GeneratedSet::new(GeneratedSpec::unbiased(9, 300))?;
+    let c = decompose(&vit, &images, &DecomposeOptions::default())?;
+    let targets = embed_images(&clip, &images)?;
+    let fit = FitOptions {
+        epochs: 4,
+        patience: 50,
+        ..FitOptions::default()
+    };
+    let whole = Alignment::fit(&c, &targets, &fit)?;
+    let texts = class_embeddings(&clip, &["sea", "snow"])?;
+    let weights = |alignment: &Alignment| flat(alignment.aligner.weights().unwrap());
+    for size in [7, 64, 300] {
+        let chunked = c.in_chunks(size)?;
+        let fitted = Alignment::fit(&chunked, &targets, &fit)?;
+        let (a, b) = (
+            fitted.report.clone().unwrap(),
+            whole.report.clone().unwrap(),
+        );
+        assert_eq!(
+            (a.held_out_images, a.train_images, a.steps),
+            (b.held_out_images, b.train_images, b.steps)
+        );
+        // The same images are held out, so both start from the same cosine and come to nearly the same.
+        assert!((a.history[0].1 - b.history[0].1).abs() < 1e-5, "{a} {b}");
+        assert!(
+            (a.held_out_cosine - b.held_out_cosine).abs() < 0.01,
+            "{a} {b}"
+        );
+        assert!(a.held_out_cosine > a.history[0].1 + 0.01, "{a}");
+        assert_eq!(
+            weights(&fitted),
+            weights(&Alignment::fit(&chunked, &targets, &fit)?)
+        );
+        assert!(fitted.apply(&chunked)?.score(&texts).is_ok());
+    }
+    // A fit that is stopped goes on from its checkpoint and comes to the same.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fit.checkpoint");
+    let chunked = c.in_chunks(7)?;
+    let want = weights(&Alignment::fit(&chunked, &targets, &fit)?);
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 25
+    };
+    let resumable = FitOptions {
+        checkpoint: Some(path),
+        ..fit
+    };
+    let stopped = Alignment::fit(
+        &chunked,
+        &targets,
+        &FitOptions {
+            stop: Some(&stop),
+            ..resumable.clone()
+        },
+    );
+    assert!(stopped.unwrap_err().to_string().contains("25 of"));
+    let fitted = Alignment::fit(&chunked, &targets, &resumable)?;
+    assert_eq!(fitted.report.as_ref().unwrap().resumed_at, Some(25));
+    assert_eq!(weights(&fitted), want);
+    Ok(())
+}

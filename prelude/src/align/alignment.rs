@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::{Alignable, Aligner, AlignerOrigin, FitOptions, FitReport, file};
-use crate::decompose::{Contributions, index_of, same_components, same_images, unrelated};
+use crate::decompose::{index_of, same_components, same_images, unrelated};
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::{Error, Result};
 
@@ -23,12 +23,13 @@ pub struct Alignment {
 
 impl Alignment {
     /// Fit maps from `contributions` to CLIP's image embeddings `targets` of the same images in the same order (paper
-    /// section 3.2), as [`Aligner::fit`].
+    /// section 3.2), as [`Aligner::fit`]. Of contributions that come in chunks, an epoch takes the chunks in any order and
+    /// shuffles the images of four at a time; which images are held out does not depend on the chunks.
     ///
     /// # Errors
     /// As [`Aligner::fit`], and when the two are known to be of other images.
-    pub fn fit(
-        contributions: &Contributions,
+    pub fn fit<C: Alignable + ?Sized>(
+        contributions: &C,
         targets: &ImageEmbeddings,
         options: &FitOptions,
     ) -> Result<Self> {
@@ -36,23 +37,21 @@ impl Alignment {
     }
 
     /// [`Self::fit`], with the checkpoint at `cache` where no file is named.
-    pub(crate) fn fit_in_cache(
-        contributions: &Contributions,
+    pub(crate) fn fit_in_cache<C: Alignable + ?Sized>(
+        contributions: &C,
         targets: &ImageEmbeddings,
         options: &FitOptions,
         cache: Option<&Path>,
     ) -> Result<Self> {
+        let side = contributions.belonging().0;
+        let from = side.origin;
         same_images(
             "fitting an aligner",
-            (
-                "the contributions",
-                contributions.origin().map(|origin| &origin.images),
-            ),
+            ("the contributions", from.map(|origin| &origin.images)),
             ("the targets", targets.origin().map(|origin| &origin.images)),
             "decompose and embed the same images",
         )?;
         let unknown = || "unknown origin".to_string();
-        let from = contributions.origin();
         let to = targets.origin();
         let what = format!(
             "{} to {}, {}",
@@ -61,10 +60,10 @@ impl Alignment {
             from.map_or_else(unknown, |origin| origin.images.set.clone()),
         );
         let (aligner, report) =
-            Aligner::fit_in_cache(contributions.values(), targets, options, &what, cache)?;
+            Aligner::fit_in_cache(contributions.drawn(), targets, options, &what, cache)?;
         let origin = AlignerOrigin {
-            components: contributions.components().to_vec(),
-            source: contributions.origin().cloned(),
+            components: side.components.unwrap_or_default().to_vec(),
+            source: from.cloned(),
             clip: targets.origin().map(|origin| origin.model.clone()),
         };
         Ok(Self {

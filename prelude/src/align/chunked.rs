@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::pool::Drawn;
 use super::{AlignedContributions, Aligner};
 use crate::Result;
 use crate::data::WhichImages;
@@ -24,6 +25,10 @@ pub trait Alignable {
     #[doc(hidden)]
     fn belonging(&self) -> Belonging<'_>;
 
+    /// The values, for a fit.
+    #[doc(hidden)]
+    fn drawn(&self) -> Drawn<'_>;
+
     /// Mapped by `aligner`, which belongs to them, to the space of `clip`.
     #[doc(hidden)]
     fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<Self::Aligned>;
@@ -40,6 +45,10 @@ impl Alignable for Contributions {
         Belonging(self.side())
     }
 
+    fn drawn(&self) -> Drawn<'_> {
+        Drawn::Whole(self.values())
+    }
+
     fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<AlignedContributions> {
         AlignedContributions::of(self, aligner.apply(self.values())?, clip)
     }
@@ -50,6 +59,10 @@ impl Alignable for ChunkedContributions {
 
     fn belonging(&self) -> Belonging<'_> {
         Belonging(self.side())
+    }
+
+    fn drawn(&self) -> Drawn<'_> {
+        Drawn::Chunked(self)
     }
 
     fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<ChunkedAligned> {
@@ -69,6 +82,10 @@ macro_rules! by_reference {
 
             fn belonging(&self) -> Belonging<'_> {
                 (**self).belonging()
+            }
+
+            fn drawn(&self) -> Drawn<'_> {
+                (**self).drawn()
             }
 
             fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<C::Aligned> {

@@ -32,6 +32,7 @@ mod fit;
 mod options;
 mod origin;
 mod part;
+mod pool;
 mod show;
 mod start;
 mod state;
@@ -44,6 +45,8 @@ use candle_core::{Device, Tensor};
 pub use aligned::AlignedContributions;
 pub use alignment::Alignment;
 pub use chunked::{Alignable, AlignedStack, ChunkedAligned};
+use pool::Drawn;
+
 pub use options::{FitOptions, FitReport, Progress, Start};
 pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};
@@ -84,13 +87,19 @@ impl Aligner {
         targets: &Tensor,
         options: &FitOptions,
     ) -> Result<(Self, FitReport)> {
-        fit::fit(contributions, targets, options, "plain tensors", None)
+        fit::fit(
+            Drawn::Whole(contributions),
+            targets,
+            options,
+            "plain tensors",
+            None,
+        )
     }
 
     /// [`Self::fit`] of maps called `what` in messages, with the checkpoint at `cache` where `options` name none. Nothing
     /// that is wrong with that file fails the call.
     pub(crate) fn fit_in_cache(
-        contributions: &Tensor,
+        contributions: Drawn,
         targets: &Tensor,
         options: &FitOptions,
         what: &str,

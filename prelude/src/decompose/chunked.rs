@@ -1,11 +1,10 @@
 //! Contributions wherever they are: chunk by chunk from memory, or from a store that is larger than memory.
 
 use super::part::{same_origin, whole};
+use super::sources::Selected;
 use super::{
-    Component, ComponentNames, Contributions, DecomposeOptions, ImageChunks, Origin, Side,
-    index_of, matching,
+    Component, ComponentNames, Contributions, DecomposeOptions, ImageChunks, Origin, Side, matching,
 };
-use crate::data::WhichImages;
 use crate::session::progress::Progress;
 use crate::session::stop;
 use crate::{Error, Result};
@@ -36,12 +35,12 @@ pub(crate) trait ChunkSource: Send + Sync {
 /// [`Self::select_images`] some.
 #[derive(Clone)]
 pub struct ChunkedContributions {
-    components: Vec<Component>,
-    images: usize,
-    width: usize,
-    origin: Option<Origin>,
-    part_of: Option<usize>,
-    source: Arc<dyn ChunkSource>,
+    pub(super) components: Vec<Component>,
+    pub(super) images: usize,
+    pub(super) width: usize,
+    pub(super) origin: Option<Origin>,
+    pub(super) part_of: Option<usize>,
+    pub(super) source: Arc<dyn ChunkSource>,
 }
 
 impl ChunkedContributions {
@@ -117,6 +116,18 @@ impl ChunkedContributions {
         4 * (self.len() + 1) * self.images * self.width
     }
 
+    /// The chunk that has image `image`, and its first image.
+    pub(crate) fn chunk_of(&self, image: usize) -> (usize, usize) {
+        let ranges = self.source.ranges();
+        let index = place_of(ranges, image);
+        (index, ranges[index].start)
+    }
+
+    /// Reads one chunk.
+    pub(crate) fn read_chunk(&self, index: usize) -> Result<Contributions> {
+        self.source.read(index)
+    }
+
     /// Where they are: `memory`, or the address of a store.
     pub fn place(&self) -> String {
         self.source.place()
@@ -164,54 +175,6 @@ impl ChunkedContributions {
         })
     }
 
-    /// All of them in memory.
-    ///
-    /// # Errors
-    /// When a chunk cannot be read, or memory would not hold them.
-    pub fn load(&self) -> Result<Contributions> {
-        self.check_memory(self.images)?;
-        let mut chunks = Vec::with_capacity(self.chunks());
-        self.each_chunk(|_, chunk| {
-            chunks.push(chunk.clone());
-            Ok(())
-        })?;
-        self.joined(&chunks, self.origin.clone())
-    }
-
-    /// One image, by its number: n x 1 x d. [`Self::image_names`] says which it is.
-    ///
-    /// # Errors
-    /// When there is no such image, or its chunk cannot be read.
-    pub fn image(&self, number: usize) -> Result<Contributions> {
-        self.select_images(number)
-    }
-
-    /// Some images, by their numbers, in memory: `select_images(0..10)`, `select_images([3, 5])`. Only their chunks are
-    /// read.
-    ///
-    /// # Errors
-    /// When there are none, one does not exist, or a chunk cannot be read.
-    pub fn select_images(&self, images: impl WhichImages) -> Result<Contributions> {
-        let chosen = images.numbers(self.images)?;
-        self.check_memory(chosen.len())?;
-        let origin = self.origin.as_ref().map(|origin| origin.of_images(&chosen));
-        let ranges = self.source.ranges();
-        let mut chunks = Vec::new();
-        let mut open: Option<(usize, Contributions)> = None;
-        for run in chosen.chunk_by(|&a, &b| place_of(ranges, a) == place_of(ranges, b)) {
-            let index = place_of(ranges, run[0]);
-            let chunk = match open.take() {
-                Some((at, chunk)) if at == index => chunk,
-                _ => self.source.read(index)?,
-            };
-            let start = ranges[index].start;
-            let numbers: Vec<usize> = run.iter().map(|i| i - start).collect();
-            chunks.push(chunk.select_images(numbers)?);
-            open = Some((index, chunk));
-        }
-        self.joined(&chunks, origin)
-    }
-
     /// The components that `names` names, as [`Contributions::select`]: of each chunk the others are dropped when it is
     /// read.
     ///
@@ -225,40 +188,10 @@ impl ChunkedContributions {
                 true => self.part_of,
                 false => Some(self.part_of.unwrap_or(self.len())),
             },
-            source: Arc::new(Selected {
-                source: self.source.clone(),
-                names: components.iter().map(Component::to_string).collect(),
-            }),
+            source: Arc::new(Selected::new(self.source.clone(), &components)),
             components,
             ..self.clone()
         })
-    }
-
-    /// The contribution of one component by its name, `get("block 5 head 3")`: B x d, in memory.
-    ///
-    /// # Errors
-    /// When no component is called so, or a chunk cannot be read.
-    pub fn get(&self, name: &str) -> Result<Tensor> {
-        let index = index_of(&self.components, name)?;
-        let mut parts = Vec::new();
-        self.each_chunk(|_, chunk| {
-            parts.push(chunk.values().get(index)?.copy()?);
-            Ok(())
-        })?;
-        Ok(Tensor::cat(&parts, 0)?)
-    }
-
-    /// What the contributions sum to, B x d, in memory.
-    ///
-    /// # Errors
-    /// When a chunk cannot be read.
-    pub fn representation(&self) -> Result<Tensor> {
-        let mut parts = Vec::new();
-        self.each_chunk(|_, chunk| {
-            parts.push(chunk.representation().copy()?);
-            Ok(())
-        })?;
-        Ok(Tensor::cat(&parts, 0)?)
     }
 
     /// As [`Contributions::sum_error`].
@@ -302,37 +235,10 @@ impl ChunkedContributions {
             part_of: self.part_of,
         }
     }
-
-    fn joined(&self, chunks: &[Contributions], origin: Option<Origin>) -> Result<Contributions> {
-        let joined = Contributions::concat(chunks)?;
-        Ok(Contributions {
-            origin,
-            part_of: self.part_of,
-            ..joined
-        })
-    }
-
-    /// Refuses to bring more images into memory than there is room for, where that is known.
-    fn check_memory(&self, images: usize) -> Result<()> {
-        let wanted = 4 * (self.len() + 1) * images * self.width;
-        // The chunks and what they are joined to are there at the same time.
-        match crate::facts::free_memory() {
-            Some(free) if 2 * wanted as u64 > free => Err(Error::argument(
-                "contributions",
-                format!("{} of {images} images", crate::facts::size(wanted)),
-                format!(
-                    "at most half of the memory that is free, {}: take fewer images (select_images(0..1000)?), or leave \
-                     them where they are, since means, scores, ablation and the rest read them chunk by chunk",
-                    crate::facts::size(free as usize)
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The chunk that has image `i`.
-fn place_of(ranges: &[Range<usize>], i: usize) -> usize {
+pub(super) fn place_of(ranges: &[Range<usize>], i: usize) -> usize {
     ranges.partition_point(|range| range.end <= i)
 }
 
@@ -351,77 +257,5 @@ impl ImageChunks for ChunkedContributions {
 
     fn each(&self, f: &mut dyn FnMut(usize, &Tensor) -> Result<()>) -> Result<()> {
         self.each_chunk(|start, chunk| f(start, chunk.values()))
-    }
-}
-
-/// Some components of another source.
-struct Selected {
-    source: Arc<dyn ChunkSource>,
-    names: Vec<String>,
-}
-
-impl ChunkSource for Selected {
-    fn ranges(&self) -> &[Range<usize>] {
-        self.source.ranges()
-    }
-
-    fn read(&self, index: usize) -> Result<Contributions> {
-        let chosen = self.source.read(index)?.select(&self.names)?;
-        // A copy: what was not chosen would stay in memory with it.
-        Ok(Contributions {
-            values: chosen.values.copy()?,
-            ..chosen
-        })
-    }
-
-    fn place(&self) -> String {
-        self.source.place()
-    }
-}
-
-/// Chunks of contributions in memory.
-struct Resident {
-    contributions: Contributions,
-    ranges: Vec<Range<usize>>,
-}
-
-impl ChunkSource for Resident {
-    fn ranges(&self) -> &[Range<usize>] {
-        &self.ranges
-    }
-
-    fn read(&self, index: usize) -> Result<Contributions> {
-        self.contributions.select_images(self.ranges[index].clone())
-    }
-
-    fn place(&self) -> String {
-        "memory".into()
-    }
-}
-
-impl Contributions {
-    /// The same in chunks of at most `images` images, as those of a store come; nothing is copied.
-    ///
-    /// # Errors
-    /// When `images` is 0.
-    pub fn in_chunks(&self, images: usize) -> Result<ChunkedContributions> {
-        if images == 0 {
-            return Err(Error::argument("images", 0, "one image or more in a chunk"));
-        }
-        let total = self.images();
-        let ranges = (0..total)
-            .step_by(images)
-            .map(|start| start..total.min(start + images));
-        let source = Resident {
-            ranges: ranges.collect(),
-            contributions: self.clone(),
-        };
-        Ok(ChunkedContributions::new(
-            self.components.clone(),
-            self.values.dims()[2],
-            self.origin.clone(),
-            self.part_of,
-            Arc::new(source),
-        ))
     }
 }

@@ -26,11 +26,13 @@ mod chunks;
 mod component;
 mod contributions;
 pub(crate) mod export;
+mod loaded;
 mod names;
 mod origin;
 pub(crate) mod part;
 mod plan;
 pub(crate) mod show;
+mod sources;
 mod tokens;
 mod walk;
 
