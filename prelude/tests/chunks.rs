@@ -361,7 +361,7 @@ fn maps_of_source_tokens_and_segmentation_sums_add_up_over_chunks() -> Result<()
         .unwrap()];
     let along = |c: &Contributions| c.tokens().unwrap().along(head, &directions);
     // The patches of one image along the first direction as a map, held against a mask of a square.
-    let segmented = |maps: &Tensor, i: usize| -> Result<_> {
+    let segmented = |maps: &Tensor, i: usize, number: usize| -> Result<_> {
         let tokens = maps.dims()[1];
         let side = (tokens as f64).sqrt() as usize;
         let map = maps
@@ -370,22 +370,22 @@ fn maps_of_source_tokens_and_segmentation_sums_add_up_over_chunks() -> Result<()
             .narrow(0, tokens - side * side, side * side)?;
         let map = score::enlarge(&map.reshape((side, side))?, 48, 48)?;
         let mask: Vec<u8> = (0..48 * 48)
-            .map(|p| u8::from(p % 48 > 20 && p / 48 > 10 + i))
+            .map(|p| u8::from(p % 48 > 20 && p / 48 > 10 + number))
             .collect();
         segment(&map, &Tensor::from_vec(mask, (48, 48), &Device::Cpu)?)
     };
     let whole = along(&c)?;
     let mut want = SegmentationScores::default();
     for i in 0..9 {
-        want.add(&segmented(&whole, i)?);
+        want.add(&segmented(&whole, i, i)?);
     }
     for size in [1, 7, 9] {
         let (mut got, mut maps) = (SegmentationScores::default(), Vec::new());
-        c.in_chunks(size)?.each_chunk(|_, chunk| {
+        c.in_chunks(size)?.each_chunk(|start, chunk| {
             let of_chunk = along(chunk)?;
             let mut sums = SegmentationScores::default();
             for i in 0..chunk.images() {
-                sums.add(&segmented(&of_chunk, i)?);
+                sums.add(&segmented(&of_chunk, i, start + i)?);
             }
             got.merge(&sums);
             maps.push(of_chunk);
