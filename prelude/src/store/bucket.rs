@@ -139,20 +139,20 @@ impl Bucket {
         }
     }
 
-    /// The names directly below `key`.
+    /// The names directly below `key`, of values and of folders.
     pub fn names(&self, key: &str) -> io::Result<BTreeSet<String>> {
         let path = self.key(key);
         let listed = wait(self.store.list_with_delimiter(Some(&path)))?.map_err(fault)?;
-        let names = listed
-            .objects
-            .iter()
-            .filter_map(|object| object.location.filename());
-        Ok(names.map(str::to_string).collect())
+        let values = listed.objects.iter().map(|object| &object.location);
+        let names = values.chain(&listed.common_prefixes);
+        Ok(names
+            .filter_map(|path| Some(path.filename()?.to_string()))
+            .collect())
     }
 
     fn key(&self, key: &str) -> Key {
-        key.split('/')
-            .fold(self.root.clone(), |path, part| path.join(part))
+        let parts = key.split('/').filter(|part| !part.is_empty());
+        parts.fold(self.root.clone(), |path, part| path.join(part))
     }
 
     /// The error of `doing` something at `key`.

@@ -109,7 +109,9 @@ impl ContributionStore {
         let names = bucket
             .names("")
             .map_err(|e| bucket.error("reading", "", e))?;
-        if let Some(name) = names.first() {
+        // The arrays are described before the group: another process may be about to.
+        let ours = [arrays::VALUES, arrays::REPRESENTATION, arrays::FINISHED];
+        if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
             return Err(Error::argument(
                 "address",
                 bucket.address(),

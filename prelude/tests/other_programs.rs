@@ -1,4 +1,5 @@
-//! Stores are read by other programs: zarr 3 and xarray from PyPI; and object stores are written: a server of moto's.
+//! Stores are read by other programs, zarr 3 and xarray; object stores are written, a server of moto's; and Ray spreads the
+//! work. All of them are from PyPI.
 //!
 //! Needs Python 3 with its `venv` module and PyPI the first time; what it installs lies in the target folder. Where there
 //! is no Python, the tests say so and do nothing.
@@ -18,7 +19,7 @@ use vitrepl_prelude::prelude::{
 };
 use vitrepl_prelude::session::set_cache_folder;
 
-const REQUIREMENTS: &str = include_str!("zarr/requirements.txt");
+const REQUIREMENTS: &str = include_str!("other_programs/requirements.txt");
 
 static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +44,7 @@ fn make_python() -> Option<PathBuf> {
     let mut hasher = DefaultHasher::new();
     REQUIREMENTS.hash(&mut hasher);
     let folder =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zarr-{:016x}", hasher.finish()));
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("programs-{:016x}", hasher.finish()));
     let (python, made) = (folder.join("bin/python"), folder.join("made"));
     if !made.is_file() {
         let must = |command: &mut Command| {
@@ -58,7 +59,10 @@ fn make_python() -> Option<PathBuf> {
                 .args(["-m", "venv", "--clear"])
                 .arg(&folder),
         );
-        let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zarr/requirements.txt");
+        let requirements = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/other_programs/requirements.txt"
+        );
         must(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r", requirements]));
         std::fs::write(made, "").unwrap();
     }
@@ -96,7 +100,7 @@ fn zarr_and_xarray_read_a_store_by_its_names() {
             },
         )
         .unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zarr/read.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/other_programs/read.py");
         let output = Command::new(python)
             .arg(script)
             .arg(&address)
@@ -344,5 +348,66 @@ fn an_object_store_is_written_and_read_through_cut_connections_and_refusals() {
             && said.contains("s3://bucket/run.zarr")
             && said.contains("127.0.0.1:9"),
         "{said}"
+    );
+}
+
+#[test]
+fn ray_spreads_shards_over_two_nodes_of_which_one_is_killed() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (spread, single) = (
+        folder.path().join("spread.zarr"),
+        folder.path().join("single.zarr"),
+    );
+    let arguments = |out: &Path| {
+        let out = out.display().to_string();
+        let command = [
+            "--model",
+            "tiny_vit",
+            "--data",
+            "generated:11:1500",
+            "--chunk",
+            "32",
+            "--out",
+        ];
+        let command = command.map(str::to_string).into_iter();
+        command.chain([out]).collect::<Vec<_>>()
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python)
+        .arg(root.join("tests/other_programs/two_nodes.py"))
+        .arg(root.join("cluster/ray_decompose.py"))
+        .args(["6", "--", env!("CARGO_BIN_EXE_decompose")])
+        .args(arguments(&spread))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).to_string();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("a node was killed after") && said.contains("the driver at work: True"),
+        "{said}"
+    );
+    assert!(said.contains("6 of 6 shards"), "{said}");
+    let alone = Command::new(env!("CARGO_BIN_EXE_decompose"))
+        .args(arguments(&single))
+        .output()
+        .unwrap();
+    assert!(alone.status.success(), "{alone:?}");
+    let open = |path: &Path| Contributions::open(&path.display().to_string()).unwrap();
+    let (spread, single) = (open(&spread), open(&single));
+    assert_eq!(spread.image_names(), single.image_names());
+    let (got, want) = (
+        flat(spread.load().unwrap().values()),
+        flat(single.load().unwrap().values()),
+    );
+    let most = want.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
+    assert!(
+        got.iter()
+            .zip(&want)
+            .all(|(a, b)| (a - b).abs() < 1e-6 * most)
     );
 }
