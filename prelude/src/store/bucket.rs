@@ -21,10 +21,13 @@ use zarrs::storage::{
 /// `AWS_ENDPOINT_URL`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`.
 const SETTINGS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
+/// The kind of TLS, chosen before the first client is built. Whoever has chosen in this process before is right too.
+static TLS: LazyLock<()> = LazyLock::new(|| {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+});
+
 /// Requests wait here; they are few and long.
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    // The kind of TLS is chosen once in a process; who has chosen before is right too.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("object store")
@@ -66,6 +69,7 @@ impl Bucket {
                 "\"{scheme}\" is not an object store of this program: s3://, gs://, az://, file://, or the path of a folder"
             )));
         }
+        LazyLock::force(&TLS);
         let url = url::Url::parse(address).map_err(|e| refused(format!("no address: {e}")))?;
         let settings =
             std::env::vars().filter(|(name, _)| SETTINGS.iter().any(|of| name.starts_with(of)));
