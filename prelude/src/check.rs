@@ -43,6 +43,11 @@ pub(crate) fn same(name: &'static str, got: usize, wanted: usize, what: &str) ->
 /// Refuses NaN and infinity, which would spoil every later number without a word.
 pub(crate) fn finite(name: &'static str, t: &Tensor) -> Result<()> {
     let total = t.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
+    finite_sum(name, f64::from(total))
+}
+
+/// [`finite`] for values whose sum, or a sum of products of all of them, is known already.
+pub(crate) fn finite_sum(name: &'static str, total: f64) -> Result<()> {
     if total.is_finite() {
         return Ok(());
     }

@@ -209,3 +209,13 @@ mod tests {
         assert_eq!(list(Vec::<String>::new(), 10), "");
     }
 }
+
+/// Bytes of memory that a process can still have, where the system says so (Linux).
+pub(crate) fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(1024 * kilobytes)
+}

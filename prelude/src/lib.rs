@@ -3,7 +3,7 @@
 //! and switch off what carries a spurious correlation.
 //!
 //! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`identity`] ->
-//! [`decompose`] -> [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
+//! [`decompose`] (kept by [`store`]) -> [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
 
 pub mod activations;
 pub mod align;
@@ -23,6 +23,7 @@ pub mod relevance;
 pub mod report;
 pub mod score;
 pub mod session;
+pub mod store;
 pub mod trace;
 pub mod train;
 

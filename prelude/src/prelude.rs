@@ -1,7 +1,7 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
-pub use crate::align::{AlignedContributions, Aligner, Alignment, FitOptions};
+pub use crate::align::{AlignedContributions, Aligner, Alignment, ChunkedAligned, FitOptions};
 pub use crate::charts::{
     BarChart, GroupedBars, HeadGrid, HeatmapGrid, LineChart, MatrixChart, ShowImages, Table, Tile,
     Waterfall,
@@ -12,8 +12,8 @@ pub use crate::data::{
     SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, DecomposeTarget,
-    Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
+    BlockPart, ChunkedContributions, Component, ComponentNames, Contributions, DecomposeOptions,
+    DecomposeTarget, Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
 };
 pub use crate::experiments::{
     AblationCurves, AblationOrder, AblationSettings, AttributionMatrix, ClassificationTask,
@@ -38,6 +38,7 @@ pub use crate::session::{
     device, embed_images, embed_texts, forget, intervene, load, load_clip, load_with, resident,
     set_device, set_loading,
 };
+pub use crate::store::{ContributionStore, StoreOptions, StoreType};
 pub use crate::trace::Block;
 pub use crate::{Error, Result};
 pub use candle_core::{Device, Tensor};

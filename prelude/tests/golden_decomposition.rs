@@ -6,11 +6,14 @@
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::path::PathBuf;
-use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
+use vitrepl_prelude::decompose::{
+    BlockPart, Component, Contributions, DecomposeOptions, Decomposer, Granularity,
+};
 use vitrepl_prelude::models::weights::Checkpoint;
 use vitrepl_prelude::models::{
     Clip, ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
 };
+use vitrepl_prelude::store::{StoreOptions, StoreType};
 use vitrepl_prelude::trace::Block;
 
 /// Files left to other tests or not built yet, by name.
@@ -28,6 +31,9 @@ const SKIPPED: &[(&str, &str)] = &[
 ];
 
 const TOLERANCE: f64 = 1e-4;
+
+/// Of what comes back from a store in f16.
+const IN_HALVES: f64 = 1e-3;
 
 type Outcome = Result<String, String>;
 
@@ -148,6 +154,13 @@ fn check(file: Checkpoint) -> Outcome {
         };
         let decomposer = Decomposer::new(model.as_ref(), options).map_err(|e| e.to_string())?;
         let got = decomposer.run(&pixels).map_err(|e| e.to_string())?;
+        let computed = got;
+        let got = reopened(&computed, StoreType::F32)?;
+        let [a, b] = [&got, &computed].map(|c| c.values().flatten_all().unwrap());
+        if a.to_vec1::<f32>().unwrap() != b.to_vec1::<f32>().unwrap() {
+            return Err("a store in f32 does not give back what was saved".into());
+        }
+        let halves = reopened(&computed, StoreType::F16)?;
         let z = relative(got.representation(), &want[1].1, norm(&want[1].1));
         let sum = got.sum_error().map_err(|e| e.to_string())?;
         if list.len() != got.len() {
@@ -169,6 +182,11 @@ fn check(file: Checkpoint) -> Outcome {
                 return Err(format!("{name} ({component}): {error:.1e}"));
             }
             worst = worst.max(error);
+            let mine = halves.of(component).map_err(|e| e.to_string())?;
+            let error = relative(&mine, part, largest);
+            if error > IN_HALVES {
+                return Err(format!("{name} ({component}), stored in f16: {error:.1e}"));
+            }
         }
         if z > TOLERANCE || sum > 1e-5 {
             return Err(format!("representation {z:.1e}, sum {sum:.1e}"));
@@ -176,6 +194,19 @@ fn check(file: Checkpoint) -> Outcome {
         report += &format!("{granularity:?}: worst {worst:.1e}, z {z:.1e}, sum {sum:.1e}; ");
     }
     Ok(report)
+}
+
+/// What a store gives back of contributions, in chunks of two images.
+fn reopened(c: &Contributions, dtype: StoreType) -> Result<Contributions, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let address = folder.path().join("golden.zarr").display().to_string();
+    let options = StoreOptions {
+        dtype,
+        chunk: Some(2),
+    };
+    c.save_as(&address, &options).map_err(|e| e.to_string())?;
+    let stored = Contributions::open(&address).and_then(|stored| stored.load());
+    stored.map_err(|e| e.to_string())
 }
 
 fn norm(x: &Tensor) -> f64 {

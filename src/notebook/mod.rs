@@ -51,7 +51,7 @@ pub fn of_entries(entries: &[Entry]) -> Result<String> {
             }
         })
         .collect();
-    let notebook = json!({
+    let mut notebook = json!({
         "cells": cells,
         "metadata": {
             "kernelspec": {"display_name": KERNEL_TITLE, "language": "rust", "name": KERNEL},
@@ -63,6 +63,8 @@ pub fn of_entries(entries: &[Entry]) -> Result<String> {
         "nbformat": 4,
         "nbformat_minor": 5,
     });
+    // As nbformat writes it, with sorted keys.
+    notebook.sort_all_objects();
     let mut text = serde_json::to_string_pretty(&notebook).context("cannot write a notebook")?;
     text.push('\n');
     Ok(text)

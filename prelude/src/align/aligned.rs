@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::Aligner;
 use crate::check;
 use crate::decompose::{
-    Component, Contributions, HeadTokens, Origin, Side, TokenContributions, TokenSpace, index_of,
+    Component, Contributions, HeadTokens, Origin, TokenContributions, TokenSpace, index_of,
     no_tokens,
 };
 use crate::identity::ModelId;
@@ -159,28 +159,28 @@ impl AlignedContributions {
 
     /// Refuses text embeddings or a model of another CLIP.
     pub(crate) fn check_clip(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
-        let Some(own) = &self.clip else {
-            return Ok(());
-        };
-        match own.weights_differ(clip) {
-            None => Ok(()),
-            Some(reason) => Err(Error::Mismatch {
-                doing,
-                one: format!("contributions in the space of {own}"),
-                other: format!("{what} of {clip}"),
-                reason,
-                remedy: format!("embed the texts with {own}, or align to {clip}"),
-            }),
-        }
+        check_clip(self.clip.as_ref(), doing, what, clip)
     }
+}
 
-    /// These as one of two values that are used together.
-    pub(crate) fn side(&self) -> Side<'_> {
-        Side {
-            what: "the aligned contributions",
-            components: Some(&self.components),
-            origin: self.origin.as_ref(),
-            part_of: self.part_of,
-        }
+/// Refuses text embeddings or a model of another CLIP than `own`, in whose space contributions are.
+pub(super) fn check_clip(
+    own: Option<&ModelId>,
+    doing: &'static str,
+    what: &str,
+    clip: &ModelId,
+) -> Result<()> {
+    let Some(own) = own else {
+        return Ok(());
+    };
+    match own.weights_differ(clip) {
+        None => Ok(()),
+        Some(reason) => Err(Error::Mismatch {
+            doing,
+            one: format!("contributions in the space of {own}"),
+            other: format!("{what} of {clip}"),
+            reason,
+            remedy: format!("embed the texts with {own}, or align to {clip}"),
+        }),
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::{AlignedContributions, Aligner, AlignerOrigin, FitOptions, FitReport, file};
-use crate::decompose::{Contributions, index_of, same_components, same_images, unrelated};
+use super::{Alignable, Aligner, AlignerOrigin, FitOptions, FitReport, file};
+use crate::decompose::{index_of, same_components, same_images, unrelated};
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::{Error, Result};
 
@@ -23,12 +23,13 @@ pub struct Alignment {
 
 impl Alignment {
     /// Fit maps from `contributions` to CLIP's image embeddings `targets` of the same images in the same order (paper
-    /// section 3.2), as [`Aligner::fit`].
+    /// section 3.2), as [`Aligner::fit`]. Of contributions that come in chunks, an epoch takes the chunks in any order and
+    /// shuffles the images of four at a time; which images are held out does not depend on the chunks.
     ///
     /// # Errors
     /// As [`Aligner::fit`], and when the two are known to be of other images.
-    pub fn fit(
-        contributions: &Contributions,
+    pub fn fit<C: Alignable + ?Sized>(
+        contributions: &C,
         targets: &ImageEmbeddings,
         options: &FitOptions,
     ) -> Result<Self> {
@@ -36,23 +37,21 @@ impl Alignment {
     }
 
     /// [`Self::fit`], with the checkpoint at `cache` where no file is named.
-    pub(crate) fn fit_in_cache(
-        contributions: &Contributions,
+    pub(crate) fn fit_in_cache<C: Alignable + ?Sized>(
+        contributions: &C,
         targets: &ImageEmbeddings,
         options: &FitOptions,
         cache: Option<&Path>,
     ) -> Result<Self> {
+        let side = contributions.belonging().0;
+        let from = side.origin;
         same_images(
             "fitting an aligner",
-            (
-                "the contributions",
-                contributions.origin().map(|origin| &origin.images),
-            ),
+            ("the contributions", from.map(|origin| &origin.images)),
             ("the targets", targets.origin().map(|origin| &origin.images)),
             "decompose and embed the same images",
         )?;
         let unknown = || "unknown origin".to_string();
-        let from = contributions.origin();
         let to = targets.origin();
         let what = format!(
             "{} to {}, {}",
@@ -61,10 +60,10 @@ impl Alignment {
             from.map_or_else(unknown, |origin| origin.images.set.clone()),
         );
         let (aligner, report) =
-            Aligner::fit_in_cache(contributions.values(), targets, options, &what, cache)?;
+            Aligner::fit_in_cache(contributions.drawn(), targets, options, &what, cache)?;
         let origin = AlignerOrigin {
-            components: contributions.components().to_vec(),
-            source: contributions.origin().cloned(),
+            components: side.components.unwrap_or_default().to_vec(),
+            source: from.cloned(),
             clip: targets.origin().map(|origin| origin.model.clone()),
         };
         Ok(Self {
@@ -81,23 +80,29 @@ impl Alignment {
         })
     }
 
-    /// Contributions (n x B x d) in CLIP space (n x B x D), as [`Aligner::apply`].
+    /// Contributions (n x B x d) in CLIP space (n x B x D), as [`Aligner::apply`]: [`Contributions`] become
+    /// [`AlignedContributions`](super::AlignedContributions), those that come in chunks
+    /// [`ChunkedAligned`](super::ChunkedAligned), which are mapped when they are gone through.
     ///
     /// # Errors
     /// When the aligner was fitted for another model, for other options or for other components; the message names both.
-    pub fn apply(&self, contributions: &Contributions) -> Result<AlignedContributions> {
-        let origin = self.aligner.origin();
-        if let Some(origin) = origin {
-            same_components(
-                "applying an aligner",
-                origin.side(),
-                contributions.side(),
-                "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
-            )?;
-        }
-        let values = self.aligner.apply(contributions.values())?;
-        let clip = origin.and_then(|origin| origin.clip.clone());
-        AlignedContributions::of(contributions, values, &self.aligner, clip)
+    pub fn apply<C: Alignable + ?Sized>(&self, contributions: &C) -> Result<C::Aligned> {
+        self.check(contributions)?;
+        let clip = self.aligner.origin().and_then(|origin| origin.clip.clone());
+        contributions.mapped(&self.aligner, clip)
+    }
+
+    /// Refuses contributions that it was not fitted for.
+    pub(super) fn check<C: Alignable + ?Sized>(&self, contributions: &C) -> Result<()> {
+        let Some(origin) = self.aligner.origin() else {
+            return Ok(());
+        };
+        same_components(
+            "applying an aligner",
+            origin.side(),
+            contributions.belonging().0,
+            "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
+        )
     }
 
     /// Directions of CLIP's space brought to a component's own, k x d: what a contribution (or that of a source token)

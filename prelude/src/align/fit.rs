@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::checkpoint::Checkpoint;
 use super::options::{FitOptions, FitReport, Progress, Start};
+use super::pool::{Drawn, Pool};
 use super::state::{Record, State};
 use super::trainer::{self, Trainer};
 use super::{Aligner, check, start};
@@ -23,7 +24,7 @@ const CHUNK: usize = 512;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) fn fit(
-    contributions: &Tensor,
+    contributions: Drawn,
     targets: &Tensor,
     options: &FitOptions,
     what: &str,
@@ -31,9 +32,8 @@ pub(super) fn fit(
 ) -> Result<(Aligner, FitReport)> {
     let began = Instant::now();
     options.check()?;
-    let (contributions, targets) = (check::f32(contributions)?, check::f32(targets)?);
     let checkpoint = Checkpoint::new(options.checkpoint.as_deref(), cache);
-    let mut run = Run::new(&contributions, &targets, options, what, checkpoint)?;
+    let mut run = Run::new(contributions, targets, options, what, checkpoint)?;
     let resumed_at = run.resume()?;
     run.train()?;
     let (weights, bias) = run.state.best.clone();
@@ -56,40 +56,63 @@ pub(super) fn fit(
 
 /// Images and their split.
 struct Data<'a> {
-    contributions: &'a Tensor,
-    targets: &'a Tensor,
+    contributions: Pool<'a>,
+    targets: Tensor,
+    /// The sum over components, B x d.
+    sums: Tensor,
+    /// Of all values, so that a checkpoint is not continued on other images; empty where there is none.
+    hash: String,
     train: Vec<u32>,
     held_out: Vec<u32>,
 }
 
 impl<'a> Data<'a> {
-    fn new(contributions: &'a Tensor, targets: &'a Tensor, options: &FitOptions) -> Result<Self> {
-        let (_, images, _) = check::stack("contributions", contributions)?;
+    fn new(
+        contributions: Drawn<'a>,
+        targets: &Tensor,
+        options: &FitOptions,
+        hashed: bool,
+    ) -> Result<Self> {
+        let contributions = Pool::new(contributions)?;
+        let (_, images, _) = contributions.extent()?;
         let (rows, _) = check::matrix("targets", targets)?;
         check::same("targets", rows, images, "images")?;
-        check::finite("contributions", contributions)?;
         check::finite("targets", targets)?;
+        let targets = check::f32(targets)?.to_device(contributions.device())?;
+        let mut hasher = blake3::Hasher::new();
+        let sums = contributions.sums(hashed.then_some(&mut hasher))?;
         if images < 2 {
             return Err(Error::data(
                 "for the aligner",
                 "one image cannot be split; give at least two, better thousands",
             ));
         }
+        let hash = match hashed {
+            true => {
+                let values = targets.flatten_all()?.to_vec1::<f32>()?;
+                hasher.update(bytemuck::cast_slice(&values));
+                hasher.finalize().to_hex()[..16].to_owned()
+            }
+            false => String::new(),
+        };
         let mut train: Vec<u32> = (0..images as u32).collect();
         train.shuffle(&mut rng(options.seed, 0));
         let held = (images as f64 * options.held_out).round() as usize;
         let held_out = train.split_off(images - held.clamp(1, images - 1));
+        let held_out = contributions.sorted(&held_out);
         Ok(Self {
             contributions,
             targets,
+            sums,
+            hash,
             train,
             held_out,
         })
     }
 
     fn rows(&self, rows: &[u32]) -> Result<(Tensor, Tensor)> {
-        let rows = Tensor::new(rows, self.contributions.device())?;
-        let c = self.contributions.index_select(&rows, 1)?;
+        let c = self.contributions.rows(rows)?;
+        let rows = Tensor::new(rows, self.targets.device())?;
         Ok((c, self.targets.index_select(&rows, 0)?))
     }
 
@@ -100,9 +123,9 @@ impl<'a> Data<'a> {
             let (c, y) = self.rows(rows)?;
             let c = trainer::side_by_side(&c)?;
             let z = trainer::forward(&c, trainer.weights(), trainer.bias())?;
-            total += trainer::mean_cosine(&z, &y)? * rows.len() as f32;
+            total += f64::from(trainer::mean_cosine(&z, &y)?) * rows.len() as f64;
         }
-        Ok(total / self.held_out.len() as f32)
+        Ok((total / self.held_out.len() as f64) as f32)
     }
 
     /// Mean held-out cosine of the mean training target.
@@ -117,17 +140,6 @@ impl<'a> Data<'a> {
             .broadcast_as(held_out.shape())?
             .contiguous()?;
         trainer::mean_cosine(&mean, &held_out)
-    }
-
-    /// Hash of all values, so that a checkpoint is not continued on other images.
-    fn hash(&self) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        let components = (0..self.contributions.dim(0)?).map(|i| self.contributions.get(i));
-        for t in components.chain([Ok(self.targets.clone())]) {
-            let values = t?.flatten_all()?.to_vec1::<f32>()?;
-            hasher.update(bytemuck::cast_slice(&values));
-        }
-        Ok(hasher.finalize().to_hex()[..16].to_owned())
     }
 }
 
@@ -152,13 +164,13 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
-        contributions: &'a Tensor,
-        targets: &'a Tensor,
+        contributions: Drawn<'a>,
+        targets: &Tensor,
         options: &'a FitOptions<'a>,
         what: &str,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
-        let data = Data::new(contributions, targets, options)?;
+        let data = Data::new(contributions, targets, options, checkpoint.is_some())?;
         let (weights, bias) = starting_point(&data, options)?;
         let trainer = Trainer::new(
             &weights,
@@ -168,7 +180,7 @@ impl<'a> Run<'a> {
             options.orthogonality,
         )?;
         let fingerprint = match checkpoint {
-            Some(_) => format!("{} data={}", options.fingerprint(), data.hash()?),
+            Some(_) => format!("{} data={}", options.fingerprint(), data.hash),
             None => String::new(),
         };
         let cosine = data.held_out_cosine(&trainer)?;
@@ -201,16 +213,12 @@ impl<'a> Run<'a> {
 
     /// Goes on from the checkpoint, where there is one; its step.
     fn resume(&mut self) -> Result<Option<usize>> {
-        let device = self.device();
+        let device = self.data.contributions.device();
         let resumed = match &mut self.checkpoint {
             Some(checkpoint) => checkpoint.resume(&mut self.state, device)?,
             None => false,
         };
         Ok(resumed.then_some(self.state.record.step))
-    }
-
-    fn device(&self) -> &'a Device {
-        self.data.contributions.device()
     }
 
     fn train(&mut self) -> Result<()> {
@@ -248,9 +256,8 @@ impl<'a> Run<'a> {
         let step = self.state.record.step;
         let (epoch, position) = (step / self.per_epoch, step % self.per_epoch);
         if self.order.0 != epoch {
-            let mut order = self.data.train.clone();
-            order.shuffle(&mut rng(self.options.seed, 2 + epoch as u64));
-            self.order = (epoch, order);
+            let rng = rng(self.options.seed, 2 + epoch as u64);
+            self.order = (epoch, self.data.contributions.order(&self.data.train, rng));
         }
         let first = position * self.options.batch;
         let last = self.order.1.len().min(first + self.options.batch);
@@ -320,13 +327,13 @@ impl<'a> Run<'a> {
 
 /// The first weights (n x d x D), one map for all components, and bias.
 fn starting_point(data: &Data, options: &FitOptions) -> Result<(Tensor, Tensor)> {
-    let (n, _, d) = data.contributions.dims3()?;
+    let (n, _, d) = data.contributions.extent()?;
     let width = data.targets.dim(1)?;
     let device = data.contributions.device();
     let (map, bias) = match options.start {
         Start::Procrustes => {
             let rows = Tensor::new(data.train.as_slice(), device)?;
-            let z = data.contributions.sum(0)?.index_select(&rows, 0)?;
+            let z = data.sums.index_select(&rows, 0)?;
             start::procrustes(&z, &data.targets.index_select(&rows, 0)?)?
         }
         Start::Random => {

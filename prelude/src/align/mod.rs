@@ -24,12 +24,15 @@ mod adam;
 mod aligned;
 mod alignment;
 mod checkpoint;
+mod chunked;
+mod evaluate;
 mod export;
 pub(crate) mod file;
 mod fit;
 mod options;
 mod origin;
 mod part;
+mod pool;
 mod show;
 mod start;
 mod state;
@@ -41,11 +44,15 @@ use candle_core::{Device, Tensor};
 
 pub use aligned::AlignedContributions;
 pub use alignment::Alignment;
+pub use chunked::{Alignable, AlignedStack, ChunkedAligned};
+use pool::Drawn;
+
 pub use options::{FitOptions, FitReport, Progress, Start};
 pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};
 
 pub(crate) use crate::check;
+use crate::decompose::part::rows;
 use crate::{Error, Result};
 
 /// Maps from components to CLIP space, on plain tensors. [`Alignment`] is one with its report, which checks what it is
@@ -80,13 +87,19 @@ impl Aligner {
         targets: &Tensor,
         options: &FitOptions,
     ) -> Result<(Self, FitReport)> {
-        fit::fit(contributions, targets, options, "plain tensors", None)
+        fit::fit(
+            Drawn::Whole(contributions),
+            targets,
+            options,
+            "plain tensors",
+            None,
+        )
     }
 
     /// [`Self::fit`] of maps called `what` in messages, with the checkpoint at `cache` where `options` name none. Nothing
     /// that is wrong with that file fails the call.
     pub(crate) fn fit_in_cache(
-        contributions: &Tensor,
+        contributions: Drawn,
         targets: &Tensor,
         options: &FitOptions,
         what: &str,
@@ -164,6 +177,24 @@ impl Aligner {
         Ok(check::f32(contributions)?
             .contiguous()?
             .matmul(&maps.weights.to_device(device)?)?
+            .broadcast_add(&share)?)
+    }
+
+    /// The components at `chosen` of contributions (n x B x d) in CLIP space.
+    pub(crate) fn apply_some(&self, contributions: &Tensor, chosen: &[usize]) -> Result<Tensor> {
+        let (n, _, _) = check::stack("contributions", contributions)?;
+        let some = rows(contributions, 0, chosen)?;
+        let Some(maps) = &self.maps else {
+            return Ok(some);
+        };
+        let (components, _, _) = maps.weights.dims3()?;
+        check::same("contributions", n, components, "components")?;
+        let device = contributions.device();
+        let weights = rows(&maps.weights, 0, chosen)?.to_device(device)?;
+        let share = (&maps.bias / components as f64)?.to_device(device)?;
+        Ok(check::f32(&some)?
+            .contiguous()?
+            .matmul(&weights)?
             .broadcast_add(&share)?)
     }
 

@@ -1,6 +1,8 @@
 //! What aligners and aligned contributions show of themselves.
 
-use super::{AlignedContributions, Aligner, AlignerOrigin, Alignment, FitOptions, FitReport};
+use super::{
+    AlignedContributions, Aligner, AlignerOrigin, Alignment, ChunkedAligned, FitOptions, FitReport,
+};
 use crate::decompose::show::{how_many, norms};
 use crate::decompose::{Origin, names_in_words};
 use crate::facts::{self, Facts};
@@ -32,6 +34,22 @@ impl fmt::Display for AlignedContributions {
         .row("values", facts::tensor(self.values()))
         .lines(norms(self.components(), self.values()));
         write!(f, "{shown}")
+    }
+}
+
+impl fmt::Display for ChunkedAligned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clip = self
+            .clip()
+            .map_or("an unknown CLIP".to_string(), ModelId::to_string);
+        let all = self.contributions();
+        let part_of = (self.len() < all.len()).then_some(all.len());
+        let shown = Facts::new(format!(
+            "contributions of {} in the space of {clip}, mapped when they are used",
+            how_many(self.len(), part_of.or(all.part_of())),
+        ))
+        .row("components", names_in_words(&self.components()));
+        write!(f, "{shown}\n{all}")
     }
 }
 
@@ -156,6 +174,7 @@ impl fmt::Debug for FitOptions<'_> {
 }
 
 debug_as_display!(
+    ChunkedAligned,
     AlignedContributions,
     FitReport,
     Aligner,

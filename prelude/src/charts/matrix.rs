@@ -6,7 +6,7 @@
 use super::color::{self, FAINT, INK};
 use super::font;
 use super::heat_scale::{Scale, signed};
-use super::number::Format;
+use super::number::{Format, precise};
 use super::render::Chart;
 use super::scene::{Anchor, Rgb, Scene, bold, plain};
 use super::table::Table;
@@ -272,6 +272,13 @@ impl Chart for MatrixChart {
                 let hue = value.map_or(color::GRID, |v| scale.color(v as f32).0);
                 let x = left + wide * c as f64;
                 scene.rect((x, y), (wide - 1.0, high - 1.0), hue);
+                let shown = value.map_or("nothing".to_owned(), |v| precise(v));
+                let column = &self.columns[c];
+                scene.hover(
+                    (x, y),
+                    (wide, high),
+                    format!("{}, {column}: {shown}", rows[r].0),
+                );
                 if wide >= WRITTEN && high >= 15.0 {
                     let text = value.map_or("–".to_owned(), |v| written(format, most, v));
                     let text = font::fit(&text, 10.5, false, wide - 4.0);

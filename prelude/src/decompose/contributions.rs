@@ -83,6 +83,11 @@ impl Contributions {
         })
     }
 
+    /// The same, known to be a part of so many components, where they are not all.
+    pub(crate) fn as_part_of(self, part_of: Option<usize>) -> Self {
+        Self { part_of, ..self }
+    }
+
     /// Join batches of the same decomposition along the images. Model, options and components must agree; the images may
     /// be those of several sets. The origin is known when that of every batch is.
     ///
@@ -250,13 +255,19 @@ impl Contributions {
     /// Of a part of the components ([`Self::select`]), which do not sum to it.
     pub fn sum_error(&self) -> Result<f64> {
         self.check_whole("the sum error", "ask that of the whole decomposition")?;
-        let norm = |x: &Tensor| -> Result<f64> {
-            let x = x.to_dtype(DType::F64)?;
-            Ok(x.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt())
-        };
-        let sum = self.values.to_dtype(DType::F64)?.sum(0)?;
+        let (apart, all) = self.squares()?;
+        Ok(apart.sqrt() / all.sqrt().max(f64::MIN_POSITIVE))
+    }
+
+    /// The sums of squares of the components' sum less the representation, and of the representation.
+    pub(super) fn squares(&self) -> Result<(f64, f64)> {
+        let square = |x: &Tensor| x.sqr()?.sum_all()?.to_scalar::<f64>();
         let z = self.representation.to_dtype(DType::F64)?;
-        Ok(norm(&(sum - &z)?)? / norm(&z)?.max(f64::MIN_POSITIVE))
+        let mut sum = z.zeros_like()?;
+        for i in 0..self.len() {
+            sum = (sum + self.values.get(i)?.to_dtype(DType::F64)?)?;
+        }
+        Ok((square(&(sum - &z)?)?, square(&z)?))
     }
 
     /// Bytes held.

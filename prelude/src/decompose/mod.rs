@@ -21,17 +21,25 @@
 //! ```
 
 mod channel_map;
+mod chunked;
+mod chunks;
 mod component;
 mod contributions;
 pub(crate) mod export;
+mod loaded;
 mod names;
 mod origin;
 pub(crate) mod part;
 mod plan;
 pub(crate) mod show;
+mod sources;
 mod tokens;
 mod walk;
 
+pub(crate) use chunked::ChunkSource;
+pub use chunked::ChunkedContributions;
+pub use chunks::ImageChunks;
+pub(crate) use chunks::each_block;
 pub use component::{BlockPart, Component};
 pub use contributions::Contributions;
 pub(crate) use contributions::no_tokens;

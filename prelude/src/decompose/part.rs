@@ -113,6 +113,24 @@ impl Contributions {
         })
     }
 
+    /// The decomposition by a coarser `granularity` that these hold: heads of tokens, layers of either.
+    pub(crate) fn coarser(self, granularity: Granularity) -> Result<Self> {
+        match granularity {
+            Granularity::Layers => self.by_layer(),
+            granularity => {
+                let origin = self.origin.map(|mut origin| {
+                    origin.options.granularity = granularity;
+                    origin
+                });
+                Ok(Self {
+                    tokens: None,
+                    origin,
+                    ..self
+                })
+            }
+        }
+    }
+
     /// The sum of these components, B x d: of all of them, the representation.
     pub fn sum(&self) -> Result<Tensor> {
         Ok(self.values.sum(0)?)

@@ -3,8 +3,8 @@
 use super::names::summary;
 use super::part::rows;
 use super::{
-    BlockPart, Component, Contributions, DecomposeOptions, DecomposeTarget, Granularity, Origin,
-    Sharing, TokenContributions,
+    BlockPart, ChunkedContributions, Component, Contributions, DecomposeOptions, DecomposeTarget,
+    Granularity, Origin, Sharing, TokenContributions,
 };
 use crate::facts::{self, Facts};
 use crate::identity::debug_as_display;
@@ -56,6 +56,44 @@ impl fmt::Display for Contributions {
     }
 }
 
+impl fmt::Display for ChunkedContributions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = match self.origin() {
+            Some(origin) => format!(
+                "{}, width {}: {}",
+                origin.model,
+                self.width(),
+                origin.images
+            ),
+            None => {
+                let images = facts::count(self.images(), "image");
+                format!("unknown origin, width {}: {images}", self.width())
+            }
+        };
+        let title = format!(
+            "contributions of {} of {of}",
+            how_many(self.len(), self.part_of())
+        );
+        let shown = Facts::new(title)
+            .row("components", summary(self.components()))
+            .maybe("options", self.options().map(DecomposeOptions::words))
+            .row(
+                "values",
+                format!(
+                    "{} in {}, read when they are used ({} in memory)",
+                    facts::count(self.chunks(), "chunk"),
+                    self.place(),
+                    facts::size(self.bytes())
+                ),
+            )
+            .maybe(
+                "images",
+                self.image_names().map(|names| facts::list(names, 100)),
+            );
+        write!(f, "{shown}")
+    }
+}
+
 /// `43 components`, or `6 of 43 components`.
 pub(crate) fn how_many(len: usize, part_of: Option<usize>) -> String {
     match part_of {
@@ -95,7 +133,12 @@ impl fmt::Debug for Origin {
     }
 }
 
-debug_as_display!(Contributions, TokenContributions, Component);
+debug_as_display!(
+    ChunkedContributions,
+    Contributions,
+    TokenContributions,
+    Component
+);
 
 /// The lengths of what each block adds, mean over images, as lines of bars: attention, MLP and convolution beside each
 /// other. What cannot be computed is said in the line.

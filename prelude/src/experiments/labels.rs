@@ -1,7 +1,7 @@
 //! Names for components: the texts that span most of what each contributes (greedy text span, as in
 //! "Interpreting CLIP's Image Representation via Text-Based Decomposition", Gandelsman, Efros, Steinhardt 2024).
 
-use crate::align::AlignedContributions;
+use crate::align::AlignedStack;
 use crate::charts::Table;
 use crate::identity::ModelId;
 use crate::models::Model;
@@ -15,25 +15,26 @@ use crate::{Error, Result, session};
 /// # Errors
 /// When `count` is 0 or above the number of texts, `clip` has no text tower or is not the one aligned to, or the
 /// components were ranked for another model.
-pub fn text_labels(
+pub fn text_labels<A: AlignedStack + ?Sized>(
     clip: &Model,
-    aligned: &AlignedContributions,
+    aligned: &A,
     components: &Ranking,
     texts: &[&str],
     count: usize,
 ) -> Result<Table> {
     let doing = "labelling components";
-    aligned.check_clip(doing, "texts", &ModelId::of(clip))?;
+    aligned.check_space(doing, "texts", &ModelId::of(clip))?;
     components.check(doing, aligned)?;
     let embeddings = session::class_embeddings(clip, texts)?;
     let header = ["component".to_string(), "score".to_string()]
         .into_iter()
         .chain((1..=count).map(|i| format!("text {i}")));
     let mut table = Table::new("components by the texts that span them").columns(header);
-    for component in components.iter() {
-        let data = aligned.values().get(component.index)?;
-        let span = score::text_span(&data, &embeddings, count)
-            .map_err(|e| Error::data(&component.name, format!("it cannot be labelled ({e})")))?;
+    let places: Vec<usize> = components.iter().map(|ranked| ranked.index).collect();
+    let spans = score::each_text_span(aligned, &places, &embeddings, count)?;
+    for (component, span) in components.iter().zip(spans) {
+        let span =
+            span.map_err(|e| Error::data(&component.name, format!("it cannot be labelled ({e})")))?;
         let picked = span.picks.iter().zip(&span.std);
         let row = [component.name.clone(), format!("{:.3}", component.score)]
             .into_iter()

@@ -195,6 +195,9 @@ fn hash(weights: &str, config: &Value) -> String {
     if *config == json!({}) {
         return weights.to_string();
     }
+    // The order of the fields says nothing.
+    let mut config = config.clone();
+    config.sort_all_objects();
     let both = format!("{weights} {config}");
     blake3::hash(both.as_bytes()).to_hex().to_string()
 }

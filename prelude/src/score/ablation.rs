@@ -15,27 +15,30 @@
 //! A linear head makes this cheap: its logits are a sum over components too, so each component's share is computed
 //! once, and any set of components costs additions of B x C numbers.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::LinearHead;
+use super::moments::Spread;
 use crate::check;
+use crate::decompose::{ImageChunks, each_block};
 use crate::{Error, Result};
 
-/// The mean over images of each component (n x d) of the reference set `contributions` (n x B x d).
+/// The mean over images of each component (n x d) of the reference set `contributions` (n x B x d), summed in f64.
 ///
 /// # Errors
 /// Another shape or no images, NaN or infinity.
-pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
-    if let [_, 0, _] = contributions.dims() {
-        return Err(Error::argument(
-            "contributions",
-            "0 images",
-            "at least one image to take the means of; the set or the part of it that was decomposed is empty",
-        ));
-    }
-    check::stack("contributions", contributions)?;
-    check::finite("contributions", contributions)?;
-    Ok(check::f32(contributions)?.mean(1)?)
+pub fn component_means<C: ImageChunks + ?Sized>(contributions: &C) -> Result<Tensor> {
+    let (n, _, d) = contributions.extent("contributions")?;
+    let mut spread = Spread::new(n, d);
+    let mut device = Device::Cpu;
+    each_block(contributions, |_, block| {
+        device = block.device().clone();
+        spread.merge(&Spread::of(block)?);
+        Ok(())
+    })?;
+    check::finite_sum("contributions", spread.mean.iter().sum())?;
+    let means: Vec<f32> = spread.mean.into_iter().map(|mean| mean as f32).collect();
+    Ok(Tensor::from_vec(means, (n, d), &device)?)
 }
 
 /// Representations (B x d) of `contributions` (n x B x d) with the components in `set` replaced by their `means`
@@ -43,27 +46,40 @@ pub fn component_means(contributions: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// Shapes that do not fit, NaN or infinity, a component that is not there; one image that the means were taken of.
-pub fn ablate(contributions: &Tensor, means: &Tensor, set: &[usize]) -> Result<Tensor> {
-    let (n, images, _) = check::stack("contributions", contributions)?;
+pub fn ablate<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    means: &Tensor,
+    set: &[usize],
+) -> Result<Tensor> {
+    let (n, images, _) = contributions.extent("contributions")?;
     let means = checked_means(contributions, means)?;
-    check::finite("contributions", contributions)?;
-    let contributions = check::f32(contributions)?;
-    if images == 1 {
-        let apart = contributions.broadcast_sub(&means.unsqueeze(1)?)?;
-        if apart.abs()?.max_all()?.to_scalar::<f32>()? == 0.0 {
-            return Err(nothing_to_take_off(1));
+    let set = distinct(set, n)?;
+    let mut representations = Vec::new();
+    contributions.each(&mut |_, chunk| {
+        check::finite("contributions", chunk)?;
+        let chunk = check::f32(chunk)?;
+        if images == 1 {
+            let apart = chunk.broadcast_sub(&means.unsqueeze(1)?)?;
+            if apart.abs()?.max_all()?.to_scalar::<f32>()? == 0.0 {
+                return Err(nothing_to_take_off(1));
+            }
         }
-    }
-    let mut z = contributions.sum(0)?;
-    for i in distinct(set, n)? {
-        z = (z - contributions.get(i)?.broadcast_sub(&means.get(i)?)?)?;
-    }
-    Ok(z)
+        let mut z = chunk.sum(0)?;
+        for &i in &set {
+            z = (z - chunk.get(i)?.broadcast_sub(&means.get(i)?)?)?;
+        }
+        representations.push(z);
+        Ok(())
+    })?;
+    Ok(Tensor::cat(&representations, 0)?)
 }
 
 /// Means that belong to these contributions, as f32.
-fn checked_means(contributions: &Tensor, means: &Tensor) -> Result<Tensor> {
-    let (n, _, d) = check::stack("contributions", contributions)?;
+pub(super) fn checked_means<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    means: &Tensor,
+) -> Result<Tensor> {
+    let (n, _, d) = contributions.extent("contributions")?;
     let (rows, width) = check::matrix("means", means)?;
     check::same("means", rows, n, "components")?;
     check::same("means", width, d, "channels")?;
@@ -72,7 +88,7 @@ fn checked_means(contributions: &Tensor, means: &Tensor) -> Result<Tensor> {
 }
 
 /// The error for contributions that are their own means, as with means of one image taken off that image.
-fn nothing_to_take_off(images: usize) -> Error {
+pub(super) fn nothing_to_take_off(images: usize) -> Error {
     Error::argument(
         "means",
         format!("equal to the contributions of all {images} images"),
@@ -110,39 +126,72 @@ pub struct Ablation {
 
 impl Ablation {
     /// `contributions` n x B x d of the images to classify, `means` n x d (of [`component_means`], commonly of a
-    /// training set) and the head.
+    /// training set) and the head. Every component's share of every logit is kept, n x B x C in f64; where that is too
+    /// much, [`StreamedAblation`](super::StreamedAblation) keeps none.
     ///
     /// # Errors
     /// Shapes that do not fit, a head for another width or of one class, NaN or infinity; contributions none of which
     /// differs from its mean, of which there is nothing to switch off.
-    pub fn new(contributions: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
-        let (n, images, d) = check::stack("contributions", contributions)?;
+    pub fn new<C: ImageChunks + ?Sized>(
+        contributions: &C,
+        means: &Tensor,
+        head: &LinearHead,
+    ) -> Result<Self> {
+        let (n, images, d) = contributions.extent("contributions")?;
         let means = checked_means(contributions, means)?;
         head.check_width("contributions", d)?;
         head.check_choice()?;
-        check::finite("contributions", contributions)?;
-        let contributions = check::f32(contributions)?;
-        let rows = contributions
-            .broadcast_sub(&means.unsqueeze(1)?)?
-            .reshape((n * images, d))?;
-        let classes = head.classes();
-        let parts = rows.matmul(&head.weight().t()?)?.flatten_all()?;
-        let shares: Vec<Vec<f64>> = parts
-            .to_vec1::<f32>()?
-            .chunks_exact(images * classes)
-            .map(|s| s.iter().map(|&v| f64::from(v)).collect())
-            .collect();
-        if shares.iter().flatten().all(|share| *share == 0.0) {
-            return Err(nothing_to_take_off(images));
+        let mut all = Self::of_no_images(n, head.classes());
+        each_block(contributions, |_, block| {
+            let block = Self::of_block(block, &means, head)?;
+            all.images += block.images;
+            all.logits.extend(block.logits);
+            let both = all.shares.iter_mut().zip(block.shares);
+            both.for_each(|(all, block)| all.extend(block));
+            Ok(())
+        })?;
+        match all.changes_nothing() {
+            true => Err(nothing_to_take_off(images)),
+            false => Ok(all),
         }
-        let logits = head.logits(&contributions.sum(0)?)?.flatten_all()?;
+    }
+
+    fn of_no_images(components: usize, classes: usize) -> Self {
+        Self {
+            images: 0,
+            classes,
+            logits: Vec::new(),
+            shares: vec![Vec::new(); components],
+        }
+    }
+
+    /// Of one block, n x b x d, with `means` that were checked.
+    pub(super) fn of_block(block: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
+        let (n, images, _) = block.dims3()?;
+        let block = check::f32(block)?;
+        let weight = head.weight().t()?;
+        let shares = (0..n)
+            .map(|i| {
+                let apart = block.get(i)?.broadcast_sub(&means.get(i)?)?;
+                let share = apart.matmul(&weight)?.flatten_all()?.to_vec1::<f32>()?;
+                Ok(share.into_iter().map(f64::from).collect::<Vec<_>>())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let sums = shares.iter().flatten().sum::<f64>();
+        check::finite_sum("contributions", sums)?;
+        let logits = head.logits(&block.sum(0)?)?.flatten_all()?;
         let logits = logits.to_vec1::<f32>()?;
         Ok(Self {
             images,
-            classes,
+            classes: head.classes(),
             logits: logits.into_iter().map(f64::from).collect(),
             shares,
         })
+    }
+
+    /// Whether no component differs from its mean.
+    pub(super) fn changes_nothing(&self) -> bool {
+        self.shares.iter().flatten().all(|share| *share == 0.0)
     }
 
     /// Number of components.
@@ -185,7 +234,15 @@ impl Ablation {
         self.prefixes(order, self.logits.clone())
     }
 
-    /// The same, with every component scaled by its weight beforehand ([`Self::predict_scaled`]), that of those in `order`
+    /// Predicted classes with each of `sets` switched off, one answer a set.
+    ///
+    /// # Errors
+    /// A component that is not there.
+    pub fn predict_sets(&self, sets: &[Vec<usize>]) -> Result<Vec<Vec<usize>>> {
+        sets.iter().map(|set| self.predict(set)).collect()
+    }
+
+    /// [`Self::predict_prefixes`], with every component scaled by its weight beforehand ([`Self::predict_scaled`]), that of those in `order`
     /// being 1.
     pub(super) fn predict_prefixes_of(
         &self,

@@ -24,11 +24,12 @@
 //! paper's rule, each component has an equal part of the norms' constants, and that part varies from image to image.
 //! See there for what it comes to; under `Sharing::Own` such a head scores exactly 0.
 
-use candle_core::Tensor;
-use rayon::prelude::*;
+use candle_core::{DType, Device, Tensor};
 
+use super::moments::{Comoments, Spread, projected, total};
 use super::{Basis, enough};
 use crate::check;
+use crate::decompose::{ImageChunks, each_block};
 use crate::{Error, Result};
 
 /// Variances below this share of the values' square are rounding, not variance.
@@ -43,18 +44,23 @@ const CONSTANT: f64 = 1e-12;
 /// # Errors
 /// Shapes that do not fit, NaN or infinity, features that are all zero; one image, fewer images than the features have
 /// directions, a direction along which the total does not vary.
-pub fn variance_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
-    let scores = Projected::on(contributions, features, Basis::tensor)?;
-    let total = scores.varying_total()?;
-    let b = scores.images as f64;
-    Ok(scores.each(|s, k| {
-        let (own, all) = (column(s, scores.k, k), column(&total, scores.k, k));
-        let (covariance, own, all) = moments(own, all);
-        match own > 0.0 {
-            true => (covariance / (own * all).sqrt()) * (b - 1.0) / b,
-            false => 0.0,
-        }
-    }))
+pub fn variance_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &Tensor,
+) -> Result<Vec<f64>> {
+    let [scores] = variances_attributed(contributions, &[features])?
+        .try_into()
+        .map_err(one)?;
+    Ok(scores)
+}
+
+/// [`variance_attributed`] of several features in one pass over the images: features x components.
+pub(super) fn variances_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &[&Tensor],
+) -> Result<Vec<Vec<f64>>> {
+    let each = Projected::on_each(contributions, features, Basis::tensor)?;
+    each.iter().map(Projected::variance_attributed).collect()
 }
 
 /// The order-free score: trace cov(s_i, S) / sqrt(trace cov(s_i) trace cov(S)) for each component i of `contributions`
@@ -65,20 +71,24 @@ pub fn variance_attributed(contributions: &Tensor, features: &Tensor) -> Result<
 ///
 /// # Errors
 /// As [`variance_attributed`]; a single direction may be without variance as long as one has some.
-pub fn correlation_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
+pub fn correlation_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &Tensor,
+) -> Result<Vec<f64>> {
     let scores = Projected::on(contributions, features, Basis::principal)?;
-    let total = scores.total();
-    if scores.constant(&total).iter().all(|constant| *constant) {
+    if (0..scores.k).all(|j| scores.constant(j)) {
         return Err(still_total(scores.images, "any direction of the features"));
     }
-    let score = |s: &Vec<f64>| {
-        let (covariance, own, all) = moments(s.iter().copied(), total.iter().copied());
+    let all: f64 = scores.moments.reference.iter().sum();
+    let score = |i: usize| {
+        let each = (0..scores.k).map(|j| scores.moments(i, j));
+        let (covariance, own) = each.fold((0.0, 0.0), |(c, o), (cross, own)| (c + cross, o + own));
         match own > 0.0 {
             true => covariance / (own * all).sqrt(),
             false => 0.0,
         }
     };
-    Ok(scores.components.par_iter().map(score).collect())
+    Ok((0..scores.components).map(score).collect())
 }
 
 /// The mean over the feature's directions of cov(S, s_i), not normalised (the mean of products over images). The
@@ -87,14 +97,14 @@ pub fn correlation_attributed(contributions: &Tensor, features: &Tensor) -> Resu
 ///
 /// # Errors
 /// As [`variance_attributed`].
-pub fn covariance_attributed(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
+pub fn covariance_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &Tensor,
+) -> Result<Vec<f64>> {
     let scores = Projected::on(contributions, features, Basis::tensor)?;
-    let total = scores.varying_total()?;
+    scores.check_total()?;
     let b = scores.images as f64;
-    Ok(scores.each(|s, k| {
-        let (own, all) = (column(s, scores.k, k), column(&total, scores.k, k));
-        moments(own, all).0 / b
-    }))
+    Ok(scores.each(|i, j| scores.moments(i, j).0 / b))
 }
 
 /// trace(cov(s_i)) / trace(cov(c_i)): the share of each component's own variance that lies in the feature's span,
@@ -102,16 +112,28 @@ pub fn covariance_attributed(contributions: &Tensor, features: &Tensor) -> Resul
 ///
 /// # Errors
 /// As [`variance_attributed`], but only where no component varies at all.
-pub fn variance_explained(contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
-    let scores = Projected::on(contributions, features, Basis::tensor)?;
-    let wholes = (0..scores.components.len())
-        .map(|i| {
-            let all = check::f32(&contributions.get(i)?)?
-                .flatten_all()?
-                .to_vec1::<f32>()?;
-            Ok(squared_deviations(&all, scores.width))
-        })
-        .collect::<Result<Vec<f64>>>()?;
+pub fn variance_explained<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &Tensor,
+) -> Result<Vec<f64>> {
+    let (n, _, width) = contributions.extent("contributions")?;
+    let mut spread = Spread::new(n, width);
+    let scores = Projected::with(contributions, &[features], Basis::tensor, |block| {
+        spread.merge(&Spread::of(block)?);
+        Ok(())
+    })?;
+    let [scores]: [Projected; 1] = scores.try_into().map_err(one)?;
+    // Deviations that are the rounding of values far from 0 are none.
+    let wholes = spread.deviation.iter().enumerate().map(|(i, deviation)| {
+        let mean = &spread.mean[i * width..(i + 1) * width];
+        let square = deviation + scores.moments.rows * mean.iter().map(|m| m * m).sum::<f64>();
+        if *deviation > CONSTANT * square {
+            *deviation
+        } else {
+            0.0
+        }
+    });
+    let wholes: Vec<f64> = wholes.collect();
     if wholes.iter().all(|whole| *whole == 0.0) {
         return Err(enough::constant(
             "contributions",
@@ -119,11 +141,11 @@ pub fn variance_explained(contributions: &Tensor, features: &Tensor) -> Result<V
             "no component varies over them, so every score would be 0",
         ));
     }
-    let share = |(s, whole): (&Vec<f64>, f64)| {
-        let inside: f64 = s.iter().map(|v| v * v).sum();
+    let share = |(i, whole): (usize, f64)| {
+        let inside: f64 = (0..scores.k).map(|j| scores.moments(i, j).1).sum();
         if whole > 0.0 { inside / whole } else { 0.0 }
     };
-    Ok(scores.components.iter().zip(wholes).map(share).collect())
+    Ok(wholes.into_iter().enumerate().map(share).collect())
 }
 
 fn still_total(images: usize, along: &str) -> Error {
@@ -136,82 +158,109 @@ fn still_total(images: usize, along: &str) -> Error {
     )
 }
 
-/// The components' centred projections on a basis, each B x k in row order.
+/// The error of a pass over one feature that did not answer with one.
+fn one<T>(answers: Vec<T>) -> Error {
+    Error::argument("features", format!("{} answers", answers.len()), "one")
+}
+
+/// The moments of the components' projections on a basis, and of their sum's.
 struct Projected {
-    components: Vec<Vec<f64>>,
-    /// For each direction the sum of all components' squared projections, before they are centred.
-    squares: Vec<f64>,
+    moments: Comoments,
     basis: Basis,
+    components: usize,
     images: usize,
-    width: usize,
     k: usize,
 }
 
 impl Projected {
-    fn on(
-        contributions: &Tensor,
+    fn on<C: ImageChunks + ?Sized>(
+        contributions: &C,
         features: &Tensor,
-        directions: fn(&Basis, &candle_core::Device) -> Result<Tensor>,
+        directions: Directions,
     ) -> Result<Self> {
-        let (n, images, width) = check::stack("contributions", contributions)?;
-        let (_, d) = check::matrix("features", features)?;
-        check::same("features", d, width, "channels")?;
-        check::finite("contributions", contributions)?;
-        let basis = Basis::of(features)?;
-        let k = basis.len();
-        enough::images(images, k)?;
-        if !basis.dropped().is_empty() {
-            eprintln!("features: {basis}");
-        }
-        // One product for all components: (n B x d) (d x k).
-        let projected = check::f32(contributions)?
-            .contiguous()?
-            .reshape((n * images, width))?
-            .matmul(&directions(&basis, contributions.device())?)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        let mut squares = vec![0.0; k];
-        for row in projected.chunks_exact(k) {
-            squares
-                .iter_mut()
-                .zip(row)
-                .for_each(|(s, &v)| *s += f64::from(v).powi(2));
-        }
-        let components = projected
-            .par_chunks(images * k)
-            .map(|s| centred(s, k))
-            .collect();
-        Ok(Self {
-            components,
-            squares,
-            basis,
-            images,
-            width,
-            k,
-        })
+        let [scores] = Self::on_each(contributions, &[features], directions)?
+            .try_into()
+            .map_err(one)?;
+        Ok(scores)
     }
 
-    fn total(&self) -> Vec<f64> {
-        let mut total = vec![0.0; self.images * self.k];
-        for s in &self.components {
-            total.iter_mut().zip(s).for_each(|(t, s)| *t += s);
+    fn on_each<C: ImageChunks + ?Sized>(
+        contributions: &C,
+        features: &[&Tensor],
+        directions: Directions,
+    ) -> Result<Vec<Self>> {
+        Self::with(contributions, features, directions, |_| Ok(()))
+    }
+
+    /// In one pass over the images, in which each block goes to `beside` too.
+    fn with<C: ImageChunks + ?Sized>(
+        contributions: &C,
+        features: &[&Tensor],
+        directions: Directions,
+        mut beside: impl FnMut(&Tensor) -> Result<()>,
+    ) -> Result<Vec<Self>> {
+        let (n, images, width) = contributions.extent("contributions")?;
+        let mut all = Vec::with_capacity(features.len());
+        for features in features {
+            let (_, d) = check::matrix("features", features)?;
+            check::same("features", d, width, "channels")?;
+            let basis = Basis::of(features)?;
+            let k = basis.len();
+            enough::images(images, k)?;
+            if !basis.dropped().is_empty() {
+                eprintln!("features: {basis}");
+            }
+            all.push((
+                directions(&basis, &Device::Cpu)?.to_dtype(DType::F64)?,
+                Self {
+                    moments: Comoments::new(n, k),
+                    basis,
+                    components: n,
+                    images,
+                    k,
+                },
+            ));
         }
-        total
+        each_block(contributions, |_, block| {
+            for (directions, scores) in &mut all {
+                // One copy, made where the contributions are.
+                if !directions.device().same_device(block.device()) {
+                    *directions = directions.to_device(block.device())?;
+                }
+                let each = projected(block, directions)?;
+                let total = total(&each);
+                check::finite_sum("contributions", total.iter().sum())?;
+                scores
+                    .moments
+                    .merge(&Comoments::of(&each, &total, scores.k));
+            }
+            beside(block)
+        })?;
+        Ok(all.into_iter().map(|(_, scores)| scores).collect())
     }
 
-    /// For each direction, whether `total` is constant but for the rounding of the components it is the sum of.
-    fn constant(&self, total: &[f64]) -> Vec<bool> {
-        let variance = |k: usize| column(total, self.k, k).map(|t| t * t).sum::<f64>();
-        (0..self.k)
-            .map(|k| variance(k) <= CONSTANT * self.squares[k])
-            .collect()
+    /// Of component i along direction j the sums of products with the total and of squares, centred; 0 where it is
+    /// constant but for rounding.
+    fn moments(&self, i: usize, j: usize) -> (f64, f64) {
+        let at = i * self.k + j;
+        match self.moments.own[at] > CONSTANT * self.moments.square(i, j) {
+            true => (self.moments.cross[at], self.moments.own[at]),
+            false => (0.0, 0.0),
+        }
     }
 
-    /// The total, which must vary along every direction.
-    fn varying_total(&self) -> Result<Vec<f64>> {
-        let total = self.total();
-        match self.constant(&total).iter().position(|constant| *constant) {
-            None => Ok(total),
+    /// Whether the total is constant along direction j but for the rounding of the components it is the sum of.
+    fn constant(&self, j: usize) -> bool {
+        let squares: f64 = (0..self.components)
+            .map(|i| self.moments.square(i, j))
+            .sum();
+        self.moments.reference[j] <= CONSTANT * squares
+    }
+
+    /// Refuses a total that does not vary along every direction.
+    fn check_total(&self) -> Result<()> {
+        match (0..self.k).find(|&j| self.constant(j)) {
+            None => Ok(()),
             Some(k) => {
                 let text = 1 + self.basis.kept().get(k).map_or(k, |row| *row);
                 let along = match k {
@@ -223,66 +272,25 @@ impl Projected {
         }
     }
 
+    fn variance_attributed(&self) -> Result<Vec<f64>> {
+        self.check_total()?;
+        let b = self.images as f64;
+        Ok(self.each(|i, j| {
+            let (covariance, own) = self.moments(i, j);
+            match own > 0.0 {
+                true => covariance / (own * self.moments.reference[j]).sqrt() * (b - 1.0) / b,
+                false => 0.0,
+            }
+        }))
+    }
+
     /// For each component the mean of `score` over the directions.
-    fn each(&self, score: impl Fn(&[f64], usize) -> f64 + Sync) -> Vec<f64> {
-        self.components
-            .par_iter()
-            .map(|s| (0..self.k).map(|k| score(s, k)).sum::<f64>() / self.k as f64)
+    fn each(&self, score: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        (0..self.components)
+            .map(|i| (0..self.k).map(|j| score(i, j)).sum::<f64>() / self.k as f64)
             .collect()
     }
 }
 
-/// Columns of a matrix of `k` columns less their means; a column that is constant but for rounding becomes zero.
-fn centred(values: &[f32], k: usize) -> Vec<f64> {
-    let mut out: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
-    let rows = (out.len() / k) as f64;
-    for j in 0..k {
-        let mean = column(&out, k, j).sum::<f64>() / rows;
-        let (mut square, mut deviation) = (0.0, 0.0);
-        for v in out.iter_mut().skip(j).step_by(k) {
-            square += *v * *v;
-            *v -= mean;
-            deviation += *v * *v;
-        }
-        if deviation <= CONSTANT * square {
-            out.iter_mut().skip(j).step_by(k).for_each(|v| *v = 0.0);
-        }
-    }
-    out
-}
-
-fn column(values: &[f64], k: usize, j: usize) -> impl Iterator<Item = f64> {
-    values.iter().skip(j).step_by(k).copied()
-}
-
-/// Sums of a b, a a and b b.
-fn moments(a: impl Iterator<Item = f64>, b: impl Iterator<Item = f64>) -> (f64, f64, f64) {
-    a.zip(b).fold((0.0, 0.0, 0.0), |(ab, aa, bb), (a, b)| {
-        (ab + a * b, aa + a * a, bb + b * b)
-    })
-}
-
-/// The sum over rows and channels of squared deviations from the channel's mean.
-fn squared_deviations(values: &[f32], width: usize) -> f64 {
-    let rows = (values.len() / width) as f64;
-    let mut mean = vec![0.0; width];
-    for row in values.chunks_exact(width) {
-        mean.iter_mut()
-            .zip(row)
-            .for_each(|(m, &v)| *m += f64::from(v));
-    }
-    mean.iter_mut().for_each(|m| *m /= rows);
-    let sum = |row: &[f32]| -> f64 {
-        row.iter()
-            .zip(&mean)
-            .map(|(&v, m)| (f64::from(v) - m).powi(2))
-            .sum()
-    };
-    let deviation: f64 = values.par_chunks_exact(width).map(sum).sum();
-    let square: f64 = mean.iter().map(|m| m * m).sum::<f64>() * rows;
-    if deviation <= CONSTANT * square {
-        0.0
-    } else {
-        deviation
-    }
-}
+/// The directions of a basis as columns, d x k.
+type Directions = fn(&Basis, &Device) -> Result<Tensor>;

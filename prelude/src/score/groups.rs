@@ -110,6 +110,35 @@ impl GroupAccuracy {
         Ok(Self { groups: counts })
     }
 
+    /// With the images of another part of the set, whose groups have the same names.
+    ///
+    /// # Errors
+    /// When they have not.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        let names = |counts: &Self| -> Vec<String> {
+            counts
+                .groups
+                .iter()
+                .map(|group| group.name.clone())
+                .collect()
+        };
+        if names(self) != names(other) {
+            return Err(Error::argument(
+                "groups",
+                names(other).join(", "),
+                format!(
+                    "the same groups in the same order: {}",
+                    names(self).join(", ")
+                ),
+            ));
+        }
+        for (own, other) in self.groups.iter_mut().zip(&other.groups) {
+            own.correct += other.correct;
+            own.images += other.images;
+        }
+        Ok(())
+    }
+
     /// Accuracy of the worst group that has images.
     pub fn worst(&self) -> f64 {
         self.groups

@@ -1,9 +1,11 @@
 //! Means of components that know what they are means of, and ablation by them.
 
-use super::{Ablation, LinearHead, ablate, component_means};
+use super::{Ablation, LinearHead, StreamedAblation, ablate, component_means};
 use crate::Result;
 use crate::check;
-use crate::decompose::{Component, ComponentNames, Contributions, Origin, Side, same_components};
+use crate::decompose::{
+    ChunkedContributions, Component, ComponentNames, Contributions, Origin, Side, same_components,
+};
 use candle_core::Tensor;
 use std::ops::Deref;
 
@@ -88,7 +90,7 @@ impl Contributions {
     /// # Errors
     /// When the means are of another model, of other options or of other components, or a name or pattern fits none.
     pub fn ablate(&self, means: &ComponentMeans, names: impl ComponentNames) -> Result<Tensor> {
-        self.check_means(means)?;
+        check_means(self.side(), means)?;
         ablate(self.values(), means, &self.places(&names)?)
     }
 
@@ -98,19 +100,60 @@ impl Contributions {
     /// When the means are of another model, of other options or of other components, or the head reads another model's
     /// representation; as [`Ablation::new`].
     pub fn ablation(&self, means: &ComponentMeans, head: &LinearHead) -> Result<Ablation> {
-        self.check_means(means)?;
+        check_means(self.side(), means)?;
         if let Some(origin) = self.origin() {
             head.check_reads("ablating components", "contributions", &origin.model)?;
         }
         Ablation::new(self.values(), means, head)
     }
+}
 
-    fn check_means(&self, means: &ComponentMeans) -> Result<()> {
-        same_components(
-            "ablating components",
-            self.side(),
-            means.side(),
-            "take the means of contributions of the same model and options: contributions.means()?",
-        )
+impl ChunkedContributions {
+    /// As [`Contributions::means`], in one pass over the images.
+    ///
+    /// # Errors
+    /// When a value is NaN or infinite, or a chunk cannot be read.
+    pub fn means(&self) -> Result<ComponentMeans> {
+        Ok(ComponentMeans {
+            values: component_means(self)?,
+            components: self.components().to_vec(),
+            origin: self.origin().cloned(),
+        })
     }
+
+    /// As [`Contributions::ablate`], in one pass over the images: B x d, in memory.
+    ///
+    /// # Errors
+    /// As [`Contributions::ablate`]; when a chunk cannot be read.
+    pub fn ablate(&self, means: &ComponentMeans, names: impl ComponentNames) -> Result<Tensor> {
+        check_means(self.side(), means)?;
+        ablate(self, means, &self.places(&names)?)
+    }
+
+    /// The logits of `head`, taken apart chunk by chunk whenever they are asked for: of each image only the predicted
+    /// classes are kept.
+    ///
+    /// # Errors
+    /// As [`Contributions::ablation`].
+    pub fn ablation(
+        &self,
+        means: &ComponentMeans,
+        head: &LinearHead,
+    ) -> Result<StreamedAblation<Self>> {
+        check_means(self.side(), means)?;
+        if let Some(origin) = self.origin() {
+            head.check_reads("ablating components", "contributions", &origin.model)?;
+        }
+        StreamedAblation::new(self.clone(), means, head)
+    }
+}
+
+/// Refuses means that do not belong to contributions.
+fn check_means(contributions: Side, means: &ComponentMeans) -> Result<()> {
+    same_components(
+        "ablating components",
+        contributions,
+        means.side(),
+        "take the means of contributions of the same model and options: contributions.means()?",
+    )
 }

@@ -14,11 +14,12 @@ use super::{
     Ablation, Accuracy, ComponentMeans, GroupAccuracy, LinearHead, RandomDraws, Ranked, Scores,
     rank,
 };
+use crate::align::Alignable;
 use crate::check;
-use crate::decompose::{Contributions, same_components};
+use crate::decompose::{ImageChunks, same_components};
 use crate::{Error, Result};
 
-/// Images with labels and groups. Their contributions are a plain tensor, n x B x d, or [`Contributions`].
+/// Images with labels and groups. Their contributions are a plain tensor, n x B x d, or contributions in memory or in chunks.
 #[derive(Debug)]
 pub struct Labelled<'a, C = Tensor> {
     pub contributions: &'a C,
@@ -35,17 +36,6 @@ impl<C> Clone for Labelled<'_, C> {
 }
 
 impl<C> Copy for Labelled<'_, C> {}
-
-impl<'a> Labelled<'a, Contributions> {
-    /// The same on plain tensors.
-    fn values(self) -> Labelled<'a> {
-        Labelled {
-            contributions: self.contributions.values(),
-            labels: self.labels,
-            groups: self.groups,
-        }
-    }
-}
 
 /// Settings of [`mitigate`].
 #[derive(Debug, Clone)]
@@ -114,13 +104,13 @@ pub fn difference(names: &[String], spurious: &[f64], core: &[f64]) -> Result<Ve
 /// # Errors
 /// Shapes and lengths that do not fit, a head for another width, a label that is no class of it, a group of the test
 /// split that the validation split lacks, a k above the number of components, no draws, NaN or infinity.
-pub fn mitigate(
+pub fn mitigate<C: ImageChunks>(
     order: &[Ranked],
     group_names: &[String],
     means: &Tensor,
     head: &LinearHead,
-    validation: Labelled,
-    test: Labelled,
+    validation: Labelled<C>,
+    test: Labelled<C>,
     options: &MitigateOptions,
 ) -> Result<Mitigation> {
     let n = order.len();
@@ -169,13 +159,13 @@ pub fn mitigate(
 ///
 /// # Errors
 /// As [`mitigate`].
-pub fn ablate_first(
+pub fn ablate_first<C: ImageChunks>(
     order: &[Ranked],
     k: usize,
     group_names: &[String],
     means: &Tensor,
     head: &LinearHead,
-    images: Labelled,
+    images: Labelled<C>,
 ) -> Result<Mitigation> {
     let n = order.len();
     let ks = candidates(&[k], n)?;
@@ -222,13 +212,13 @@ impl Scores {
     ///
     /// # Errors
     /// When scores, means, head and contributions are not of the same model, options and components; as [`mitigate`].
-    pub fn mitigate(
+    pub fn mitigate<C: Alignable + ImageChunks>(
         &self,
         group_names: &[String],
         means: &ComponentMeans,
         head: &LinearHead,
-        validation: Labelled<Contributions>,
-        test: Labelled<Contributions>,
+        validation: Labelled<C>,
+        test: Labelled<C>,
         options: &MitigateOptions,
     ) -> Result<Mitigation> {
         self.check_mitigation(means, head, &[validation, test])?;
@@ -237,8 +227,8 @@ impl Scores {
             group_names,
             means,
             head,
-            validation.values(),
-            test.values(),
+            validation,
+            test,
             options,
         )
     }
@@ -247,39 +237,33 @@ impl Scores {
     ///
     /// # Errors
     /// As [`Scores::mitigate`].
-    pub fn ablate_first(
+    pub fn ablate_first<C: Alignable + ImageChunks>(
         &self,
         k: usize,
         group_names: &[String],
         means: &ComponentMeans,
         head: &LinearHead,
-        images: Labelled<Contributions>,
+        images: Labelled<C>,
     ) -> Result<Mitigation> {
         self.check_mitigation(means, head, &[images])?;
-        ablate_first(
-            &self.ranked()?,
-            k,
-            group_names,
-            means,
-            head,
-            images.values(),
-        )
+        ablate_first(&self.ranked()?, k, group_names, means, head, images)
     }
 
     /// Refuses means, a head or contributions of another model or other options than these scores.
-    fn check_mitigation(
+    fn check_mitigation<C: Alignable>(
         &self,
         means: &ComponentMeans,
         head: &LinearHead,
-        splits: &[Labelled<Contributions>],
+        splits: &[Labelled<C>],
     ) -> Result<()> {
         let doing = "mitigating a spurious correlation";
         let remedy = "score, average and test contributions of one model and one set of options";
         same_components(doing, self.side(), means.side(), remedy)?;
         for split in splits {
-            let contributions = split.contributions;
-            same_components(doing, self.side(), contributions.side(), remedy)?;
-            if let Some(origin) = contributions.origin() {
+            let contributions = split.contributions.belonging().0;
+            let origin = contributions.origin;
+            same_components(doing, self.side(), contributions, remedy)?;
+            if let Some(origin) = origin {
                 head.check_reads(doing, "contributions", &origin.model)?;
             }
         }
@@ -317,15 +301,15 @@ fn choose(curve: &[(usize, f64, f64)]) -> usize {
 }
 
 /// A split with its logits taken apart.
-struct Evaluated<'a> {
+struct Evaluated<'a, C> {
     ablation: Ablation,
-    images: Labelled<'a>,
+    images: Labelled<'a, C>,
     names: &'a [String],
 }
 
-impl<'a> Evaluated<'a> {
+impl<'a, C: ImageChunks> Evaluated<'a, C> {
     fn new(
-        images: Labelled<'a>,
+        images: Labelled<'a, C>,
         means: &Tensor,
         head: &LinearHead,
         names: &'a [String],

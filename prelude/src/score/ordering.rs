@@ -5,12 +5,14 @@
 //! [`super::variance_attributed`] says whether the score orders the components of a feature, and the features of a
 //! component, as the images themselves do.
 
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Tensor};
 
-use super::{spearman, variance_attributed};
-use crate::Result;
+use super::attribution::variances_attributed;
+use super::moments::{Comoments, projected};
+use super::spearman;
 use crate::check;
+use crate::decompose::{ImageChunks, each_block};
+use crate::{Error, Result};
 
 /// The rank correlations of one model.
 #[derive(Clone)]
@@ -41,20 +43,35 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Compares the order that [`variance_attributed`] gives with that of CLIP's scores. `aligned` is n x B x D, `features`
+/// Compares the order that [`variance_attributed`](super::variance_attributed) gives with that of CLIP's scores. `aligned` is n x B x D, `features`
 /// one w x D for each feature (its words' embeddings), `clip_images` CLIP's embeddings of the same B images, B x D.
 ///
 /// # Errors
 /// Shapes that do not fit, NaN or infinity, fewer than two features or components, for which there is no order.
-pub fn ordering(aligned: &Tensor, features: &[Tensor], clip_images: &Tensor) -> Result<Ordering> {
-    let mut correlation = Vec::with_capacity(features.len());
-    let mut attributed = Vec::with_capacity(features.len());
-    for words in features {
-        let by_word = word_correlations(aligned, words, clip_images)?;
-        correlation.push(column_means(&by_word));
-        attributed.push(variance_attributed(aligned, words)?);
+pub fn ordering<C: ImageChunks + ?Sized>(
+    aligned: &C,
+    features: &[Tensor],
+    clip_images: &Tensor,
+) -> Result<Ordering> {
+    let (n, _, _) = aligned.extent("aligned")?;
+    let k = features.len();
+    if k < 2 {
+        let found = format!("{k} features");
+        return Err(Error::argument(
+            "features",
+            found,
+            "two or more, for there to be an order",
+        ));
     }
-    let (n, k) = (aligned.dim(0)?, features.len());
+    // The words of all features as one list, so that one pass over the images is enough.
+    let mut by_word = word_correlations(aligned, &Tensor::cat(features, 0)?, clip_images)?;
+    let mut correlation = Vec::with_capacity(k);
+    for words in features {
+        let rest = by_word.split_off(words.dim(0)?);
+        correlation.push(column_means(&by_word));
+        by_word = rest;
+    }
+    let attributed = variances_attributed(aligned, &features.iter().collect::<Vec<_>>())?;
     let of_component =
         |table: &[Vec<f64>], i: usize| -> Vec<f64> { (0..k).map(|f| table[f][i]).collect() };
     let within = (0..n)
@@ -82,59 +99,41 @@ pub fn ordering(aligned: &Tensor, features: &[Tensor], clip_images: &Tensor) -> 
 ///
 /// # Errors
 /// Shapes that do not fit, NaN or infinity.
-pub fn word_correlations(
-    aligned: &Tensor,
+pub fn word_correlations<C: ImageChunks + ?Sized>(
+    aligned: &C,
     words: &Tensor,
     clip_images: &Tensor,
 ) -> Result<Vec<Vec<f64>>> {
-    let (n, images, width) = check::stack("aligned", aligned)?;
+    let (n, images, width) = aligned.extent("aligned")?;
     let (w, d) = check::matrix("words", words)?;
     let (rows, reference_width) = check::matrix("clip_images", clip_images)?;
     check::same("words", d, width, "channels")?;
     check::same("clip_images", rows, images, "images")?;
     check::same("clip_images", reference_width, width, "channels")?;
-    check::finite("aligned", aligned)?;
     check::finite("clip_images", clip_images)?;
-    let f64s = |t: &Tensor| {
-        t.to_device(&Device::Cpu)?
-            .to_dtype(DType::F64)?
-            .contiguous()
+    let turned = words.to_dtype(DType::F64)?.t()?.contiguous()?;
+    // Columns are words.
+    let mut moments = Comoments::new(n, w);
+    each_block(aligned, |start, block| {
+        let turned = turned.to_device(block.device())?;
+        let reference = clip_images.narrow(0, start, block.dim(1)?)?.unsqueeze(0)?;
+        let reference = projected(&reference.to_device(block.device())?, &turned)?;
+        let own = projected(block, &turned)?;
+        check::finite_sum("aligned", own.iter().flatten().sum())?;
+        moments.merge(&Comoments::of(&own, &reference[0], w));
+        Ok(())
+    })?;
+    let pearson = |word: usize, i: usize| {
+        let own = moments.own[i * w + word];
+        let reference = moments.reference[word];
+        match own > 0.0 && reference > 0.0 {
+            true => moments.cross[i * w + word] / (own * reference).sqrt(),
+            false => 0.0,
+        }
     };
-    let turned = f64s(words)?.t()?;
-    // Columns are words: n B x w, and B x w.
-    let own = f64s(aligned)?.reshape((n * images, width))?;
-    let own: Vec<f64> = own.matmul(&turned)?.flatten_all()?.to_vec1()?;
-    let reference: Vec<f64> = f64s(clip_images)?
-        .matmul(&turned)?
-        .flatten_all()?
-        .to_vec1()?;
     Ok((0..w)
-        .into_par_iter()
-        .map(|word| {
-            let column = |values: &[f64]| -> Vec<f64> {
-                values.iter().skip(word).step_by(w).copied().collect()
-            };
-            let reference = column(&reference);
-            own.chunks_exact(images * w)
-                .map(|component| pearson(&column(component), &reference))
-                .collect()
-        })
+        .map(|word| (0..n).map(|i| pearson(word, i)).collect())
         .collect())
-}
-
-fn pearson(a: &[f64], b: &[f64]) -> f64 {
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (a - mean_a, b - mean_b);
-        ab += a * b;
-        aa += a * a;
-        bb += b * b;
-    }
-    match aa > 0.0 && bb > 0.0 {
-        true => ab / (aa * bb).sqrt(),
-        false => 0.0,
-    }
 }
 
 fn column_means(rows: &[Vec<f64>]) -> Vec<f64> {

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Ranked, rank};
 use crate::check;
+use crate::decompose::{ImageChunks, each_block};
 use crate::{Error, Result};
 
 /// For each image the product of `text` (D) with the sum over the components `set` of `aligned` (n x B x D). The product
@@ -11,15 +12,27 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Shapes that do not fit, NaN or infinity, no component, one that is not there.
-pub fn by_text(aligned: &Tensor, set: &[usize], text: &Tensor) -> Result<Vec<f64>> {
-    let sum = sum_of(aligned, set)?;
+pub fn by_text<C: ImageChunks + ?Sized>(
+    aligned: &C,
+    set: &[usize],
+    text: &Tensor,
+) -> Result<Vec<f64>> {
+    let (n, images, width) = aligned.extent("contributions")?;
+    let set = some_of(set, n)?;
     let text = f64s(text)?.flatten_all()?;
-    check::same("text", text.elem_count(), sum.dim(1)?, "channels")?;
+    check::same("text", text.elem_count(), width, "channels")?;
     check::finite("text", &text)?;
-    Ok(sum
-        .matmul(&text.unsqueeze(1)?.contiguous()?)?
-        .flatten_all()?
-        .to_vec1()?)
+    let text = text.unsqueeze(1)?.contiguous()?;
+    let mut products = Vec::with_capacity(images);
+    each_block(aligned, |_, block| {
+        let found: Vec<f64> = sum_of(block, &set)?
+            .matmul(&text)?
+            .flatten_all()?
+            .to_vec1()?;
+        products.extend(found);
+        Ok(())
+    })?;
+    Ok(products)
 }
 
 /// For each image the cosine between its sum over the components `set` of `contributions` (n x B x d, as they are, not
@@ -27,12 +40,17 @@ pub fn by_text(aligned: &Tensor, set: &[usize], text: &Tensor) -> Result<Vec<f64
 ///
 /// # Errors
 /// As [`by_text`], and a probe whose sum is zero.
-pub fn by_image(contributions: &Tensor, set: &[usize], probe: &Tensor) -> Result<Vec<f64>> {
-    let sums: Vec<Vec<f64>> = sum_of(contributions, set)?.to_vec2()?;
+pub fn by_image<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    set: &[usize],
+    probe: &Tensor,
+) -> Result<Vec<f64>> {
+    let (n, images, width) = contributions.extent("contributions")?;
+    let set = some_of(set, n)?;
     check::matrix("probe", probe)?;
-    check::same("probe", probe.dim(0)?, contributions.dim(0)?, "components")?;
-    check::same("probe", probe.dim(1)?, contributions.dim(2)?, "channels")?;
-    let probe = sum_of(&probe.unsqueeze(1)?, set)?;
+    check::same("probe", probe.dim(0)?, n, "components")?;
+    check::same("probe", probe.dim(1)?, width, "channels")?;
+    let probe = sum_of(&probe.unsqueeze(1)?, &set)?;
     let probe: Vec<f64> = probe.flatten_all()?.to_vec1()?;
     let length = norm(&probe);
     if length == 0.0 {
@@ -42,16 +60,20 @@ pub fn by_image(contributions: &Tensor, set: &[usize], probe: &Tensor) -> Result
             "an image in which they contribute something",
         ));
     }
-    Ok(sums
-        .iter()
-        .map(|sum| {
-            let dot: f64 = sum.iter().zip(&probe).map(|(a, b)| a * b).sum();
-            match norm(sum) {
-                0.0 => 0.0,
-                own => dot / (own * length),
-            }
-        })
-        .collect())
+    let cosine = |sum: &Vec<f64>| {
+        let dot: f64 = sum.iter().zip(&probe).map(|(a, b)| a * b).sum();
+        match norm(sum) {
+            0.0 => 0.0,
+            own => dot / (own * length),
+        }
+    };
+    let mut cosines = Vec::with_capacity(images);
+    each_block(contributions, |_, block| {
+        let sums: Vec<Vec<f64>> = sum_of(block, &set)?.to_vec2()?;
+        cosines.extend(sums.iter().map(cosine));
+        Ok(())
+    })?;
+    Ok(cosines)
 }
 
 /// The score of each component for feature number `feature` less the largest of its scores for the other features:
@@ -122,23 +144,27 @@ pub fn precision_at(scores: &[f64], wanted: &[bool], k: usize) -> Result<f64> {
     Ok(right as f64 / k as f64)
 }
 
-/// B x d, f64 on the CPU: the sum over the components `set`, each counted once.
-fn sum_of(stack: &Tensor, set: &[usize]) -> Result<Tensor> {
-    let (n, _, _) = check::stack("contributions", stack)?;
-    check::finite("contributions", stack)?;
+/// The components of `set`, each once, of which there must be one.
+fn some_of(set: &[usize], n: usize) -> Result<Vec<usize>> {
     let set = super::ablation::distinct(set, n)?;
-    let Some((first, rest)) = set.split_first() else {
-        return Err(Error::argument(
+    match set.is_empty() {
+        true => Err(Error::argument(
             "components",
             "none",
             "at least one component",
-        ));
-    };
-    let mut sum = f64s(&stack.get(*first)?)?;
-    for i in rest {
-        sum = (sum + f64s(&stack.get(*i)?)?)?;
+        )),
+        false => Ok(set),
     }
-    Ok(sum)
+}
+
+/// b x d, f64 on the CPU: the sum over the components `set` of a block.
+fn sum_of(block: &Tensor, set: &[usize]) -> Result<Tensor> {
+    let mut sum = f64s(&block.get(set[0])?)?;
+    for i in &set[1..] {
+        sum = (sum + f64s(&block.get(*i)?)?)?;
+    }
+    check::finite("contributions", &sum)?;
+    Ok(sum.contiguous()?)
 }
 
 fn f64s(t: &Tensor) -> Result<Tensor> {

@@ -4,10 +4,10 @@ use super::{
     Ranked, Ranking, correlation_attributed, covariance_attributed, rank, variance_attributed,
     variance_explained,
 };
-use crate::align::AlignedContributions;
+use crate::align::{AlignedContributions, AlignedStack, ChunkedAligned};
 use crate::check;
 use crate::decompose::{
-    Component, Origin, Side, index_of, same_components, same_images, unrelated,
+    Component, ImageChunks, Origin, Side, index_of, same_components, same_images, unrelated,
 };
 use crate::identity::{TextEmbeddings, TextOrigin};
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ impl ScoreMeasure {
         }
     }
 
-    fn of(self, contributions: &Tensor, features: &Tensor) -> Result<Vec<f64>> {
+    fn of<C: ImageChunks + ?Sized>(self, contributions: &C, features: &Tensor) -> Result<Vec<f64>> {
         match self {
             Self::VarianceAttributed => variance_attributed(contributions, features),
             Self::CorrelationAttributed => correlation_attributed(contributions, features),
@@ -94,6 +94,36 @@ impl AlignedContributions {
             feature: texts.texts().join(", "),
             components: self.components().to_vec(),
             values: measure.of(self.values(), texts)?,
+            origin: self.origin().cloned(),
+            texts: texts.origin().cloned(),
+            places: None,
+        })
+    }
+}
+
+impl ChunkedAligned {
+    /// As [`AlignedContributions::score`], in one pass over the images.
+    ///
+    /// # Errors
+    /// As [`AlignedContributions::score`]; when a chunk cannot be read.
+    pub fn score(&self, texts: &TextEmbeddings) -> Result<Scores> {
+        self.score_by(ScoreMeasure::VarianceAttributed, texts)
+    }
+
+    /// [`Self::score`] by another measure.
+    ///
+    /// # Errors
+    /// As [`Self::score`].
+    pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
+        self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
+        if let Some(origin) = texts.origin() {
+            self.check_clip("scoring contributions", "texts", &origin.clip)?;
+        }
+        Ok(Scores {
+            measure,
+            feature: texts.texts().join(", "),
+            components: self.components(),
+            values: measure.of(self, texts)?,
             origin: self.origin().cloned(),
             texts: texts.origin().cloned(),
             places: None,
@@ -239,7 +269,11 @@ impl Scores {
 
 impl Ranking {
     /// Refuses a ranking of other components than those of `aligned`.
-    pub(crate) fn check(&self, doing: &'static str, aligned: &AlignedContributions) -> Result<()> {
+    pub(crate) fn check<A: AlignedStack + ?Sized>(
+        &self,
+        doing: &'static str,
+        aligned: &A,
+    ) -> Result<()> {
         let remedy = "rank the scores of these contributions";
         let side = Side {
             what: "the ranking",
@@ -247,8 +281,14 @@ impl Ranking {
             origin: self.origin(),
             part_of: None,
         };
-        same_components(doing, side, aligned.side(), remedy)?;
-        let names = aligned.names();
+        let other = Side {
+            what: "the aligned contributions",
+            components: None,
+            origin: aligned.made_of(),
+            part_of: None,
+        };
+        same_components(doing, side, other, remedy)?;
+        let names = aligned.component_names();
         match self.iter().find(|r| names.get(r.index) != Some(&r.name)) {
             None => Ok(()),
             Some(ranked) => Err(Error::argument(

@@ -5,8 +5,10 @@ use candle_core::{DType, Device, Tensor};
 
 use super::basis::CUT;
 use super::enough;
+use super::scatter::Scatter;
 use super::vector::dot;
 use crate::check;
+use crate::decompose::{ImageChunks, each_block};
 use crate::{Error, Result};
 
 /// A standard deviation below this share of the data's is rounding.
@@ -38,10 +40,36 @@ pub struct TextSpan {
 /// Shapes that do not fit, fewer than two images, data that do not vary, NaN or infinity, `directions` of 0, above m or
 /// above the number of images.
 pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<TextSpan> {
-    let (images, d) = check::matrix("data", data)?;
+    check::matrix("data", data)?;
+    let mut spans = text_spans(&data.unsqueeze(0)?, &[0], texts, directions)?;
+    Ok(spans.swap_remove(0))
+}
+
+/// [`text_span`] of several components of a stack (n x B x d), in two passes over the images for all of them.
+///
+/// # Errors
+/// As [`text_span`]; a component that is not there.
+pub fn text_spans<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    components: &[usize],
+    texts: &Tensor,
+    directions: usize,
+) -> Result<Vec<TextSpan>> {
+    let spans = each_text_span(contributions, components, texts, directions)?;
+    spans.into_iter().collect()
+}
+
+/// [`text_spans`] with an answer or an error for each component.
+pub(crate) fn each_text_span<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    components: &[usize],
+    texts: &Tensor,
+    directions: usize,
+) -> Result<Vec<Result<TextSpan>>> {
+    let (n, images, d) = contributions.extent("data")?;
+    super::ablation::distinct(components, n)?;
     let (m, width) = check::matrix("texts", texts)?;
     check::same("texts", width, d, "channels")?;
-    check::finite("data", data)?;
     check::finite("texts", texts)?;
     if directions == 0 || directions > m {
         return Err(Error::argument(
@@ -65,49 +93,107 @@ pub fn text_span(data: &Tensor, texts: &Tensor, directions: usize) -> Result<Tex
             ),
         ));
     }
-    let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-    let mean = data.mean_keepdim(0)?;
-    let centred = data.broadcast_sub(&mean)?;
-    let covariance = (centred.t()?.matmul(&centred)? / (images - 1) as f64)?;
-    let mut search = Search::new(&covariance, texts)?;
-    let square = data.sqr()?.sum_all()?.to_scalar::<f64>()? / images as f64;
-    if search.variance <= STILL * STILL * square {
-        return Err(enough::constant(
-            "data",
-            format!("{images} images"),
-            "they do not vary, so no text spans anything; leave this component out",
-        ));
+    let mut scatters = vec![Scatter::new(d); components.len()];
+    each_block(contributions, |_, block| {
+        for (scatter, &i) in scatters.iter_mut().zip(components) {
+            let data = wide(&block.get(i)?)?;
+            check::finite("data", &data)?;
+            scatter.merge(&Scatter::of(&data)?);
+        }
+        Ok(())
+    })?;
+    let picked = scatters
+        .iter()
+        .map(|scatter| Picked::new(scatter, texts, directions));
+    let mut spans: Vec<Result<Picked>> = picked.collect();
+    each_block(contributions, |_, block| {
+        for (picked, &i) in spans.iter_mut().zip(components) {
+            if let Ok(picked) = picked {
+                picked.rebuild(&wide(&block.get(i)?)?)?;
+            }
+        }
+        Ok(())
+    })?;
+    let spans = spans.into_iter();
+    Ok(spans.map(|picked| picked?.into_span()).collect())
+}
+
+/// On the CPU in f64.
+fn wide(data: &Tensor) -> Result<Tensor> {
+    Ok(data.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)
+}
+
+/// The picks for one component, and the images rebuilt from them so far.
+struct Picked {
+    span: TextSpan,
+    mean: Tensor,
+    units: Tensor,
+    rebuilt: Vec<Tensor>,
+}
+
+impl Picked {
+    fn new(scatter: &Scatter, texts: &Tensor, directions: usize) -> Result<Self> {
+        let d = scatter.width();
+        let (images, m) = (scatter.rows(), texts.dim(0)?);
+        let mut search = Search::new(&scatter.covariance()?, texts)?;
+        if search.variance <= STILL * STILL * scatter.mean_square() {
+            return Err(enough::constant(
+                "data",
+                format!("{images} images"),
+                "they do not vary, so no text spans anything; leave this component out",
+            ));
+        }
+        let (mut picks, mut std, mut explained) = (Vec::new(), Vec::new(), Vec::new());
+        let mut taken: Vec<f64> = Vec::new();
+        for _ in 0..directions {
+            let Some((pick, deviation)) = search.best() else {
+                break;
+            };
+            let unit = search.take(pick);
+            picks.push(pick);
+            std.push(deviation);
+            explained.push(search.explained());
+            taken.extend(unit);
+        }
+        if picks.is_empty() {
+            return Err(Error::argument(
+                "texts",
+                format!("{m} texts"),
+                "the data do not vary along any of them; give texts embedded by the CLIP the data are aligned to",
+            ));
+        }
+        let units = Tensor::from_vec(taken, (picks.len(), d), &Device::Cpu)?;
+        let mean = scatter.mean()?;
+        Ok(Self {
+            span: TextSpan {
+                picks,
+                std,
+                explained,
+                reconstruction: mean.clone(),
+            },
+            mean,
+            units,
+            rebuilt: Vec::new(),
+        })
     }
-    let (mut picks, mut std, mut explained) = (Vec::new(), Vec::new(), Vec::new());
-    let mut taken: Vec<f64> = Vec::new();
-    for _ in 0..directions {
-        let Some((pick, deviation)) = search.best() else {
-            break;
-        };
-        let unit = search.take(pick);
-        picks.push(pick);
-        std.push(deviation);
-        explained.push(search.explained());
-        taken.extend(unit);
+
+    /// Of more images, `data` b x d.
+    fn rebuild(&mut self, data: &Tensor) -> Result<()> {
+        let centred = data.broadcast_sub(&self.mean)?;
+        let rebuilt = centred
+            .matmul(&self.units.t()?)?
+            .matmul(&self.units)?
+            .broadcast_add(&self.mean)?;
+        self.rebuilt.push(rebuilt.to_dtype(DType::F32)?);
+        Ok(())
     }
-    if picks.is_empty() {
-        return Err(Error::argument(
-            "texts",
-            format!("{m} texts"),
-            "the data do not vary along any of them; give texts embedded by the CLIP the data are aligned to",
-        ));
+
+    fn into_span(self) -> Result<TextSpan> {
+        Ok(TextSpan {
+            reconstruction: Tensor::cat(&self.rebuilt, 0)?,
+            ..self.span
+        })
     }
-    let units = Tensor::from_vec(taken, (picks.len(), d), &Device::Cpu)?;
-    let reconstruction = centred
-        .matmul(&units.t()?)?
-        .matmul(&units)?
-        .broadcast_add(&mean)?;
-    Ok(TextSpan {
-        picks,
-        std,
-        explained,
-        reconstruction: reconstruction.to_dtype(DType::F32)?,
-    })
 }
 
 struct Search {

@@ -1,5 +1,6 @@
 //! Resident contributions and image embeddings.
 
+use super::contained::{contained, key_of, representation};
 use super::disk::Pieces;
 use super::keys::{Kind, key, model_label, place, set_label};
 use super::loading::loading;
@@ -22,6 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Decompose `model`'s representation of every image of `set`: n x B x d, resident under the model's weights, the
 /// set and the options.
 ///
+/// What a finer decomposition of the same images holds is not computed again: heads come from one by tokens, and by the
+/// rule [`Sharing::Own`](crate::decompose::Sharing::Own) layers from one by heads.
+///
 /// A call that is stopped keeps its finished batches and goes on from them when it is made again.
 ///
 /// What will not fit in memory is refused before it starts, with how many images would fit; what takes more than half of it
@@ -43,8 +47,8 @@ fn contributions(
     options: &DecomposeOptions,
 ) -> Result<Arc<Contributions>> {
     let data = set.key();
-    let how = format!("{options:?} {}", place(model));
-    let parts = [model.hash(), &data, &how];
+    let how = |options: &DecomposeOptions| format!("{options:?} {}", place(model));
+    let parts = [model.hash(), &data, &how(options)];
     let label = format!(
         "{}, {}, {}{}",
         model.name(),
@@ -53,6 +57,11 @@ fn contributions(
         model_label(model)
     );
     let contributions = resident_or(Kind::Contributions, &parts, &label, || {
+        let key_of = |options: &DecomposeOptions| key_of(model.hash(), &data, &how(options));
+        if let Some(contained) = contained(model, set, options, key_of)? {
+            let bytes = contained.bytes();
+            return Ok((contained, bytes));
+        }
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         stop::begin();
         room::check(model, set, &decomposer)?;
@@ -150,7 +159,8 @@ impl Batches {
     }
 }
 
-/// `model`'s representation of every image of `set`, B x d, resident.
+/// `model`'s representation of every image of `set`, B x d, resident; taken from contributions of the same images where
+/// these are in memory.
 ///
 /// # Errors
 /// When an image cannot be read, or the call was stopped.
@@ -164,6 +174,14 @@ fn embeddings(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> 
     let parts = [model.hash(), &data, &place];
     let label = format!("{}, {}{}", model.name(), set_label(set), model_label(model));
     resident_or(Kind::Images, &parts, &label, || {
+        let origin = ImageOrigin {
+            model: ModelId::of(model),
+            images: ImagesId::of(set),
+        };
+        if let Some(all) = representation(model, set) {
+            let bytes = 4 * all.elem_count();
+            return Ok((ImageEmbeddings::new(all)?.with_origin(origin)?, bytes));
+        }
         let mut batches = Vec::new();
         each_batch("embed", model, set, 0..set.len(), |start, pixels| {
             let tape = Tape::off().until(stop::requested);
@@ -175,10 +193,6 @@ fn embeddings(model: &Model, set: &dyn DataSet) -> Result<Arc<ImageEmbeddings>> 
         })?;
         let all = Tensor::cat(&batches, 0)?;
         let bytes = 4 * all.elem_count();
-        let origin = ImageOrigin {
-            model: ModelId::of(model),
-            images: ImagesId::of(set),
-        };
         Ok((ImageEmbeddings::new(all)?.with_origin(origin)?, bytes))
     })
 }

@@ -9,6 +9,7 @@ mod aligners;
 mod available;
 mod cache;
 mod classify;
+mod contained;
 mod contributions;
 mod device;
 mod disk;

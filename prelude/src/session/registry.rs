@@ -65,6 +65,20 @@ fn find<T: Send + Sync + 'static>(key: &(Kind, String)) -> Option<Arc<T>> {
     downcast(entry).ok()
 }
 
+/// The resident value of a kind that `fits`, whatever its key.
+pub(super) fn resident_where<T: Send + Sync + 'static>(
+    kind: Kind,
+    fits: impl Fn(&T) -> bool,
+) -> Option<Arc<T>> {
+    let mut entries = entries();
+    let mut of_kind = entries.iter_mut().filter(|((of, _), _)| *of == kind);
+    of_kind.find_map(|(_, entry)| {
+        let value = downcast::<T>(entry).ok().filter(|value| fits(value))?;
+        entry.found += 1;
+        Some(value)
+    })
+}
+
 fn downcast<T: Send + Sync + 'static>(entry: &Entry) -> Result<Arc<T>> {
     let value = entry.value.clone().downcast::<T>();
     value.map_err(|_| Error::data(&entry.label, "is resident as something else; forget it"))

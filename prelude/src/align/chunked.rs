@@ -1,0 +1,284 @@
+//! Contributions in CLIP space that come in chunks of images.
+
+use candle_core::Tensor;
+
+use super::pool::Drawn;
+use super::{AlignedContributions, Aligner};
+use crate::Result;
+use crate::data::WhichImages;
+use crate::decompose::part::whole;
+use crate::decompose::{
+    ChunkedContributions, Component, ComponentNames, Contributions, ImageChunks, Origin, Side,
+};
+use crate::identity::ModelId;
+
+/// What an aligner maps to CLIP space: [`Contributions`] in memory at once, [`ChunkedContributions`] chunk by chunk.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no contributions",
+    note = "give what decompose(..) or Contributions::open(..) answers"
+)]
+pub trait Alignable {
+    /// What they are in CLIP space.
+    type Aligned;
+
+    /// These as one of two values that are used together.
+    #[doc(hidden)]
+    fn belonging(&self) -> Belonging<'_>;
+
+    /// The values, for a fit.
+    #[doc(hidden)]
+    fn drawn(&self) -> Drawn<'_>;
+
+    /// Mapped by `aligner`, which belongs to them, to the space of `clip`.
+    #[doc(hidden)]
+    fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<Self::Aligned>;
+}
+
+/// Which components some contributions have, and of what.
+#[doc(hidden)]
+pub struct Belonging<'a>(pub(crate) Side<'a>);
+
+impl Alignable for Contributions {
+    type Aligned = AlignedContributions;
+
+    fn belonging(&self) -> Belonging<'_> {
+        Belonging(self.side())
+    }
+
+    fn drawn(&self) -> Drawn<'_> {
+        Drawn::Whole(self.values())
+    }
+
+    fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<AlignedContributions> {
+        AlignedContributions::of(self, aligner.apply(self.values())?, aligner, clip)
+    }
+}
+
+impl Alignable for ChunkedContributions {
+    type Aligned = ChunkedAligned;
+
+    fn belonging(&self) -> Belonging<'_> {
+        Belonging(self.side())
+    }
+
+    fn drawn(&self) -> Drawn<'_> {
+        Drawn::Chunked(self)
+    }
+
+    fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<ChunkedAligned> {
+        Ok(ChunkedAligned {
+            contributions: self.clone(),
+            aligner: aligner.clone(),
+            clip,
+            chosen: None,
+        })
+    }
+}
+
+macro_rules! by_reference {
+    ($($pointer:ty),*) => {$(
+        impl<C: Alignable + ?Sized> Alignable for $pointer {
+            type Aligned = C::Aligned;
+
+            fn belonging(&self) -> Belonging<'_> {
+                (**self).belonging()
+            }
+
+            fn drawn(&self) -> Drawn<'_> {
+                (**self).drawn()
+            }
+
+            fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<C::Aligned> {
+                (**self).mapped(aligner, clip)
+            }
+        }
+    )*};
+}
+by_reference!(&C, std::sync::Arc<C>);
+
+/// Contributions in the image space of a CLIP, mapped chunk by chunk whenever they are gone through; nothing but a few
+/// chunks is in memory. Scores, text spans and retrieval take them as they take [`AlignedContributions`].
+#[derive(Clone)]
+pub struct ChunkedAligned {
+    contributions: ChunkedContributions,
+    aligner: Aligner,
+    clip: Option<ModelId>,
+    /// The places of some components, where they are a part.
+    chosen: Option<Vec<usize>>,
+}
+
+impl ChunkedAligned {
+    /// The components, in order.
+    pub fn components(&self) -> Vec<Component> {
+        let all = self.contributions.components();
+        match &self.chosen {
+            Some(chosen) => chosen.iter().map(|&i| all[i]).collect(),
+            None => all.to_vec(),
+        }
+    }
+
+    /// The names of the components, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.components().iter().map(Component::to_string).collect()
+    }
+
+    /// Number of components.
+    pub fn len(&self) -> usize {
+        self.chosen
+            .as_ref()
+            .map_or(self.contributions.len(), Vec::len)
+    }
+
+    /// Whether there is no component.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.contributions.images()
+    }
+
+    /// What the contributions were made of; none where they were put together by hand.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.contributions.origin()
+    }
+
+    /// The CLIP in whose image space they are, where that is known.
+    pub fn clip(&self) -> Option<&ModelId> {
+        self.clip.as_ref()
+    }
+
+    /// The contributions that are mapped.
+    pub fn contributions(&self) -> &ChunkedContributions {
+        &self.contributions
+    }
+
+    /// The components that `names` names, as [`AlignedContributions::select`].
+    ///
+    /// # Errors
+    /// When a name or pattern fits no component, or a ranking is of another model's components.
+    pub fn select(&self, names: impl ComponentNames) -> Result<Self> {
+        let found = self.contributions.places(&names)?;
+        let found = match &self.chosen {
+            Some(chosen) => found.into_iter().filter(|i| chosen.contains(i)).collect(),
+            None => found,
+        };
+        Ok(Self {
+            chosen: (found.len() < self.contributions.len()).then_some(found),
+            ..self.clone()
+        })
+    }
+
+    /// Some images, by their numbers, in memory.
+    ///
+    /// # Errors
+    /// When there are none, one does not exist, or a chunk cannot be read.
+    pub fn select_images(&self, images: impl WhichImages) -> Result<AlignedContributions> {
+        let chosen = self.contributions.select_images(images)?;
+        let aligned = chosen.mapped(&self.aligner, self.clip.clone())?;
+        self.part(aligned)
+    }
+
+    /// All of them in memory.
+    ///
+    /// # Errors
+    /// When a chunk cannot be read, or memory would not hold them.
+    pub fn load(&self) -> Result<AlignedContributions> {
+        let all = self
+            .contributions
+            .load()?
+            .mapped(&self.aligner, self.clip.clone())?;
+        self.part(all)
+    }
+
+    fn part(&self, aligned: AlignedContributions) -> Result<AlignedContributions> {
+        match &self.chosen {
+            Some(_) => aligned.select(self.names()),
+            None => Ok(aligned),
+        }
+    }
+
+    /// Refuses text embeddings or a model of another CLIP.
+    pub(crate) fn check_clip(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
+        super::aligned::check_clip(self.clip.as_ref(), doing, what, clip)
+    }
+
+    /// Refuses a part of the components for `doing`, which takes all of them; `remedy` is what to call instead.
+    pub(crate) fn check_whole(&self, doing: &'static str, remedy: &str) -> Result<()> {
+        let part_of = self.chosen.as_ref().map(|_| self.contributions.len());
+        whole(
+            doing,
+            self.len(),
+            part_of.or(self.contributions.part_of()),
+            remedy,
+        )
+    }
+}
+
+impl ImageChunks for ChunkedAligned {
+    fn extent(&self, name: &'static str) -> Result<(usize, usize, usize)> {
+        let (_, images, width) = self.contributions.extent(name)?;
+        let width = self.aligner.weights().map_or(width, |maps| maps.dims()[2]);
+        Ok((self.len(), images, width))
+    }
+
+    fn each(&self, f: &mut dyn FnMut(usize, &Tensor) -> Result<()>) -> Result<()> {
+        self.contributions
+            .each_chunk(|start, chunk| match &self.chosen {
+                Some(chosen) => f(start, &self.aligner.apply_some(chunk.values(), chosen)?),
+                None => f(start, &self.aligner.apply(chunk.values())?),
+            })
+    }
+}
+
+/// Contributions in the image space of a CLIP, in memory or in chunks.
+pub trait AlignedStack: ImageChunks {
+    /// The names of the components, in order.
+    fn component_names(&self) -> Vec<String>;
+
+    /// Refuses text embeddings or a model of another CLIP.
+    #[doc(hidden)]
+    fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()>;
+
+    /// What the contributions were made of; none where they were put together by hand.
+    fn made_of(&self) -> Option<&Origin>;
+}
+
+impl AlignedStack for AlignedContributions {
+    fn component_names(&self) -> Vec<String> {
+        self.names()
+    }
+
+    fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
+        self.check_clip(doing, what, clip)
+    }
+
+    fn made_of(&self) -> Option<&Origin> {
+        self.origin()
+    }
+}
+
+impl AlignedStack for ChunkedAligned {
+    fn component_names(&self) -> Vec<String> {
+        self.names()
+    }
+
+    fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
+        self.check_clip(doing, what, clip)
+    }
+
+    fn made_of(&self) -> Option<&Origin> {
+        self.origin()
+    }
+}
+
+impl ImageChunks for AlignedContributions {
+    fn extent(&self, name: &'static str) -> Result<(usize, usize, usize)> {
+        crate::check::stack(name, self.values())
+    }
+
+    fn each(&self, f: &mut dyn FnMut(usize, &Tensor) -> Result<()>) -> Result<()> {
+        f(0, self.values())
+    }
+}
