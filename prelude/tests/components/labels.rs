@@ -46,7 +46,7 @@ fn a_component_made_of_words_is_labelled_with_them() -> Result<()> {
         span.explained > 0.5 && pursuit.explained > 0.9,
         "{span:?} {pursuit:?}"
     );
-    assert_eq!(labels.get("bias")?.ways.is_none(), true);
+    assert!(labels.get("bias")?.ways.is_none());
     assert!(labels.table().to_string().contains("it does not vary"));
     refused(
         labels.get("block 7 mlp").map(drop),
