@@ -199,7 +199,7 @@ fn ink(Rgb(r, g, b): Rgb) -> Rgb {
 
 /// Values with two digits after the point, or as large ones are written.
 fn written(format: Format, most: f64, value: f64) -> String {
-    match most < 10.0 && most >= 0.095 {
+    match (0.095..10.0).contains(&most) {
         true if value.abs() < 0.005 => "0.00".to_owned(),
         true => format!("{value:.2}"),
         false => format.write(value),

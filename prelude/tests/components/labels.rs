@@ -60,7 +60,10 @@ fn what_carries_the_location_is_called_by_places() -> Result<()> {
     for name in BACKBONES {
         let aligned = aligned(name)?;
         let places = class_embeddings(&clip(), Factor::Location.names())?;
-        let top = aligned.score(&places)?.top(1)?;
+        // The component that moves the sum most along places; a high correlation alone may be of a small part of what
+        // a component does.
+        let top = aligned.score_by(ScoreMeasure::CovarianceAttributed, &places)?;
+        let top = top.top(1)?;
         let labels = component_labels(&clip(), &aligned, &vocabulary(), &LabelOptions::default())?;
         let label = labels.get(&top[0].name)?;
         println!("{name}: {label:?}");
