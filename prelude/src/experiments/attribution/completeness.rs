@@ -131,11 +131,11 @@ pub fn text_completeness(
             correct: count(z)?,
         })
     };
-    let (from_texts, from_random) = ("rebuilt from texts", "rebuilt from random directions");
+    let (from_texts, from_random) = ("from texts", "from random directions");
     let (kept, mean) = ("as they are", "at their mean");
     let mut rows = vec![row(
         kept,
-        "as they are, earlier heads too",
+        "and earlier heads as they are",
         whole.all.clone(),
     )?];
     for (rest, others) in [(kept, &whole.rest), (mean, &whole.rest_mean)] {
@@ -157,7 +157,7 @@ pub fn text_completeness(
         vocabulary: m,
         options: options.clone(),
         on: format!(
-            "{model} by texts of {}: {}, {}, n = {}",
+            "{model} by {}: {}, {}, n = {}",
             clip.name(),
             task.column(),
             task.tested().name(),
@@ -353,15 +353,14 @@ impl TextCompleteness {
 
     /// The same as bars.
     pub fn chart(&self) -> BarChart {
-        let title = format!("heads rebuilt from texts: {}", self.on);
-        let chart = BarChart::new(title, "zero-shot accuracy, %");
+        let chart = BarChart::new(self.on.clone(), "zero-shot accuracy with heads rebuilt, %");
+        let label = |row: &CompletenessRow| format!("heads {}, rest {}", row.heads, row.rest);
         let bars = self.rows.iter().fold(chart, |chart, row| {
-            chart.bar(
-                format!("heads {}, rest {}", row.heads, row.rest),
-                100.0 * self.accuracy(row),
-            )
+            chart.bar(label(row), 100.0 * self.accuracy(row))
         });
+        let from_texts = self.rows.iter().filter(|row| row.heads == "from texts");
         bars.bar("most frequent class", 100.0 * self.majority)
+            .emphasise(from_texts.map(label))
     }
 
     /// Writes one row a way, in full precision: `.csv` or `.parquet`.

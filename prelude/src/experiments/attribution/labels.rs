@@ -13,6 +13,9 @@ use candle_core::{D, DType, Device, Tensor};
 use std::path::Path;
 
 /// Settings of [`component_labels`].
+///
+/// The penalty of a sparse code pulls its coefficients towards 0, so that it explains less of the variance than the same
+/// texts could.
 #[derive(Clone, Debug)]
 pub struct LabelOptions {
     /// Texts a component by text span, and texts an image by matching pursuit.
@@ -49,6 +52,7 @@ pub struct TextLabel {
 /// The labels of one component.
 #[derive(Clone, Debug)]
 pub struct ComponentLabel {
+    pub component: Component,
     pub name: String,
     /// Its share of the sum of all components' variances.
     pub variance_share: f64,
@@ -125,6 +129,7 @@ pub fn component_labels(
             })?;
         variances.push(variance);
         components.push(ComponentLabel {
+            component: *component,
             name: component.to_string(),
             variance_share: 0.0,
             ways,
@@ -321,11 +326,19 @@ impl ComponentLabels {
             "% of a component's own variance; text span: {k} texts for all images; pursuit: {k} texts an image",
             k = self.options.texts
         );
-        let chart = MatrixChart::new(title, legend, WAYS).reaching(100.0);
-        self.components.iter().fold(chart, |chart, label| {
-            let explained = |i: usize| label.ways.as_ref().map(|ways| 100.0 * ways[i].explained);
-            chart.row(label.name.as_str(), (0..WAYS.len()).map(explained))
-        })
+        let mut chart = MatrixChart::new(title, legend, WAYS);
+        for (i, label) in self.components.iter().enumerate() {
+            let before = i
+                .checked_sub(1)
+                .map(|before| self.components[before].component.block());
+            if before.is_some_and(|before| before != label.component.block()) {
+                chart = chart.gap();
+            }
+            let explained =
+                |way: usize| label.ways.as_ref().map(|ways| 100.0 * ways[way].explained);
+            chart = chart.row(label.name.as_str(), (0..WAYS.len()).map(explained));
+        }
+        chart
     }
 
     /// Writes one row a component, way and text, in full precision: `.csv` or `.parquet`.
