@@ -118,18 +118,15 @@ let words: Vec<String> = match &imagenet {
 };
 let scores = alignment.apply(&contributions)?.score(&*class_embeddings(&teacher, &words)?)?.named("location");
 let by_head = AblationSettings { decompose: options, ..by_layer.clone() };
-let ranked = by_head.clone().order(AblationOrder::Ranked(scores.ranked()?));
+let ranked = by_head.clone().order(AblationOrder::ranked(scores.ranked()?));
 let ranked = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &ranked)?;
 ranked.chart()
 
 // Any components can be named, patterns take several together: all MLPs at once, then the attention block by block.
 
 let named = ["* mlp", "*5 head *", "*4 head *", "*3 head *", "*2 head *", "*1 head *", "*0 head *"];
-let named = match &imagenet {
-    Some(_) => vec!["* mlp".to_string(), "* head *".to_string()],
-    None => named.map(String::from).to_vec(),
-};
-let named = by_head.clone().order(AblationOrder::Named(named));
+let named = if imagenet.is_some() { &named[..1] } else { &named[..] };
+let named = by_head.clone().order(AblationOrder::named(named));
 let named = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &named)?;
 named.curves()[0].clone()
 

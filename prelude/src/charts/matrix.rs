@@ -40,6 +40,8 @@ const GAP: f64 = 4.0;
 const MOST: usize = 400;
 /// A cell has its value written in it from this width on.
 const WRITTEN: f64 = 36.0;
+/// Between the baselines of a column name's lines.
+const LINE: f64 = 15.0;
 const WHITE: Rgb = Rgb(0xff, 0xff, 0xff);
 
 impl MatrixChart {
@@ -191,18 +193,28 @@ impl MatrixChart {
     }
 }
 
+/// A column's name in at most three lines of `room` pixels; none where they would not hold it.
+fn level(name: &str, room: f64) -> Option<Vec<String>> {
+    let lines = font::wrap(name, LABEL, false, room - 4.0, 3);
+    let whole = name
+        .split_whitespace()
+        .eq(lines.iter().flat_map(|line| line.split_whitespace()));
+    whole.then_some(lines)
+}
+
 /// Dark ink on light cells, white on dark ones.
 fn ink(Rgb(r, g, b): Rgb) -> Rgb {
     let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
     if light > 140.0 { INK } else { WHITE }
 }
 
-/// Values with two digits after the point, or as large ones are written.
+/// Values up to 10 with two digits after the point, up to 1000 with one, others as all charts write them.
 fn written(format: Format, most: f64, value: f64) -> String {
-    match most < 10.0 && most >= 0.095 {
-        true if value.abs() < 0.005 => "0.00".to_owned(),
-        true => format!("{value:.2}"),
-        false => format.write(value),
+    match most {
+        m if (0.095..10.0).contains(&m) && value.abs() < 0.005 => "0.00".to_owned(),
+        m if (0.095..10.0).contains(&m) => format!("{value:.2}"),
+        m if (10.0..1000.0).contains(&m) => format!("{value:.1}"),
+        _ => format.write(value),
     }
 }
 
@@ -240,18 +252,22 @@ impl Chart for MatrixChart {
             scene.text(&note, (EDGE, y - 2.0), Anchor::Start, plain(12.5, INK));
             y += 18.0;
         }
-        // Column names stand upright where they fit side by side, else they are turned.
+        // Column names stand level where their words fit side by side, else they are turned.
+        let level: Option<Vec<Vec<String>>> = self.columns.iter().map(|c| level(c, wide)).collect();
         let longest = self.columns.iter().map(|c| font::width(c, LABEL, false));
-        let longest = longest.fold(0.0, f64::max);
-        let level = longest <= wide - 4.0;
         let column_size = if wide < 15.0 { 9.5 } else { LABEL };
-        let above = if level { 16.0 } else { longest.min(LABELS) };
+        let above = match &level {
+            Some(names) => LINE * names.iter().map(Vec::len).max().unwrap_or(1) as f64,
+            None => longest.fold(0.0, f64::max).min(LABELS),
+        };
         let top = y + above + 4.0;
         for (c, name) in self.columns.iter().enumerate() {
             let middle = left + wide * (c as f64 + 0.5);
-            if level {
-                let how = plain(LABEL, INK);
-                scene.text(name, (middle, top - 6.0), Anchor::Middle, how);
+            if let Some(names) = &level {
+                for (l, line) in names[c].iter().rev().enumerate() {
+                    let place = (middle, top - 6.0 - LINE * l as f64);
+                    scene.text(line, place, Anchor::Middle, plain(LABEL, INK));
+                }
                 continue;
             }
             let name = font::fit(name, column_size, false, LABELS);

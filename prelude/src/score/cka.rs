@@ -29,7 +29,7 @@ impl CkaEstimate {
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "linear CKA",
-            Self::Unbiased => "linear CKA, unbiased",
+            Self::Unbiased => "linear CKA (unbiased)",
         }
     }
 }

@@ -74,7 +74,7 @@ fn heads_of_different_models_say_the_same_of_the_same_features() -> Result<()> {
     let own = best("tiny_vit")?;
     for matching in &found.matchings {
         assert!(
-            matching.mean_matched() > matching.shuffled.unwrap() + 0.1,
+            matching.mean_matched() > 3.0 * matching.shuffled.unwrap(),
             "{matching}"
         );
         let other = best(&matching.models[1])?;

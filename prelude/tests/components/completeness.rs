@@ -54,7 +54,7 @@ fn each_row_is_what_plain_functions_put_together() -> Result<()> {
     ] {
         for (heads, heads_how) in [
             ("as they are", Rebuild::Keep),
-            ("rebuilt from texts", Rebuild::FromTexts),
+            ("from texts", Rebuild::FromTexts),
             ("at their mean", Rebuild::Mean),
         ] {
             let how: Vec<Rebuild> = (aligned.components().iter())
@@ -107,11 +107,8 @@ fn texts_account_for_more_than_random_directions_and_means() -> Result<()> {
             .save(picture(&format!("completeness-{name}.png")))?;
         let rest = "at their mean";
         let of = |heads| found.of(heads, rest).unwrap();
-        assert!(of("rebuilt from texts") > of("at their mean"), "{name}");
-        assert!(
-            of("rebuilt from texts") >= of("rebuilt from random directions"),
-            "{name}"
-        );
+        assert!(of("from texts") > of("at their mean"), "{name}");
+        assert!(of("from texts") >= of("from random directions"), "{name}");
     }
     Ok(())
 }

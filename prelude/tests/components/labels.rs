@@ -46,7 +46,7 @@ fn a_component_made_of_words_is_labelled_with_them() -> Result<()> {
         span.explained > 0.5 && pursuit.explained > 0.9,
         "{span:?} {pursuit:?}"
     );
-    assert_eq!(labels.get("bias")?.ways.is_none(), true);
+    assert!(labels.get("bias")?.ways.is_none());
     assert!(labels.table().to_string().contains("it does not vary"));
     refused(
         labels.get("block 7 mlp").map(drop),
@@ -60,7 +60,10 @@ fn what_carries_the_location_is_called_by_places() -> Result<()> {
     for name in BACKBONES {
         let aligned = aligned(name)?;
         let places = class_embeddings(&clip(), Factor::Location.names())?;
-        let top = aligned.score(&places)?.top(1)?;
+        // The component that moves the sum most along places; a high correlation alone may be of a small part of what
+        // a component does.
+        let top = aligned.score_by(ScoreMeasure::CovarianceAttributed, &places)?;
+        let top = top.top(1)?;
         let labels = component_labels(&clip(), &aligned, &vocabulary(), &LabelOptions::default())?;
         let label = labels.get(&top[0].name)?;
         println!("{name}: {label:?}");

@@ -18,10 +18,10 @@ pub enum AblationOrder {
     /// component of that order stays.
     Published,
     /// Each name or pattern in turn, all its components together: `"block 5 *"`, then `"* mlp"`. A component that is off
-    /// already is not counted again.
+    /// already is not counted again ([`Self::named`]).
     Named(Vec<String>),
-    /// The components of a ranking, one by one: `AblationOrder::Ranked(scores.ranked()?)`.
-    Ranked(Ranking),
+    /// The components of a ranking, one by one ([`Self::ranked`]).
+    Ranked(Box<Ranking>),
 }
 
 /// What is switched off together.
@@ -34,6 +34,16 @@ pub(super) struct Step {
 }
 
 impl AblationOrder {
+    /// These names or patterns in turn: `AblationOrder::named(&["block 5 *", "* mlp"])`.
+    pub fn named(names: &[impl AsRef<str>]) -> Self {
+        Self::Named(names.iter().map(|name| name.as_ref().to_string()).collect())
+    }
+
+    /// The components of a ranking, one by one: `AblationOrder::ranked(scores.ranked()?)`.
+    pub fn ranked(ranking: Ranking) -> Self {
+        Self::Ranked(Box::new(ranking))
+    }
+
     /// The order in words, for a title.
     pub fn words(&self) -> String {
         match self {
@@ -70,7 +80,7 @@ impl AblationOrder {
             }
             Self::Named(names) => return named(components, names),
             Self::Ranked(ranking) => {
-                same_origin(contributions.origin(), &ranking)?;
+                same_origin(contributions.origin(), &&**ranking)?;
                 let place = |name: &&str| matching(components, *name);
                 let places = ranking.patterns();
                 let places: Vec<Vec<usize>> = places.iter().map(place).collect::<Result<_>>()?;

@@ -26,7 +26,7 @@ impl AblationCurves {
             _ => "components",
         };
         format!(
-            "{by} mean-ablated {order}: {}, {}, n = {}",
+            "{}, {}, n = {}: {by} mean-ablated {order}",
             first.column, first.data, first.images
         )
     }

@@ -3,12 +3,10 @@
 
 use super::labels::is_head;
 use crate::align::AlignedContributions;
-use crate::charts::{BarChart, Table};
 use crate::decompose::same_images;
 use crate::experiments::ClassificationTask;
 use crate::experiments::classification::{Head, Reader};
 use crate::experiments::spurious::Classifier;
-use crate::files::rows::{Column, export};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
 use crate::score::{LinearHead, Rebuild, rebuild_from_texts};
@@ -19,7 +17,6 @@ use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use std::path::Path;
 
 /// The published number of singular vectors that texts are projected on.
 const RANK: usize = 80;
@@ -72,7 +69,7 @@ pub struct TextCompleteness {
     /// Texts to choose from.
     pub vocabulary: usize,
     pub options: CompletenessOptions,
-    on: String,
+    pub(super) on: String,
 }
 
 /// Rebuilds the heads of the last layers of `aligned` from words of `vocabulary` (in the 80 prompt templates), puts heads
@@ -131,11 +128,11 @@ pub fn text_completeness(
             correct: count(z)?,
         })
     };
-    let (from_texts, from_random) = ("rebuilt from texts", "rebuilt from random directions");
+    let (from_texts, from_random) = ("from texts", "from random directions");
     let (kept, mean) = ("as they are", "at their mean");
     let mut rows = vec![row(
         kept,
-        "as they are, earlier heads too",
+        "and earlier heads as they are",
         whole.all.clone(),
     )?];
     for (rest, others) in [(kept, &whole.rest), (mean, &whole.rest_mean)] {
@@ -157,7 +154,7 @@ pub fn text_completeness(
         vocabulary: m,
         options: options.clone(),
         on: format!(
-            "{model} by texts of {}: {}, {}, n = {}",
+            "{model} by {}: {}, {}, n = {}",
             clip.name(),
             task.column(),
             task.tested().name(),
@@ -304,93 +301,4 @@ fn correct(reader: &Reader, z: &Tensor) -> Result<usize> {
         .zip(&reader.labels)
         .filter(|(p, l)| p == l)
         .count())
-}
-
-impl TextCompleteness {
-    fn title(&self) -> String {
-        format!(
-            "zero-shot accuracy with {} heads of the last {} attention layers rebuilt from {} of {} texts each: {}",
-            self.heads, self.options.last_layers, self.options.texts, self.vocabulary, self.on
-        )
-    }
-
-    /// The accuracy of a row, as a share.
-    pub fn accuracy(&self, row: &CompletenessRow) -> f64 {
-        row.correct as f64 / self.images as f64
-    }
-
-    /// The accuracy of the row whose heads and rest are these, as a share; none where there is no such row.
-    pub fn of(&self, heads: &str, rest: &str) -> Option<f64> {
-        let found = self
-            .rows
-            .iter()
-            .find(|r| r.heads == heads && r.rest == rest)?;
-        Some(self.accuracy(found))
-    }
-
-    /// Accuracy in % of every way to put representations together. Heads before the last layers are at their mean in all but
-    /// the first row.
-    pub fn table(&self) -> Table {
-        let header = [
-            "heads of the last layers",
-            "MLPs and what is before the first block",
-            "accuracy, %",
-        ];
-        let table = Table::new(self.title()).columns(header);
-        let table = self.rows.iter().fold(table, |table, row| {
-            let accuracy = format!("{:.1}", 100.0 * self.accuracy(row));
-            table.row([row.heads.clone(), row.rest.clone(), accuracy])
-        });
-        let majority = format!("{:.1}", 100.0 * self.majority);
-        table
-            .row(["most frequent class".to_string(), String::new(), majority])
-            .row([
-                "different texts of all heads".to_string(),
-                String::new(),
-                self.distinct_texts.to_string(),
-            ])
-    }
-
-    /// The same as bars.
-    pub fn chart(&self) -> BarChart {
-        let title = format!("heads rebuilt from texts: {}", self.on);
-        let chart = BarChart::new(title, "zero-shot accuracy, %");
-        let bars = self.rows.iter().fold(chart, |chart, row| {
-            chart.bar(
-                format!("heads {}, rest {}", row.heads, row.rest),
-                100.0 * self.accuracy(row),
-            )
-        });
-        bars.bar("most frequent class", 100.0 * self.majority)
-    }
-
-    /// Writes one row a way, in full precision: `.csv` or `.parquet`.
-    ///
-    /// # Errors
-    /// Another ending, or a file that cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let rows = self.rows.iter();
-        export(
-            path.as_ref(),
-            &[
-                (
-                    "heads",
-                    Column::Text(rows.clone().map(|r| r.heads.clone()).collect()),
-                ),
-                (
-                    "rest",
-                    Column::Text(rows.clone().map(|r| r.rest.clone()).collect()),
-                ),
-                (
-                    "correct",
-                    Column::Count(rows.clone().map(|r| r.correct).collect()),
-                ),
-                ("images", Column::Count(vec![self.images; self.rows.len()])),
-                (
-                    "accuracy",
-                    Column::Number(rows.map(|r| self.accuracy(r)).collect()),
-                ),
-            ],
-        )
-    }
 }

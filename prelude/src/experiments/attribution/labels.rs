@@ -1,18 +1,18 @@
 //! The texts of every component, found in three ways.
 
 use crate::align::AlignedContributions;
-use crate::charts::{MatrixChart, Table};
 use crate::decompose::Component;
-use crate::files::rows::{Column, export};
 use crate::identity::ModelId;
 use crate::models::Model;
 use crate::score::{matching_pursuit, sparse_code, text_span};
 use crate::session::{self, progress::Progress, stop};
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
-use std::path::Path;
 
 /// Settings of [`component_labels`].
+///
+/// The penalty of a sparse code pulls its coefficients towards 0, so that it explains less of the variance than the same
+/// texts could.
 #[derive(Clone, Debug)]
 pub struct LabelOptions {
     /// Texts a component by text span, and texts an image by matching pursuit.
@@ -49,6 +49,7 @@ pub struct TextLabel {
 /// The labels of one component.
 #[derive(Clone, Debug)]
 pub struct ComponentLabel {
+    pub component: Component,
     pub name: String,
     /// Its share of the sum of all components' variances.
     pub variance_share: f64,
@@ -58,15 +59,15 @@ pub struct ComponentLabel {
 }
 
 /// What the three ways are called.
-const WAYS: [&str; 3] = ["text span", "matching pursuit", "sparse non-negative code"];
+pub(super) const WAYS: [&str; 3] = ["text span", "matching pursuit", "sparse non-negative code"];
 
 /// The labels of all components of a model.
 #[derive(Clone)]
 pub struct ComponentLabels {
     pub components: Vec<ComponentLabel>,
     pub options: LabelOptions,
-    vocabulary: usize,
-    on: String,
+    pub(super) vocabulary: usize,
+    pub(super) on: String,
 }
 
 /// Labels every component of `aligned` with words of `vocabulary` (in the 80 prompt templates) in three ways, which
@@ -125,6 +126,7 @@ pub fn component_labels(
             })?;
         variances.push(variance);
         components.push(ComponentLabel {
+            component: *component,
             name: component.to_string(),
             variance_share: 0.0,
             ways,
@@ -274,109 +276,6 @@ impl Coder<'_> {
             explained: if whole > 0.0 { 1.0 - left / whole } else { 0.0 },
             per_image: f64::from(used as u32) / f64::from(images.max(1)),
         }
-    }
-}
-
-impl ComponentLabels {
-    fn title(&self) -> String {
-        format!("components by {} texts: {}", self.vocabulary, self.on)
-    }
-
-    /// One row a component: its share of all components' variance, and for each way its texts and the share of the
-    /// component's own variance that they account for.
-    pub fn table(&self) -> Table {
-        let mut header = vec!["component".to_string(), "variance, %".to_string()];
-        for way in WAYS {
-            header.extend([way.to_string(), "explained, %".to_string()]);
-        }
-        header.push("texts an image".to_string());
-        let table = Table::new(self.title()).columns(header);
-        self.components.iter().fold(table, |table, label| {
-            let mut cells = vec![
-                label.name.clone(),
-                format!("{:.1}", 100.0 * label.variance_share),
-            ];
-            match &label.ways {
-                Some(ways) => {
-                    for way in ways {
-                        let texts = way
-                            .texts
-                            .iter()
-                            .map(|(text, w)| format!("{text} ({:.0})", 100.0 * w));
-                        cells.push(texts.collect::<Vec<_>>().join(", "));
-                        cells.push(format!("{:.0}", 100.0 * way.explained));
-                    }
-                    cells.push(format!("{:.1}", ways[2].per_image));
-                }
-                None => cells.push("it does not vary".to_string()),
-            }
-            table.row(cells)
-        })
-    }
-
-    /// How much of each component's variance each way accounts for, in %.
-    pub fn chart(&self) -> MatrixChart {
-        let title = format!("variance explained by texts: {}", self.on);
-        let legend = format!(
-            "% of a component's own variance; text span: {k} texts for all images; pursuit: {k} texts an image",
-            k = self.options.texts
-        );
-        let chart = MatrixChart::new(title, legend, WAYS).reaching(100.0);
-        self.components.iter().fold(chart, |chart, label| {
-            let explained = |i: usize| label.ways.as_ref().map(|ways| 100.0 * ways[i].explained);
-            chart.row(label.name.as_str(), (0..WAYS.len()).map(explained))
-        })
-    }
-
-    /// Writes one row a component, way and text, in full precision: `.csv` or `.parquet`.
-    ///
-    /// # Errors
-    /// Another ending, or a file that cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let (mut component, mut way, mut text) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut weight, mut explained) = (Vec::new(), Vec::new());
-        for label in &self.components {
-            for (name, found) in WAYS.iter().zip(label.ways.iter().flatten()) {
-                for (label_text, share) in &found.texts {
-                    component.push(label.name.clone());
-                    way.push(name.to_string());
-                    text.push(label_text.clone());
-                    weight.push(*share);
-                    explained.push(found.explained);
-                }
-            }
-        }
-        export(
-            path.as_ref(),
-            &[
-                ("component", Column::Text(component)),
-                ("way", Column::Text(way)),
-                ("text", Column::Text(text)),
-                ("weight", Column::Number(weight)),
-                ("explained", Column::Number(explained)),
-            ],
-        )
-    }
-
-    /// The label of the component called `name`.
-    ///
-    /// # Errors
-    /// When no component is called so.
-    pub fn get(&self, name: &str) -> Result<&ComponentLabel> {
-        let found = self.components.iter().find(|label| label.name == name);
-        found.ok_or_else(|| {
-            let known: Vec<&str> = self
-                .components
-                .iter()
-                .map(|label| label.name.as_str())
-                .collect();
-            let known = crate::facts::list(known, 100);
-            Error::argument(
-                "component",
-                format!("\"{name}\""),
-                format!("one of {known}"),
-            )
-        })
     }
 }
 

@@ -7,6 +7,7 @@ use crate::experiments::features::{FeatureWords, check_features};
 use crate::files::rows::{Column, export};
 use crate::models::Model;
 use crate::score::{Ranking, ScoreMeasure, Scores};
+use crate::trace::Block;
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -94,7 +95,7 @@ impl AttributionMatrix {
         let mut chart = MatrixChart::new(title, legend, self.features());
         let mut block = None;
         for (i, component) in self.components().iter().enumerate() {
-            let own = component.block();
+            let own = component.block().map(Block::whole);
             if i > 0 && own != block {
                 chart = chart.gap();
             }

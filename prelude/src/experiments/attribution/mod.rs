@@ -24,6 +24,8 @@
 //! ```
 
 mod completeness;
+mod completeness_table;
+mod label_table;
 mod labels;
 mod matrix;
 mod show;

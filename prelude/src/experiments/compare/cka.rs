@@ -9,6 +9,9 @@ use candle_core::Tensor;
 use std::fmt;
 use std::path::Path;
 
+/// What the colours mean.
+const LEGEND: &str = "1: alike up to a rotation and a factor; 0: nothing in common";
+
 /// CKA of the one side's representations with the other's.
 #[derive(Clone)]
 pub struct CkaMatrix {
@@ -115,12 +118,12 @@ fn data(contributions: &Contributions) -> String {
 
 impl CkaMatrix {
     fn whole_title(&self) -> String {
-        format!("{} of {}", self.estimate.name(), self.title)
+        format!("{}, {}", self.title, self.estimate.name())
     }
 
     /// One row and one column a representation.
     pub fn chart(&self) -> MatrixChart {
-        let chart = MatrixChart::new(self.whole_title(), self.estimate.name(), &self.columns);
+        let chart = MatrixChart::new(self.whole_title(), LEGEND, &self.columns);
         let rows = self.rows.iter().zip(&self.values);
         rows.fold(chart.reaching(1.0), |chart, (name, values)| {
             chart.row(name, values.iter().copied())

@@ -85,17 +85,15 @@ impl ComponentComparison {
             }
             table = table.row(cells);
         }
-        let ends: [(&str, &dyn Fn(&ComponentMatching) -> Option<f64>); 2] = [
-            ("mean", &|m| Some(m.mean_matched())),
-            ("mean, images shuffled", &|m| m.shuffled),
-        ];
-        for (label, of) in ends {
+        let mut end = |label: &str, of: &dyn Fn(&ComponentMatching) -> Option<f64>| {
             let mut cells = vec![label.to_string()];
             for matching in &self.matchings {
                 cells.extend([String::new(), number(of(matching))]);
             }
-            table = table.row(cells);
-        }
+            table = table.clone().row(cells);
+        };
+        end("mean", &|m| Some(m.mean_matched()));
+        end("mean, images shuffled", &|m| m.shuffled);
         table
     }
 
