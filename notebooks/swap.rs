@@ -59,7 +59,7 @@ some.chart()
 let sweep = pair.sweep()?;
 sweep.heads()?
 
-// then the direct ones. Early layers act through later ones: they are all but white here.
+// then the direct ones. Each matrix has a scale of its own: look at its ends.
 
 sweep.heads_direct()?
 
