@@ -13,13 +13,15 @@
 // The images are generated; with `VITREPL_IMAGES` set to a folder that has one sub-folder a class they are yours.
 
 let vit = load("tiny_vit")?;
-let (set, column): (Arc<dyn DataSet>, &str) = match std::env::var("VITREPL_IMAGES") {
-    Ok(folder) => (Arc::new(FolderSet::open(folder, OnUnreadable::Skip)?), "class"),
-    Err(_) => (Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(4_001, 1500))?), "location"),
+let own = std::env::var("VITREPL_IMAGES").ok();
+let set: Arc<dyn DataSet> = match &own {
+    Some(folder) => Arc::new(FolderSet::open(folder, OnUnreadable::Skip)?),
+    None => Arc::new(GeneratedSet::new(GeneratedSpec::unbiased(4_001, 1500))?),
 };
-let images = set.subset(&(0..set.len().min(1500)).collect::<Vec<_>>())?;
-let labels = images.labels(column)?;
-let (probe, _) = score::fit_probe(&embed_images(&vit, &images)?, &labels.values, labels.names.len(), &Default::default())?;
+let images = set.first(set.len().min(1500))?;
+let labels = images.labels(if own.is_some() { "class" } else { "location" })?;
+let options = score::ProbeOptions::default();
+let (probe, _) = score::fit_probe(&embed_images(&vit, &images)?, &labels.values, labels.names.len(), &options)?;
 let probe = probe.named(labels.names.clone())?;
 
 // ## The pair
@@ -57,7 +59,7 @@ some.chart()
 let sweep = pair.sweep()?;
 sweep.heads()?
 
-// then the direct ones. Early layers act through later ones: they are all but white here.
+// then the direct ones. Each matrix has a scale of its own: look at its ends.
 
 sweep.heads_direct()?
 

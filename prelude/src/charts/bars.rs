@@ -104,11 +104,10 @@ impl Chart for BarChart {
         let right = WIDTH - EDGE - if axis.high > 0.0 { value_width } else { 0.0 };
         let x = |v: f64| left + (right - left) * axis.place(v);
 
-        let top = 58.0;
+        let mut scene = Scene::new(WIDTH, 0.0);
+        let top = 58.0 + scene.heading(&self.title, EDGE);
         let bottom = top + row * bars.len() as f64 + 6.0;
-        let mut scene = Scene::new(WIDTH, bottom + 58.0);
-        let title = font::fit(&self.title, 18.0, true, WIDTH - 2.0 * EDGE);
-        scene.text(&title, (EDGE, 34.0), Anchor::Start, bold(18.0, INK));
+        scene.height = bottom + 58.0;
         for (value, text) in axis.ticks() {
             scene.line(vec![(x(value), top), (x(value), bottom)], GRID, 1.0);
             let place = (x(value), bottom + 18.0);

@@ -4,7 +4,7 @@ use super::color::{self, FAINT, GRID, INK};
 use super::font;
 use super::number::{Axis, Format, finite, precise};
 use super::render::Chart;
-use super::scene::{Anchor, Scene, bold, plain};
+use super::scene::{Anchor, Scene, plain};
 use super::table::Table;
 use crate::{Error, Result};
 
@@ -144,11 +144,10 @@ impl Chart for GroupedBars {
         let turned = bar < widest + 2.0;
 
         let mut scene = Scene::new(width, 0.0);
-        let title = font::fit(&self.title, 18.0, true, width - 2.0 * EDGE);
-        scene.text(&title, (EDGE, 34.0), Anchor::Start, bold(18.0, INK));
+        let second_line = scene.heading(&self.title, EDGE);
         let above = if turned { widest + 8.0 } else { 18.0 };
         let below = if axis.low < 0.0 { above } else { 0.0 };
-        let top = self.legend(&mut scene, 62.0, width) + above;
+        let top = self.legend(&mut scene, 62.0 + second_line, width) + above;
         let labels: Vec<Vec<String>> = self
             .groups
             .iter()

@@ -4,7 +4,7 @@ use super::color::{self, EMPHASIS, FAINT, GRID, INK};
 use super::font;
 use super::number::{Axis, Format, precise};
 use super::render::Chart;
-use super::scene::{Anchor, Rgb, Scene, Shape, bold, plain};
+use super::scene::{Anchor, Rgb, Scene, Shape, plain};
 use super::table::Table;
 use crate::{Error, Result};
 
@@ -238,13 +238,9 @@ impl Chart for LineChart {
             .fold(0.0, f64::max);
 
         let mut scene = Scene::new(WIDTH, 0.0);
-        let mut base = 34.0;
-        for line in font::wrap(&self.title, 18.0, true, WIDTH - 2.0 * EDGE, 3) {
-            scene.text(&line, (EDGE, base), Anchor::Start, bold(18.0, INK));
-            base += 24.0;
-        }
+        let second_line = scene.heading(&self.title, EDGE);
         let marks = if self.marks.is_empty() { 0.0 } else { 18.0 };
-        let top = self.legend(&mut scene, base + 4.0) + 8.0 + marks;
+        let top = self.legend(&mut scene, 62.0 + second_line) + 8.0 + marks;
         let bottom = top + 350.0;
         scene.height = bottom + 58.0;
         // The last tick's label is centred on the frame's end.

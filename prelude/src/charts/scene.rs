@@ -146,6 +146,21 @@ impl Scene {
         });
     }
 
+    /// The chart's title in the upper left, in two lines where one does not hold it; how far it reaches beyond one line.
+    pub(super) fn heading(&mut self, title: &str, edge: f64) -> f64 {
+        const LINE: f64 = 24.0;
+        let mut below = 0.0;
+        for (i, line) in font::wrap(title, TITLE, true, self.width - 2.0 * edge, 2)
+            .iter()
+            .enumerate()
+        {
+            below = LINE * i as f64;
+            let how = bold(TITLE, super::color::INK);
+            self.text(line, (edge, 34.0 + below), Anchor::Start, how);
+        }
+        below
+    }
+
     /// A text that reads upwards, centred on (x, y).
     pub(super) fn upwards(&mut self, text: &str, (x, y): (f64, f64), how: Type) {
         self.shapes.push(Shape::Text {

@@ -267,9 +267,9 @@ impl fmt::Display for SwapEffects {
             false => write!(f, "{}", self.table()),
             true => {
                 let left = self.effects.len() - SHOWN;
-                write!(
+                writeln!(
                     f,
-                    "{}and {left} more: .table() has all, .heads()? shows them as a matrix\n",
+                    "{}and {left} more: .table() has all, .heads()? shows them as a matrix",
                     self.top(SHOWN).table()
                 )
             }
