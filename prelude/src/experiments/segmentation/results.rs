@@ -28,9 +28,12 @@ pub struct Segmentation {
     pub examples: SegmentationExamples,
 }
 
+/// A measure of the sums over a set of images.
+type Measure = fn(&SegmentationScores) -> f64;
+
 /// The measures, each under its own name: the paper's "mIoU" is the foreground's IoU; CLIP-PRS's and Chefer et al.'s is the
 /// mean of both.
-const MEASURES: [(&str, fn(&SegmentationScores) -> f64); 5] = [
+const MEASURES: [(&str, Measure); 5] = [
     ("pixel accuracy", SegmentationScores::pixel_accuracy),
     ("foreground IoU", SegmentationScores::foreground_iou),
     ("mean IoU", SegmentationScores::mean_iou),
@@ -124,7 +127,7 @@ fn save(path: &Path, results: &[Segmentation]) -> Result<()> {
         .iter()
         .flat_map(|result| result.rows.iter().map(move |row| (result, row)))
         .collect();
-    let number = |measure: fn(&SegmentationScores) -> f64| {
+    let number = |measure: Measure| {
         Column::Number(all.iter().map(|(_, row)| measure(&row.scores)).collect())
     };
     export(
