@@ -92,3 +92,11 @@ results[0].chart()
 for result in &results {
     println!("{result}");
 }
+
+// ## What it comes to
+//
+// In words, for each model: what the better of the decomposition's two maps is above, and what not.
+
+for result in &results {
+    println!("{}", result.verdict());
+}

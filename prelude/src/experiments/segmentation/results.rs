@@ -108,6 +108,39 @@ impl Segmentation {
         })
     }
 
+    /// In words: which methods the decomposition's maps are better than, and which they are not, by the foreground's IoU.
+    pub fn verdict(&self) -> String {
+        let iou = |row: &SegmentationRow| row.scores.foreground_iou();
+        let own = |row: &&SegmentationRow| !matches!(row.method, SegmentationMethod::Relevance(_));
+        let Some(best) = self
+            .rows
+            .iter()
+            .filter(own)
+            .max_by(|a, b| iou(a).total_cmp(&iou(b)))
+        else {
+            return format!("{}: the decomposition was not run", self.model);
+        };
+        let others = self.rows.iter().filter(|row| !own(row));
+        let (below, above): (Vec<_>, Vec<_>) = others.partition(|row| iou(row) < iou(best));
+        let list = |rows: Vec<&SegmentationRow>| match rows.is_empty() {
+            true => "nothing".to_string(),
+            false => {
+                let named = rows
+                    .iter()
+                    .map(|row| format!("{} ({:.1})", row.method.name(), 100.0 * iou(row)));
+                named.collect::<Vec<_>>().join(", ")
+            }
+        };
+        format!(
+            "{}: foreground IoU {:.1} % by the {}; above {}; not above {}",
+            self.model,
+            100.0 * iou(best),
+            best.method.name(),
+            list(below),
+            list(above)
+        )
+    }
+
     /// Writes one row a method: `.csv` or `.parquet`.
     ///
     /// # Errors
