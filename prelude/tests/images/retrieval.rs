@@ -31,6 +31,12 @@ fn components_of_the_location_find_it_better_than_the_whole_and_than_random_ones
         assert!(row.chosen > row.full, "{name}: {row:?}");
         assert!(row.chosen > row.random + 0.2, "{name}: {row:?}");
         assert!(row.full > row.chance);
+        // By text the whole representation needs no choice of components: a limit that the notebook reports.
+        let row = found.row("location", "text").unwrap();
+        assert!(
+            row.full > row.chosen && row.chosen > row.chance,
+            "{name}: {row:?}"
+        );
         refused(
             found.row("place", "image"),
             &["place by image", "location by text"],
