@@ -104,7 +104,7 @@ fn directions(width: usize) -> Tensor {
 
 /// The tokens before the patches and the grid are those of the file.
 fn check_layout(layout: &TokenLayout, layer: &Value) {
-    let before = layer["prefix"].as_u64().unwrap() as usize;
+    let before = layer["prefix"].as_array().unwrap().len();
     let names = ["class token", "register 1", "register 2"];
     assert_eq!(layout.before(), &names[..before]);
     let side = layout.side();

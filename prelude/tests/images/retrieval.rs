@@ -29,9 +29,14 @@ fn components_of_the_location_find_it_better_than_the_whole_and_than_random_ones
         look_at(name, &found);
         let row = found.row("location", "image").unwrap();
         assert!(row.chosen > row.full, "{name}: {row:?}");
-        assert!(row.chosen > row.random, "{name}: {row:?}");
-        assert!(row.chosen > row.best_random, "{name}: {row:?}");
+        assert!(row.chosen > row.random + 0.2, "{name}: {row:?}");
         assert!(row.full > row.chance);
+        // By text the whole representation needs no choice of components: a limit that the notebook reports.
+        let row = found.row("location", "text").unwrap();
+        assert!(
+            row.full > row.chosen && row.chosen > row.chance,
+            "{name}: {row:?}"
+        );
         refused(
             found.row("place", "image"),
             &["place by image", "location by text"],
@@ -104,11 +109,19 @@ fn a_probe_finds_others_like_it_and_not_itself() {
             .all(|row| row.images.iter().all(|image| image.index != 7))
     );
     let location = set.labels("location").unwrap().values;
-    let like = found.rows[0]
-        .images
-        .iter()
-        .filter(|image| location[image.index] == location[7]);
-    assert!(like.count() >= 3, "{found}");
+    let (mut like, mut all) = (0, 0);
+    for i in 0..12 {
+        let (probe, of_probe) = (set.subset(&[i]).unwrap(), c.image(i).unwrap());
+        let found = retrieve_by_image(&set, &c, &probe, &of_probe, &chosen, 4).unwrap();
+        let images = &found.rows[0].images;
+        like += images
+            .iter()
+            .filter(|image| location[image.index] == location[i])
+            .count();
+        all += images.len();
+    }
+    // A sixth of them would be by chance.
+    assert!(2 * like > all, "{like} of {all}");
     // A probe that is not in the set, decomposed alone, finds the set's image 7 first.
     let alone = decompose(
         &model("tiny_vit"),

@@ -1,5 +1,6 @@
 //! One attention head.
 
+use super::words::attributed;
 use crate::align::AlignedContributions;
 use crate::charts::of_tokens::{check_images, seen};
 use crate::charts::{HeatmapGrid, Table, Tile};
@@ -33,10 +34,11 @@ pub struct HeadImage {
 pub struct HeadStudy {
     title: String,
     head: String,
-    /// The texts that span most of what the head does, with the deviation along each.
+    /// The texts that the head moves the representation along most: the correlation over images of what it gives along a
+    /// text with what all components give, the paper's score with each text as a feature of its own.
     pub words: Vec<(String, f64)>,
-    /// Share of the head's variance in the span of the words so far.
-    pub explained: Vec<f64>,
+    /// The greedy text span (Gandelsman et al. 2024): texts, and the share of the head's variance in the span so far.
+    pub span: Vec<(String, f64)>,
     /// The images with the highest scores, highest first.
     pub top: Vec<HeadImage>,
     /// The images with the lowest scores, lowest first.
@@ -47,7 +49,7 @@ pub struct HeadStudy {
 /// Words of a head.
 const WORDS: usize = 5;
 
-/// Look at the head `head` ("block 5 head 3") of `model`: its words among `texts` (greedy text span), and the `count` images
+/// Look at the head `head` ("block 5 head 3") of `model`: its words among `texts`, and the `count` images
 /// of `images` that it gives most and least along the first word, each with the maps of its source tokens and of its
 /// attention: the class token's row where there is one, else how much attention each token has from those it shares a window
 /// with. `aligned` are the images' contributions with source tokens.
@@ -71,25 +73,27 @@ pub fn head_study<S: DataSet + Clone + 'static>(
     aligned.tokens(head)?;
     let values = aligned.get(head)?;
     let most = WORDS.min(texts.texts().len()).min(aligned.images());
+    aligned.check_whole("studying a head", "aligned, not a part of it")?;
     let span = text_span(&values, texts, most)
         .map_err(|e| Error::data(head, format!("it cannot be labelled ({e})")))?;
-    let name = |&pick: &usize| texts.texts()[pick].clone();
-    let words: Vec<(String, f64)> = span
-        .picks
+    let along = |rows: &Tensor| -> Result<Tensor> {
+        let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        let texts = texts
+            .tensor()
+            .to_device(&Device::Cpu)?
+            .to_dtype(DType::F64)?;
+        Ok(rows.matmul(&texts.t()?.contiguous()?)?)
+    };
+    let found = attributed(&along(&values)?, &along(&aligned.sum()?)?)?;
+    let ranked = rank(texts.texts(), &found)?;
+    let words: Vec<(String, f64)> = ranked[..most]
         .iter()
-        .map(name)
-        .zip(span.std.iter().copied())
+        .map(|ranked| (ranked.name.clone(), ranked.score))
         .collect();
-    let word = texts.rows(&span.picks[..1])?;
-    let scores = values.to_dtype(DType::F64)?.to_device(&Device::Cpu)?;
-    let text = word
-        .tensor()
-        .to_dtype(DType::F64)?
-        .to_device(&Device::Cpu)?;
-    let scores: Vec<f64> = scores
-        .matmul(&text.t()?.contiguous()?)?
-        .flatten_all()?
-        .to_vec1()?;
+    let word = texts.rows(&[ranked[0].index])?;
+    let scores: Vec<f64> = along(&values)?.get_on_dim(1, ranked[0].index)?.to_vec1()?;
+    let span = span.picks.iter().zip(&span.explained);
+    let span = span.map(|(&pick, &explained)| (texts.texts()[pick].clone(), explained));
     let names: Vec<String> = (0..images.len()).map(|i| images.image_name(i)).collect();
     if count == 0 || 2 * count > names.len() {
         let expected = format!("from 1 to {}, half of the images", names.len() / 2);
@@ -131,7 +135,7 @@ pub fn head_study<S: DataSet + Clone + 'static>(
         ),
         head: head.to_string(),
         words,
-        explained: span.explained,
+        span: span.collect(),
         top,
         bottom,
         attention: match of_class {
@@ -210,16 +214,27 @@ impl HeadStudy {
         Ok(grid)
     }
 
-    /// The head's words: the deviation along each, and the share of the head's variance explained so far.
+    /// The head's words with their correlations, beside the text span.
     pub fn table(&self) -> Table {
-        let header = ["word", "deviation", "variance explained so far, %"];
+        let header = [
+            "word",
+            "variance attributed",
+            "text span",
+            "explained so far, %",
+        ];
         let table = Table::new(format!("{}: words", self.title)).columns(header);
-        let rows = self.words.iter().zip(&self.explained);
-        rows.fold(table, |table, ((word, deviation), explained)| {
+        let none = (String::new(), f64::NAN);
+        let span = self.span.iter().chain(std::iter::repeat(&none));
+        let rows = self.words.iter().zip(span);
+        rows.fold(table, |table, ((word, score), (spanned, explained))| {
             table.row([
                 word.clone(),
-                format!("{deviation:.3}"),
-                format!("{:.1}", 100.0 * explained),
+                format!("{score:.3}"),
+                spanned.clone(),
+                match explained.is_nan() {
+                    true => String::new(),
+                    false => format!("{:.1}", 100.0 * explained),
+                },
             ])
         })
     }

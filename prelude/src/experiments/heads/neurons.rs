@@ -215,8 +215,11 @@ impl Neurons {
             .map(|unit| unit.top.len())
             .max()
             .unwrap_or(1);
-        let legend = "activation of the unit at each patch";
-        let mut grid = HeatmapGrid::new(self.title.as_str(), legend).columns(most);
+        let legend = "activation of the unit at each patch, each map on its own scale";
+        // Units have no common measure, so each map has its own.
+        let mut grid = HeatmapGrid::new(self.title.as_str(), legend)
+            .columns(most)
+            .own_scales();
         for unit in &self.units {
             for image in &unit.top {
                 let (word, r) = unit.words.first().map_or(("", 0.0), |(word, r)| (word, *r));

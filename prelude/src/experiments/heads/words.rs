@@ -1,4 +1,4 @@
-//! Texts whose similarity to images goes with a unit.
+//! Texts that go with what a head or a unit does.
 
 use crate::Result;
 use candle_core::{D, DType, Device, Tensor};
@@ -9,6 +9,13 @@ pub(super) fn correlations(units: &Tensor, texts: &Tensor) -> Result<Vec<Vec<f64
     let (a, b) = (standardised(units)?, standardised(texts)?);
     let images = a.dim(0)? as f64;
     Ok((a.t()?.contiguous()?.matmul(&b)? / images)?.to_vec2()?)
+}
+
+/// The Pearson correlation over images of what `part` gives along each text with what `whole` gives along it (B x m each):
+/// the paper's score of a component for a feature, with each text as a feature of its own.
+pub(super) fn attributed(part: &Tensor, whole: &Tensor) -> Result<Vec<f64>> {
+    let products = (standardised(part)? * standardised(whole)?)?;
+    Ok(products.mean(0)?.to_vec1()?)
 }
 
 fn standardised(x: &Tensor) -> Result<Tensor> {
@@ -32,6 +39,16 @@ pub(super) fn unit(x: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_credited_with_the_texts_along_which_it_moves_the_whole() -> Result<()> {
+        let part = Tensor::new(&[[1f64, 0.], [2., 0.], [3., 0.]], &Device::Cpu)?;
+        let whole = Tensor::new(&[[2f64, 7.], [4., 1.], [6., 5.]], &Device::Cpu)?;
+        let found = attributed(&part, &whole)?;
+        assert!((found[0] - 1.0).abs() < 1e-12);
+        assert_eq!(found[1], 0.0);
+        Ok(())
+    }
 
     #[test]
     fn a_unit_correlates_with_what_it_follows_and_a_still_one_with_nothing() -> Result<()> {

@@ -28,9 +28,12 @@ pub struct Segmentation {
     pub examples: SegmentationExamples,
 }
 
+/// A measure of the sums over a set of images.
+type Measure = fn(&SegmentationScores) -> f64;
+
 /// The measures, each under its own name: the paper's "mIoU" is the foreground's IoU; CLIP-PRS's and Chefer et al.'s is the
 /// mean of both.
-const MEASURES: [(&str, fn(&SegmentationScores) -> f64); 5] = [
+const MEASURES: [(&str, Measure); 5] = [
     ("pixel accuracy", SegmentationScores::pixel_accuracy),
     ("foreground IoU", SegmentationScores::foreground_iou),
     ("mean IoU", SegmentationScores::mean_iou),
@@ -105,6 +108,39 @@ impl Segmentation {
         })
     }
 
+    /// In words: which methods the decomposition's maps are better than, and which they are not, by the foreground's IoU.
+    pub fn verdict(&self) -> String {
+        let iou = |row: &SegmentationRow| row.scores.foreground_iou();
+        let own = |row: &&SegmentationRow| !matches!(row.method, SegmentationMethod::Relevance(_));
+        let Some(best) = self
+            .rows
+            .iter()
+            .filter(own)
+            .max_by(|a, b| iou(a).total_cmp(&iou(b)))
+        else {
+            return format!("{}: the decomposition was not run", self.model);
+        };
+        let others = self.rows.iter().filter(|row| !own(row));
+        let (below, above): (Vec<_>, Vec<_>) = others.partition(|row| iou(row) < iou(best));
+        let list = |rows: Vec<&SegmentationRow>| match rows.is_empty() {
+            true => "nothing".to_string(),
+            false => {
+                let named = rows
+                    .iter()
+                    .map(|row| format!("{} ({:.1})", row.method.name(), 100.0 * iou(row)));
+                named.collect::<Vec<_>>().join(", ")
+            }
+        };
+        format!(
+            "{}: foreground IoU {:.1} % by the {}; above {}; not above {}",
+            self.model,
+            100.0 * iou(best),
+            best.method.name(),
+            list(below),
+            list(above)
+        )
+    }
+
     /// Writes one row a method: `.csv` or `.parquet`.
     ///
     /// # Errors
@@ -124,7 +160,7 @@ fn save(path: &Path, results: &[Segmentation]) -> Result<()> {
         .iter()
         .flat_map(|result| result.rows.iter().map(move |row| (result, row)))
         .collect();
-    let number = |measure: fn(&SegmentationScores) -> f64| {
+    let number = |measure: Measure| {
         Column::Number(all.iter().map(|(_, row)| measure(&row.scores)).collect())
     };
     export(
