@@ -89,11 +89,7 @@ impl Relabelled {
                 "{given} labels for {images} images; give one for each"
             ));
         }
-        if let Some(value) = labels
-            .values
-            .iter()
-            .find(|&&v| v as usize >= labels.names.len())
-        {
+        if let Some(value) = labels.values.iter().find(|&&v| v >= labels.names.len()) {
             return wrong(format!(
                 "value {value} has no name; there are {}",
                 labels.names.len()
