@@ -182,7 +182,7 @@ fn stores_of_others_are_refused_by_name() -> Result<()> {
     };
     refused(
         c.save_as(&address, &half),
-        &["images of a chunk", "another place"],
+        &["the type", "f16", "another place"],
     );
     let unknown = Contributions::new(
         c.components().to_vec(),

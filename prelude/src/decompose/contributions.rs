@@ -84,7 +84,7 @@ impl Contributions {
     }
 
     /// The same, known to be a part of so many components, where they are not all.
-    pub(crate) fn as_part_of(self, part_of: Option<usize>) -> Self {
+    pub(crate) fn with_part_of(self, part_of: Option<usize>) -> Self {
         Self { part_of, ..self }
     }
 

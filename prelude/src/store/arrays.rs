@@ -1,25 +1,23 @@
 //! The Zarr arrays of a store, and one chunk of them.
 
 use super::bucket::Bucket;
+use super::chunk::{all_chunks, get, padded, put};
 use super::header::Header;
 use super::options::StoreType;
 use crate::decompose::Contributions;
 use crate::{Error, Result, check};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use half::f16;
 use std::io;
 use std::sync::Arc;
 use zarrs::array::builder::{ArrayBuilderDataType, ArrayBuilderFillValue};
 use zarrs::array::codec::{Crc32cCodec, ZstdCodec};
-use zarrs::array::{Array, ArrayBuilder, ArrayCreateError, ArrayError, CodecOptions, data_type};
+use zarrs::array::{Array, ArrayBuilder, ArrayCreateError, ArrayError, data_type};
 use zarrs::group::{GroupBuilder, GroupCreateError};
 use zarrs::storage::StorageError;
 
 /// Values of neural networks hardly shrink; a higher level takes longer for a few percent.
 const LEVEL: i32 = 1;
-
-/// The largest value that f16 has.
-const MOST: f32 = 65_504.0;
 
 /// The names of the arrays.
 pub(super) const VALUES: &str = "values";
@@ -222,67 +220,7 @@ pub(super) fn unreadable(bucket: &Bucket, e: GroupCreateError) -> Error {
     }
 }
 
-/// Chunks that hold nothing but the fill value are written too: what is absent was not computed.
-fn all_chunks() -> CodecOptions {
-    CodecOptions::default().with_store_empty_chunks(true)
-}
-
-/// The rows of `t` in row order on the CPU, filled up to `rows` with NaN.
-fn padded(t: &Tensor, rows: usize) -> Result<Vec<f32>> {
-    let missing = rows - t.dim(0)?;
-    let width = t.elem_count() / t.dim(0)?.max(1);
-    let t = t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let mut values = t.flatten_all()?.to_vec1::<f32>()?;
-    values.resize(values.len() + missing * width, f32::NAN);
-    Ok(values)
-}
-
-fn put(
-    bucket: &Bucket,
-    array: &Array<Bucket>,
-    name: &str,
-    at: &[u64],
-    values: Vec<f32>,
-    dtype: StoreType,
-) -> Result<()> {
-    let stored = match dtype {
-        StoreType::F32 => array.store_chunk_opt(at, values, &all_chunks()),
-        StoreType::F16 => {
-            if let Some(value) = values.iter().find(|v| v.abs() > MOST) {
-                let expected = format!("f32: {value} is beyond {MOST}, the largest number of f16");
-                return Err(Error::argument("dtype", "f16", expected));
-            }
-            let values: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
-            array.store_chunk_opt(at, values, &all_chunks())
-        }
-    };
-    stored.map_err(|e| failure(bucket, "writing", &key(name, at), e))
-}
-
-fn get(
-    bucket: &Bucket,
-    array: &Array<Bucket>,
-    name: &str,
-    at: &[u64],
-    dtype: StoreType,
-) -> Result<Vec<f32>> {
-    let found = match dtype {
-        StoreType::F32 => array.retrieve_chunk_if_exists::<Vec<f32>>(at),
-        StoreType::F16 => array
-            .retrieve_chunk_if_exists::<Vec<f16>>(at)
-            .map(|found| found.map(|values| values.into_iter().map(f16::to_f32).collect())),
-    };
-    let key = key(name, at);
-    let found = found.map_err(|e| failure(bucket, "reading", &key, e))?;
-    found.ok_or_else(|| damaged(bucket, &key, "is marked as finished and is not there"))
-}
-
-/// The key of a chunk.
-fn key(name: &str, at: &[u64]) -> String {
-    at.iter()
-        .fold(format!("{name}/c"), |key, i| format!("{key}/{i}"))
-}
-
+/// The error of a chunk that is not what was written.
 pub(super) fn damaged(bucket: &Bucket, key: &str, reason: &str) -> Error {
     Error::unfit(
         format!("{}/{key}", bucket.address()),
@@ -293,7 +231,7 @@ pub(super) fn damaged(bucket: &Bucket, key: &str, reason: &str) -> Error {
 }
 
 /// What went wrong with the chunk or array at `key`: a fault of the store, or a damaged chunk.
-fn failure(bucket: &Bucket, doing: &'static str, key: &str, e: ArrayError) -> Error {
+pub(super) fn failure(bucket: &Bucket, doing: &'static str, key: &str, e: ArrayError) -> Error {
     match e {
         ArrayError::StorageError(StorageError::IOError(e)) => {
             bucket.error(doing, key, io::Error::new(e.kind(), e.to_string()))

@@ -27,11 +27,13 @@
 
 mod arrays;
 mod bucket;
+mod chunk;
 mod data;
 mod header;
 mod options;
 mod run;
 mod save;
+mod show;
 mod source;
 
 pub use data::open_data;
@@ -39,15 +41,14 @@ pub use options::{StoreOptions, StoreType};
 pub use run::{RunOptions, RunProgress, RunReport, Shard, run};
 
 use crate::decompose::{ChunkedContributions, Component, Contributions, Origin, unrelated};
-use crate::facts::{self, Facts};
-use crate::identity::debug_as_display;
+use crate::facts;
 use crate::{Error, Result};
 use arrays::Arrays;
 use bucket::Bucket;
 use header::Header;
+use show::about;
 use source::StoreSource;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use zarrs::group::Group;
@@ -264,44 +265,6 @@ impl ContributionStore {
         Ok(damaged)
     }
 }
-
-/// Of what the contributions of a header are.
-fn about(header: &Header) -> String {
-    match &header.origin {
-        Some(origin) => origin.to_string(),
-        None => format!("unknown origin ({})", facts::count(header.images, "image")),
-    }
-}
-
-impl fmt::Display for ContributionStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missing = match self.missing() {
-            Ok(missing) if missing.is_empty() => "none".to_string(),
-            Ok(missing) => {
-                let ranges = missing
-                    .iter()
-                    .map(|range| format!("{} to {}", range.start, range.end - 1));
-                facts::list(ranges.collect::<Vec<_>>(), 100)
-            }
-            Err(e) => e.to_string(),
-        };
-        let shown = Facts::new(format!("store of contributions of {}", about(&self.header)))
-            .row("at", self.address())
-            .row(
-                "chunks",
-                format!(
-                    "{} of {} images, {:?}",
-                    self.chunks(),
-                    self.header.chunk,
-                    self.header.dtype
-                ),
-            )
-            .row("missing images", missing);
-        write!(f, "{shown}")
-    }
-}
-
-debug_as_display!(ContributionStore);
 
 impl Contributions {
     /// The contributions at `address` (a folder, `file://`, `s3://bucket/run.zarr`, `gs://`, `az://`), read chunk by chunk

@@ -54,14 +54,20 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// The images of a chunk, for `components` of `width` channels.
-    pub(super) fn images_of_chunk(&self, components: usize, width: usize) -> Result<usize> {
-        match self.chunk {
-            Some(0) => Err(Error::argument("chunk", 0, "one image or more")),
-            Some(images) => Ok(images),
-            None => Ok(
-                (CHUNK / (self.dtype.bytes() * components.max(1) * width.max(1))).clamp(1, 4096),
-            ),
-        }
+    /// The images of a chunk, for `components` of `width` channels of so many `images`.
+    pub(super) fn images_of_chunk(
+        &self,
+        components: usize,
+        width: usize,
+        images: usize,
+    ) -> Result<usize> {
+        let fitting = CHUNK / (self.dtype.bytes() * components.max(1) * width.max(1));
+        let chunk = match self.chunk {
+            Some(0) => return Err(Error::argument("chunk", 0, "one image or more")),
+            Some(images) => images,
+            None => fitting.clamp(1, 4096),
+        };
+        // All chunks of a Zarr array have one size, so a larger one would hold nothing but filling.
+        Ok(chunk.min(images.max(1)))
     }
 }

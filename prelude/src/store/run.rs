@@ -183,7 +183,9 @@ pub fn run(
     };
     let components = decomposer.components().to_vec();
     let width = width(model, &options.decompose);
-    let chunk = options.store.images_of_chunk(components.len(), width)?;
+    let chunk = options
+        .store
+        .images_of_chunk(components.len(), width, set.len())?;
     let header = Header::new(
         components,
         None,

@@ -54,7 +54,7 @@ impl Contributions {
         if let Some(tokens) = self.token_contributions() {
             say_tokens(tokens);
         }
-        let chunk = options.images_of_chunk(self.len(), self.values().dims()[2])?;
+        let chunk = options.images_of_chunk(self.len(), self.values().dims()[2], self.images())?;
         self.in_chunks(chunk)?.save_as(address, options)
     }
 }
@@ -79,7 +79,7 @@ impl ChunkedContributions {
     /// # Errors
     /// As [`Contributions::save_as`]; when a chunk cannot be read.
     pub fn save_as(&self, address: &str, options: &StoreOptions) -> Result<()> {
-        let chunk = options.images_of_chunk(self.len(), self.width())?;
+        let chunk = options.images_of_chunk(self.len(), self.width(), self.images())?;
         let store = store(
             address,
             Header::new(

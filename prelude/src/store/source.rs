@@ -48,7 +48,7 @@ impl ChunkSource for StoreSource {
             Some(origin) => chunk.with_origin(origin.of_images(&images))?,
             None => chunk,
         };
-        Ok(chunk.as_part_of(header.part_of))
+        Ok(chunk.with_part_of(header.part_of))
     }
 
     fn place(&self) -> String {
