@@ -2,13 +2,13 @@
 //!
 //! evcxr can keep variables and items itself, but has rust-analyzer find the types of variables, which reads the sources
 //! of the whole crate graph and of the standard library first (5 to 15 s), and puts items in no order. The compiler
-//! knows the types anyway; so variables are kept by `vitrepl-runtime` (the crate in `runtime/`), items by
+//! knows the types anyway; so variables are kept by `vitrepl-runtime` (the crate in `prelude/runtime/`), items by
 //! [`super::items`], and evcxr sees one statement. What its lines are is said in [`super::plan`].
 
 use super::items::{Addition, Items};
 use super::plan::{self, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan};
 use super::statics;
-use crate::source::{Kind, Piece, Source, mentions};
+use crate::syntax::statements::{Kind, Piece, Source, mentions};
 use std::collections::BTreeMap;
 
 /// A variable that later cells see.

@@ -12,7 +12,7 @@
 
 use super::objections::{self, Decision, types};
 use super::plan::{CELL_MARK, ITEMS_MARK, LINE_MARK, Mode, Plan};
-use crate::source::mentions;
+use crate::syntax::statements::mentions;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

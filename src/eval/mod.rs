@@ -3,6 +3,7 @@
 pub mod cell;
 pub mod channels;
 pub mod compiler;
+pub mod environment;
 pub mod items;
 pub mod objections;
 pub mod plan;

@@ -1,11 +1,11 @@
 //! Registering the kernel with Jupyter: a folder with `kernel.json` and logos.
 
 use super::logo;
-use crate::failure::Failure;
-use crate::interrupt::Interrupts;
 use crate::notebook::{KERNEL, KERNEL_TITLE};
 use crate::output;
+use crate::output::failure::Failure;
 use crate::session::Session;
+use crate::session::interrupt::Interrupts;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};

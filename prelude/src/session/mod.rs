@@ -20,6 +20,7 @@ mod registry;
 mod replay;
 pub(crate) mod stop;
 mod texts;
+mod units;
 
 pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;

@@ -1,8 +1,7 @@
-//! Compile errors, drawn over the text the user wrote.
+//! Errors of the compiler and of the parser, drawn over the text the user wrote.
 
 use crate::eval::cell::{Cell, LostVariables};
-use crate::output;
-use crate::source::{Piece, Source};
+use crate::syntax::statements::{Piece, Source};
 use ariadne::{Color, Config, Label, Report, ReportKind};
 use evcxr::CompilationError;
 use std::ops::Range;
@@ -13,20 +12,30 @@ struct Mark {
     message: String,
 }
 
-/// Draws `errors` of the cell made of `pieces`; gives the line of the first. Variables that are `lost` are found missing
-/// with the reason.
-pub fn compile_errors(
+/// Errors as they are shown.
+pub struct Drawn {
+    pub text: String,
+    /// The line of the first, where it is in the source.
+    pub line: Option<usize>,
+}
+
+/// Draws `errors` of the cell made of `pieces`. Variables that are `lost` are found missing with the reason.
+pub fn of_compiler(
     errors: &[CompilationError],
     source: &Source,
     pieces: &[Piece],
     cell: &Cell,
     lost: &LostVariables,
-) -> Option<usize> {
-    let mut first_line = None;
+) -> Drawn {
+    let mut drawn = Drawn {
+        text: String::new(),
+        line: None,
+    };
     // Warnings, too, come with the errors of a cell.
     for error in errors.iter().filter(|error| error.level() == "error") {
         if !error.is_from_user_code() {
-            output::err(&error.rendered());
+            drawn.text += error.rendered().trim_end();
+            drawn.text.push('\n');
             continue;
         }
         let mut marks = Vec::new();
@@ -76,10 +85,10 @@ pub fn compile_errors(
         // The compiler names the main place first; ariadne draws lines twice that come in another order.
         let start = marks.first().map_or(0, |mark| mark.at.start);
         marks.sort_by_key(|mark| mark.at.start);
-        first_line = first_line.or(Some(line_at(source, start)));
-        draw(source, start, error.code(), &message, &marks, &notes);
+        drawn.line = drawn.line.or(Some(line_at(source, start)));
+        drawn.text += &draw(source, start, error.code(), &message, &marks, &notes);
     }
-    first_line
+    drawn
 }
 
 /// What usually helps.
@@ -120,15 +129,18 @@ fn wants_value(error: &CompilationError) -> bool {
 }
 
 /// Draws what the parser found wrong in `source`.
-pub fn syntax_errors(source: &Source) {
-    for error in &source.syntax_errors {
-        let at = char_offset(source, error.at.start)..char_offset(source, error.at.end);
-        let mark = Mark {
-            at,
-            message: String::new(),
-        };
-        draw(source, mark.at.start, None, &error.message, &[mark], &[]);
-    }
+pub fn of_parser(source: &Source) -> String {
+    let errors = source.syntax_errors.iter();
+    errors
+        .map(|error| {
+            let at = char_offset(source, error.at.start)..char_offset(source, error.at.end);
+            let mark = Mark {
+                at,
+                message: String::new(),
+            };
+            draw(source, mark.at.start, None, &error.message, &[mark], &[])
+        })
+        .collect()
 }
 
 /// Draws one error; `start` is where it is said to be.
@@ -139,7 +151,7 @@ fn draw(
     message: &str,
     marks: &[Mark],
     notes: &[String],
-) {
+) -> String {
     let name = source.name.as_str();
     let color = console::colors_enabled_stderr();
     let mut report = Report::build(ReportKind::Error, (name, start..start))
@@ -165,8 +177,8 @@ fn draw(
         &mut drawn,
     );
     match written {
-        Ok(()) => output::err(&String::from_utf8_lossy(&drawn)),
-        Err(_) => output::err(message),
+        Ok(()) => String::from_utf8_lossy(&drawn).into_owned(),
+        Err(_) => format!("{message}\n"),
     }
 }
 

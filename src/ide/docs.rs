@@ -344,7 +344,7 @@ fn unindented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::Library;
+    use crate::library::sources::Library;
 
     fn library() -> Docs {
         Docs::read(Library::Carried.code())

@@ -1,11 +1,11 @@
 //! What could stand at the cursor: variables, what is defined and imported, what is in a module or type, methods.
 //!
 //! It is found in what the session knows anyway (the types of variables) and in the library's own sources
-//! ([`crate::docs`]); rust-analyzer would first read the sources of some 250 crates. Of the standard library only what
+//! ([`crate::ide::docs`]); rust-analyzer would first read the sources of some 250 crates. Of the standard library only what
 //! is used most is known here.
 
-use crate::docs::{Docs, Item};
-use crate::tokens::tokens;
+use crate::ide::docs::{Docs, Item};
+use crate::syntax::tokens::tokens;
 use ra_ap_syntax::{AstNode, Edition, SourceFile, T, ast};
 
 /// In scope in every cell.
@@ -544,7 +544,7 @@ fn names_in(definition: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::Library;
+    use crate::library::sources::Library;
 
     fn complete(text: &str) -> Vec<String> {
         let docs = Docs::read(Library::Carried.code());

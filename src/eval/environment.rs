@@ -1,14 +1,14 @@
 //! The three parts that this program plays, and the environment that evcxr needs.
 //!
 //! evcxr starts the program again to run the cells; cargo, which evcxr runs, starts it in the place of rustc (see
-//! [`crate::eval::compiler`]). Both are told by variables of the environment, which a program cannot safely set for
+//! [`super::compiler`]). Both are told by variables of the environment, which a program cannot safely set for
 //! itself while it runs: so the session starts itself once more with them.
 
-use crate::compile_folder::cache_folder;
-use crate::eval::{compiler, run_loop};
+use super::{compiler, run_loop};
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Process of the session; all that cargo starts below it has another one.
@@ -31,14 +31,13 @@ pub fn compile_if_asked() -> Option<ExitCode> {
     Some(compiler::run(&arguments))
 }
 
-/// Comes back in an environment fit for evcxr.
-pub fn enter() -> Result<()> {
+/// Comes back in an environment fit for evcxr; `sources` is the empty folder that rust-analyzer is shown.
+pub fn enter(sources: &Path) -> Result<()> {
     let this = std::process::id().to_string();
     if std::env::var(SESSION).is_ok_and(|session| session == this) {
         return Ok(());
     }
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let sources = cache_folder()?.join("no-sources");
     std::fs::create_dir_all(sources.join("core"))
         .with_context(|| format!("cannot create {}", sources.display()))?;
     let error = Command::new(&program)

@@ -1,12 +1,12 @@
 //! What the line editor asks while something is typed: completion, colours, hints, and where the input ends.
 
-use super::Starting;
 use super::highlight::highlight;
-use crate::commands;
-use crate::completion::{Candidate, Known};
-use crate::docs::Docs;
-use crate::library::Library;
-use crate::source::is_incomplete;
+use super::starting::Starting;
+use crate::ide::completion::{Candidate, Known};
+use crate::ide::docs::Docs;
+use crate::library::sources::Library;
+use crate::session::commands;
+use crate::syntax::statements::is_incomplete;
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};

@@ -20,16 +20,22 @@ pub const CRATE_IN_CODE: &str = "vitrepl_prelude";
 const SOURCES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/sources.rs"));
 
 /// The workspace's manifest, from which the library's inherits.
-const WORKSPACE: &str = include_str!("../Cargo.toml");
+const WORKSPACE: &str = include_str!("../../Cargo.toml");
 
 /// Versions of all dependencies.
-const LOCK_FILE: &str = include_str!("../Cargo.lock");
+const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
 /// What the cells call, compiled beside the library: files and their texts.
 pub const RUNTIME: &[(&str, &str)] = &[
-    ("lib.rs", include_str!("../runtime/src/lib.rs")),
-    ("channel.rs", include_str!("../runtime/src/channel.rs")),
-    ("variables.rs", include_str!("../runtime/src/variables.rs")),
+    ("lib.rs", include_str!("../../prelude/runtime/src/lib.rs")),
+    (
+        "channel.rs",
+        include_str!("../../prelude/runtime/src/channel.rs"),
+    ),
+    (
+        "variables.rs",
+        include_str!("../../prelude/runtime/src/variables.rs"),
+    ),
 ];
 
 /// Where the library's sources are.
@@ -65,7 +71,7 @@ impl Library {
         let mut hasher = DefaultHasher::new();
         RUNTIME.hash(&mut hasher);
         match self {
-            Library::Carried => (SOURCES, WORKSPACE, LOCK_FILE).hash(&mut hasher),
+            Library::Carried => (SOURCES, workspace_manifest(), LOCK_FILE).hash(&mut hasher),
             Library::Folder(folder) => {
                 self.lock_file().hash(&mut hasher);
                 for part in ["Cargo.toml", "assets", "src", "zoo"] {

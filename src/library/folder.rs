@@ -13,7 +13,7 @@
 //! evcxr builds in a folder that no other session may use at the same time: each is held by a lock on a
 //! file, which ends with the process however that ends. All sessions share what is in `ready`.
 
-use crate::library::{Library, write_changed};
+use super::sources::{Library, write_changed};
 use crate::output;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};

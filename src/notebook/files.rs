@@ -1,9 +1,8 @@
 //! Writing a session to a file, and one kind of file from the other.
 
-use crate::failure::Failure;
-use crate::notebook;
-use crate::record::{self, Entry};
-use crate::source::Source;
+use super::transcript::{self, Entry};
+use crate::output::failure::Failure;
+use crate::syntax::statements::Source;
 use anyhow::Context;
 use std::io::Write;
 use std::path::Path;
@@ -32,8 +31,8 @@ impl Kind {
 /// Writes what a session did to `path`.
 pub fn save(entries: &[Entry], path: &Path) -> Result<(), Failure> {
     let text = match Kind::of(path)? {
-        Kind::Script => record::script(entries),
-        Kind::Notebook => notebook::of_entries(entries)?,
+        Kind::Script => transcript::script(entries),
+        Kind::Notebook => super::of_entries(entries)?,
     };
     Ok(write_whole(path, &text)?)
 }
@@ -44,10 +43,11 @@ pub fn convert(from: &Path, to: &Path) -> Result<(), Failure> {
         std::fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
     let text = match (Kind::of(from)?, Kind::of(to)?) {
         (Kind::Script, Kind::Notebook) => {
-            notebook::of_script(&Source::new(from.display().to_string(), text))?
+            super::of_script(&Source::new(from.display().to_string(), text))?
         }
-        (Kind::Notebook, Kind::Script) => notebook::to_script(&text)
-            .with_context(|| format!("{} is no notebook", from.display()))?,
+        (Kind::Notebook, Kind::Script) => {
+            super::to_script(&text).with_context(|| format!("{} is no notebook", from.display()))?
+        }
         _ => {
             return Err(
                 "one of the two must be a script (.rs), the other a notebook (.ipynb)"

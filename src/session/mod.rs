@@ -1,93 +1,45 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
+pub mod commands;
+pub mod input;
+pub mod interpreter;
+pub mod interrupt;
+mod replay;
+pub mod script;
+mod start;
 mod variables;
 
-use self::variables::{Names, shorten};
-use crate::compile_folder::CompileFolder;
-use crate::completion::{Candidate, Known};
-use crate::docs::Docs;
+pub use start::Prepared;
+
 use crate::eval::cell::{Cell, Lost};
-use crate::eval::channels::{self, Channels};
-use crate::eval::compiler::{Report, Setup, write_plan};
+use crate::eval::compiler::{Report, write_plan};
 use crate::eval::items::{Addition, Items};
-use crate::failure::Failure;
-use crate::input::Input;
-use crate::interrupt::{Interrupts, prepare_child_command};
-use crate::origins::Origins;
+use crate::ide::completion::{Candidate, Known};
+use crate::ide::docs::Docs;
+use crate::library::folder::CompileFolder;
+use crate::library::sources;
+use crate::notebook::transcript::{self, Entry};
 use crate::output;
-use crate::output::progress;
+use crate::output::errors;
+use crate::output::failure::Failure;
 use crate::output::pump::{Ending, Pump};
-use crate::record::{self, Entry};
-use crate::source::{Kind, Piece, Source};
-use crate::{library, library_build, report};
-use anyhow::{Context, Result, anyhow};
-use evcxr::{CommandContext, Error, EvalContext, EvalContextOutputs, EvalOutputs};
+use crate::syntax::statements::{Kind, Piece, Source};
+use anyhow::{Result, anyhow};
+use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
+use input::Input;
+use interrupt::Interrupts;
+use replay::Origins;
 use std::cell::OnceCell;
-use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
+use variables::{Names, shorten};
 
 /// Said instead of a compile error that the user has caused by Ctrl-C.
 const INTERRUPTED: &str = "interrupted before anything was run";
 
 /// Said when a cell that does not look for Ctrl-C has come to its end after one.
 const INTERRUPTED_AT_END: &str = "interrupted; the cell came to its end all the same";
-
-/// In the session's folder: the pipes between this process and the one that runs the cells.
-const CHANNELS: &str = "channels";
-
-/// A compile folder with the library compiled, in which a session can start.
-pub struct Prepared {
-    folder: CompileFolder,
-    setup: Setup,
-}
-
-impl Prepared {
-    /// Takes a compile folder and compiles the library if need be, which the user sees.
-    pub fn new() -> Result<Self> {
-        let folder = CompileFolder::open()?;
-        let setup = library_build::compile(&folder)?;
-        Ok(Prepared { folder, setup })
-    }
-
-    pub fn folder(&self) -> &CompileFolder {
-        &self.folder
-    }
-
-    /// Starts evcxr and imports the library.
-    pub fn start(self, interrupts: Interrupts) -> Result<Session> {
-        let Prepared { folder, setup } = self;
-        setup.write(&folder.session)?;
-        let channels = Channels::create(&folder.session.join(CHANNELS))?;
-        let (context, outputs) = start_evcxr(&folder)?;
-        // evcxr has evaluated something to see whether it can.
-        channels.discard();
-        let child = context.process_handle();
-        interrupts.watch(child.clone());
-        let input = Input::new(channels.input.clone(), child);
-        let pump = Pump::start(channels, outputs.stderr)?;
-        let mut session = Session {
-            context: CommandContext::with_eval_context(context),
-            pump,
-            input,
-            interrupts,
-            folder,
-            crates: setup.crates.into_keys().collect(),
-            names: Names::default(),
-            items: Items::default(),
-            origins: Origins::default(),
-            timed: false,
-            loading: Vec::new(),
-            last_loaded: None,
-            record: Vec::new(),
-            docs: OnceCell::new(),
-        };
-        session.import()?;
-        Ok(session)
-    }
-}
 
 /// One session; everything defined in it lives as long as it does.
 pub struct Session {
@@ -116,6 +68,33 @@ impl Session {
     /// Compiles the library if need be, starts evcxr and imports the library.
     pub fn start(interrupts: Interrupts) -> Result<Self> {
         Prepared::new()?.start(interrupts)
+    }
+
+    /// A session of which nothing has been asked yet.
+    fn new(
+        context: EvalContext,
+        pump: Pump,
+        input: Input,
+        interrupts: Interrupts,
+        folder: CompileFolder,
+        crates: Vec<String>,
+    ) -> Self {
+        Session {
+            context: CommandContext::with_eval_context(context),
+            pump,
+            input,
+            interrupts,
+            folder,
+            crates,
+            names: Names::default(),
+            items: Items::default(),
+            origins: Origins::default(),
+            timed: false,
+            loading: Vec::new(),
+            last_loaded: None,
+            record: Vec::new(),
+            docs: OnceCell::new(),
+        }
     }
 
     /// Evaluates neighbouring statements of a source, shows what they print and display, and the error
@@ -157,7 +136,7 @@ impl Session {
                 } else if finished {
                     self.record
                         .extend(Entry::new(source, pieces, output::take_captured()));
-                    record::bound(&mut self.record);
+                    transcript::bound(&mut self.record);
                     Ok(())
                 } else {
                     Err(Failure::Shown)
@@ -170,8 +149,9 @@ impl Session {
                     let how = "is of a type that depends on what this cell defines anew".to_owned();
                     lost.insert(name.clone(), Lost { how, was: None });
                 }
-                let line = report::compile_errors(&errors, source, pieces, &cell, &lost);
-                Err(line.map_or(Failure::Shown, Failure::ShownAt))
+                let drawn = errors::of_compiler(&errors, source, pieces, &cell, &lost);
+                output::err(&drawn.text);
+                Err(drawn.line.map_or(Failure::Shown, Failure::ShownAt))
             }
             Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => Err(self.lost(&how)),
             Err(Trouble::Evcxr(error)) => Err(Failure::Message(error.to_string())),
@@ -312,7 +292,7 @@ impl Session {
     }
 
     fn import(&mut self) -> Result<()> {
-        let source = Source::new("import", library::IMPORT);
+        let source = Source::new("import", sources::IMPORT);
         let addition = self.addition(&source, &source.pieces);
         let cell = self.cell(&source, &source.pieces, &addition, &[])?;
         match self.execute(&cell.code) {
@@ -456,35 +436,6 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// Starts evcxr in the session's folder, where it finds its settings, with a child in ours.
-fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutputs)> {
-    let here = std::env::current_dir().context("the current folder is gone")?;
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut command = Command::new(program);
-    command
-        .current_dir(&here)
-        .env(progress::VARIABLE, "1")
-        .env(channels::VARIABLE, folder.session.join(CHANNELS))
-        .env("LD_LIBRARY_PATH", library_path(folder)?);
-    prepare_child_command(&mut command);
-    std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;
-    let started = EvalContext::with_subprocess_command(command);
-    std::env::set_current_dir(&here).context("the current folder is gone")?;
-    started.map_err(|error| anyhow!("evcxr does not start: {error}"))
-}
-
-/// The session's own copy of the library comes before any other that the environment names (`cargo run`
-/// names the workspace's, which may be of another state).
-fn library_path(folder: &CompileFolder) -> Result<OsString> {
-    let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let paths = folder
-        .shared_libraries()
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
-    std::env::join_paths(paths).context("the compile folder has a name with a colon in it")
-}
-
 /// File name for a chart: that of the source, and the line.
 fn chart_name(source: &Source, pieces: &[Piece]) -> String {
     let stem = PathBuf::from(&source.name).file_stem().map_or_else(
@@ -493,12 +444,4 @@ fn chart_name(source: &Source, pieces: &[Piece]) -> String {
     );
     let line = pieces.last().map_or(0, |piece| piece.line);
     format!("{stem}-{line}")
-}
-
-/// Groups of neighbouring pieces that can be evaluated as one: a command stands alone, and a displayed
-/// expression ends its group.
-pub fn groups(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
-    pieces.chunk_by(|one, next| {
-        one.kind != Kind::Command && next.kind != Kind::Command && one.kind != Kind::Expression
-    })
 }

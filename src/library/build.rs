@@ -4,11 +4,12 @@
 //! share; what cells need of the result is copied to the folder `ready`, which is there whole or not at all. Later
 //! starts that find it run no cargo.
 
-use crate::compile_folder::CompileFolder;
+use super::folder::CompileFolder;
+use super::sources::{CRATE, CRATE_IN_CODE, RUNTIME};
 use crate::eval::compiler::Setup;
-use crate::library::{CRATE, CRATE_IN_CODE, RUNTIME};
+use crate::eval::environment;
+use crate::output;
 use crate::output::progress::{TICK, new_bar};
-use crate::{environment, output};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The notebook as a [`Front`]: what a cell says becomes messages that belong to its request.
 
 use super::message::Message;
-use super::sockets::Wire;
+use super::wire::Wire;
 use crate::notebook::bundle;
 use crate::output::progress::Step;
 use crate::output::{Front, Stream, Value as Displayed};

@@ -4,7 +4,7 @@
 //! [`crate::output::content`]). It is, with the statements that made the variables it mentions; everything else was work that
 //! only the user can order again.
 
-use crate::source::mentions;
+use crate::syntax::statements::mentions;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The statement that made a variable.

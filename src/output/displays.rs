@@ -1,6 +1,6 @@
 //! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
-use crate::output::Value;
+use super::value::Value;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

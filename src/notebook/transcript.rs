@@ -2,7 +2,7 @@
 //! them. What was loaded from a script is kept as its statements, so that what is saved stands alone.
 
 use crate::output::Output;
-use crate::source::{Piece, Source};
+use crate::syntax::statements::{Piece, Source};
 
 /// Neighbouring statements that were evaluated as one, or a command.
 #[derive(Clone, Debug)]

@@ -6,7 +6,9 @@
 //! goes on. When one has not stopped soon, the user is told what another Ctrl-C will do: end the child, in whose place
 //! a new one starts.
 
-use crate::{environment, input, output};
+use super::input;
+use crate::eval::environment;
+use crate::output;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;

@@ -1,11 +1,22 @@
 //! The `:commands`: one table, from which help and completion are made.
 
-use crate::completion::Candidate;
-use crate::failure::{Failure, Next};
-use crate::record::Entry;
-use crate::session::Session;
-use crate::source::Source;
-use crate::{output, save, script};
+use super::{Session, script};
+use crate::ide::completion::Candidate;
+use crate::notebook::files;
+use crate::notebook::transcript::Entry;
+use crate::output;
+use crate::output::failure::Failure;
+use crate::syntax::statements::Source;
+use std::path::PathBuf;
+
+/// What a command that went well leaves to whoever carries out statements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asks {
+    Nothing,
+    Quit,
+    /// To carry out the statements of this file.
+    Load(PathBuf),
+}
 
 /// One command.
 pub struct Command {
@@ -13,7 +24,7 @@ pub struct Command {
     /// What it takes, for the help; brackets mean that it may be left out.
     arguments: &'static str,
     help: &'static str,
-    run: fn(&mut Session, &str) -> Result<Next, Failure>,
+    run: fn(&mut Session, &str) -> Result<Asks, Failure>,
 }
 
 /// Every command, in the order of the help.
@@ -39,7 +50,7 @@ pub const COMMANDS: &[Command] = &[
                     None => output::out(&format!("{name}: {kind}")),
                 }
             }
-            Ok(Next::Continue)
+            Ok(Asks::Nothing)
         },
     },
     Command {
@@ -85,7 +96,7 @@ pub const COMMANDS: &[Command] = &[
             } else {
                 "times are not told"
             });
-            Ok(Next::Continue)
+            Ok(Asks::Nothing)
         },
     },
     Command {
@@ -99,7 +110,7 @@ pub const COMMANDS: &[Command] = &[
         arguments: "",
         help: "Run the script loaded last once more",
         run: |session, _| match session.last_loaded.clone() {
-            Some(path) => script::run(session, &script::read(&path)?),
+            Some(path) => Ok(Asks::Load(path)),
             None => Err("nothing has been loaded yet; use :load FILE"
                 .to_owned()
                 .into()),
@@ -121,7 +132,7 @@ pub const COMMANDS: &[Command] = &[
             let (_, kind) =
                 found.ok_or_else(|| format!("no variable `{name}`; :vars lists them"))?;
             output::out(kind);
-            Ok(Next::Continue)
+            Ok(Asks::Nothing)
         },
     },
     Command {
@@ -137,7 +148,7 @@ pub const COMMANDS: &[Command] = &[
         run: |session, arguments| {
             if session.has_crate(arguments) {
                 output::out("there already: the library uses it too");
-                return Ok(Next::Continue);
+                return Ok(Asks::Nothing);
             }
             evcxr(session, ":dep", arguments)
         },
@@ -152,13 +163,13 @@ pub const COMMANDS: &[Command] = &[
         name: ":clear",
         arguments: "",
         help: "Forget every variable, function and type",
-        run: |session, _| session.clear().map(|()| Next::Continue),
+        run: |session, _| session.clear().map(|()| Asks::Nothing),
     },
     Command {
         name: ":quit",
         arguments: "",
         help: "Leave",
-        run: |_, _| Ok(Next::Quit),
+        run: |_, _| Ok(Asks::Quit),
     },
 ];
 
@@ -168,20 +179,20 @@ const NOT_SAVED: &[&str] = &[
 ];
 
 /// Carries out a line that starts with `:`.
-pub fn run(session: &mut Session, line: &str) -> Result<Next, Failure> {
+pub fn run(session: &mut Session, line: &str) -> Result<Asks, Failure> {
     let (name, arguments) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let command = find(name).ok_or_else(|| {
         Failure::Message(format!("unknown command {name}; :help lists what there is"))
     })?;
     output::take_captured();
-    let next = (command.run)(session, arguments.trim())?;
+    let asks = (command.run)(session, arguments.trim())?;
     if !NOT_SAVED.contains(&name) {
         let source = Source::new("command", line);
         session
             .record
             .extend(Entry::new(&source, &source.pieces, output::take_captured()));
     }
-    Ok(next)
+    Ok(asks)
 }
 
 /// The commands that begin as typed, with what they take and do.
@@ -205,7 +216,7 @@ fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-fn help(session: &mut Session, name: &str) -> Result<Next, Failure> {
+fn help(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     let wanted = if name.starts_with(':') {
         name.to_owned()
     } else {
@@ -226,7 +237,7 @@ fn help(session: &mut Session, name: &str) -> Result<Next, Failure> {
     } else {
         return document(session, name);
     }
-    Ok(Next::Continue)
+    Ok(Asks::Nothing)
 }
 
 fn line(command: &Command) -> String {
@@ -234,32 +245,29 @@ fn line(command: &Command) -> String {
     format!("{usage:<35} {}", command.help)
 }
 
-fn load(session: &mut Session, name: &str) -> Result<Next, Failure> {
+fn load(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     if name.is_empty() {
         return Err("which file? :load FILE".to_owned().into());
     }
-    let path = script::resolve(session, name);
-    let script = script::read(&path)?;
-    session.last_loaded = Some(path);
-    script::run(session, &script)
+    Ok(Asks::Load(script::resolve(session, name)))
 }
 
-fn save_session(session: &mut Session, name: &str) -> Result<Next, Failure> {
+fn save_session(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     if name.is_empty() {
         return Err("which file? :save FILE.rs or :save FILE.ipynb"
             .to_owned()
             .into());
     }
-    save::save(&session.record, name.as_ref())?;
+    files::save(&session.record, name.as_ref())?;
     output::out(&format!(
         "saved {} statements to {name}",
         session.record.len()
     ));
-    Ok(Next::Continue)
+    Ok(Asks::Nothing)
 }
 
 /// The library's own documentation, and rust-analyzer's where it has none: variables, Rust's own items.
-fn document(session: &mut Session, name: &str) -> Result<Next, Failure> {
+fn document(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     if name.is_empty() {
         return Err("of what? :doc ITEM, for example :doc decompose"
             .to_owned()
@@ -283,23 +291,23 @@ fn document(session: &mut Session, name: &str) -> Result<Next, Failure> {
         let texts: Vec<String> = found.iter().map(|item| item.text()).collect();
         output::page(&texts.join("\n\n"));
     }
-    Ok(Next::Continue)
+    Ok(Asks::Nothing)
 }
 
 /// Module of the library whose functions the commands call.
 const CALLS: &str = "vitrepl_prelude::session";
 
 /// Prints what a function of the library's session says.
-fn show_call(session: &mut Session, call: &str) -> Result<Next, Failure> {
+fn show_call(session: &mut Session, call: &str) -> Result<Asks, Failure> {
     let source = Source::new("command", format!("println!(\"{{}}\", ::{CALLS}::{call});"));
     let recorded = session.record.len();
     session.evaluate(&source, &source.pieces)?;
     // The command itself is recorded, not what it comes to.
     session.record.truncate(recorded);
-    Ok(Next::Continue)
+    Ok(Asks::Nothing)
 }
 
-fn cache(session: &mut Session, arguments: &str) -> Result<Next, Failure> {
+fn cache(session: &mut Session, arguments: &str) -> Result<Asks, Failure> {
     let (verb, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
     match (verb, rest.trim()) {
         ("", _) => show_call(session, "cache()"),
@@ -317,7 +325,7 @@ fn cache(session: &mut Session, arguments: &str) -> Result<Next, Failure> {
     }
 }
 
-fn evcxr(session: &mut Session, name: &str, arguments: &str) -> Result<Next, Failure> {
+fn evcxr(session: &mut Session, name: &str, arguments: &str) -> Result<Asks, Failure> {
     session.evcxr_command(format!("{name} {arguments}").trim_end())?;
-    Ok(Next::Continue)
+    Ok(Asks::Nothing)
 }

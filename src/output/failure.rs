@@ -35,10 +35,3 @@ impl From<String> for Failure {
         Failure::Message(message)
     }
 }
-
-/// What to do after a statement or command that went well.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
-    Continue,
-    Quit,
-}

@@ -1,0 +1,4 @@
+//! What helps whoever types: completion and documentation.
+
+pub mod completion;
+pub mod docs;

@@ -1,0 +1,64 @@
+//! A session that starts while the first statement is typed.
+
+use crate::output::failure::Failure;
+use crate::session::interrupt::Interrupts;
+use crate::session::{Prepared, Session};
+use crossbeam_channel::{Receiver, bounded};
+use rustyline::ExternalPrinter;
+
+/// A session that another thread starts.
+pub enum Starting {
+    Thread(Receiver<anyhow::Result<Session>>),
+    Ready(Box<Session>),
+    /// Why there is none.
+    Failed(String),
+}
+
+impl Starting {
+    pub fn new(
+        prepared: Prepared,
+        interrupts: Interrupts,
+        printer: Option<impl ExternalPrinter + Send + 'static>,
+    ) -> Self {
+        let (sender, receiver) = bounded(1);
+        std::thread::spawn(move || {
+            let started = prepared.start(interrupts);
+            if let Err(error) = &started {
+                // Said at once, above the line that is being typed.
+                let text = format!("error: the session cannot start: {error:#}\n");
+                printer.map(|mut printer| printer.print(text));
+            }
+            // Nobody waits any more where the program is at its end.
+            let _ = sender.send(started);
+            // The child ends with the thread that has started it.
+            loop {
+                std::thread::park();
+            }
+        });
+        Starting::Thread(receiver)
+    }
+
+    /// The session, when it has started.
+    pub fn wait(&mut self) -> Result<&mut Session, Failure> {
+        if let Starting::Thread(started) = self {
+            *self = match started.recv() {
+                Ok(Ok(session)) => Starting::Ready(Box::new(session)),
+                Ok(Err(error)) => Starting::Failed(format!("{error:#}")),
+                Err(_) => Starting::Failed("the thread that started it has ended".to_owned()),
+            };
+        }
+        match self {
+            Starting::Ready(session) => Ok(session),
+            Starting::Failed(why) => Err(format!("the session cannot start: {why}").into()),
+            Starting::Thread(_) => Err("the session has not started".to_owned().into()),
+        }
+    }
+
+    /// The session, if it has started.
+    pub fn if_ready(&mut self) -> Option<&mut Session> {
+        if matches!(self, Starting::Thread(started) if started.is_empty()) {
+            return None;
+        }
+        self.wait().ok()
+    }
+}

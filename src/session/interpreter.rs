@@ -1,0 +1,101 @@
+//! The one way in which statements are carried out, whether they are typed, piped, loaded or sent by a notebook.
+
+use super::Session;
+use super::commands::{self, Asks};
+use super::script::{self, Script};
+use crate::output;
+use crate::output::failure::Failure;
+use crate::syntax::statements::{Kind, Piece, Source};
+use console::style;
+
+/// Before a statement, where it is typed and where it is echoed.
+pub const PROMPT: &str = ">> ";
+
+/// Before every further line of a statement in an echo.
+const CONTINUED: &str = ".. ";
+
+/// What to do after statements that went well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    Continue,
+    Quit,
+}
+
+/// Carries out what was entered at once: neighbouring statements are one evaluation. `before` is told before each
+/// evaluation whether it is the last.
+pub fn run(
+    session: &mut Session,
+    source: &Source,
+    mut before: impl FnMut(bool),
+) -> Result<Next, Failure> {
+    let mut groups = groups(&source.pieces).peekable();
+    while let Some(group) = groups.next() {
+        before(groups.peek().is_none());
+        if step(session, source, group)? == Next::Quit {
+            return Ok(Next::Quit);
+        }
+    }
+    Ok(Next::Continue)
+}
+
+/// Carries out a script statement by statement, each echoed before it is evaluated, up to the first error.
+pub fn run_script(session: &mut Session, script: &Script) -> Result<Next, Failure> {
+    let identity = script
+        .path
+        .canonicalize()
+        .unwrap_or_else(|_| script.path.clone());
+    if session.loading.contains(&identity) {
+        let name = script.path.display();
+        return Err(format!("{name} loads itself; remove one of the `:load` lines").into());
+    }
+    session.loading.push(identity);
+    let result = run_echoed(session, &script.source);
+    session.loading.pop();
+    result
+}
+
+fn run_echoed(session: &mut Session, source: &Source) -> Result<Next, Failure> {
+    for piece in &source.pieces {
+        echo(source, piece);
+        match step(session, source, std::slice::from_ref(piece)) {
+            Ok(Next::Continue) => {}
+            Ok(Next::Quit) => return Ok(Next::Quit),
+            Err(failure) => return Err(script::stopped(&failure, source, piece.line)),
+        }
+    }
+    Ok(Next::Continue)
+}
+
+/// Carries out a command, or neighbouring statements as one evaluation.
+fn step(session: &mut Session, source: &Source, pieces: &[Piece]) -> Result<Next, Failure> {
+    let [command] = pieces else {
+        return session.evaluate(source, pieces).map(|()| Next::Continue);
+    };
+    if command.kind != Kind::Command {
+        return session.evaluate(source, pieces).map(|()| Next::Continue);
+    }
+    match commands::run(session, &source.text[command.code.clone()])? {
+        Asks::Nothing => Ok(Next::Continue),
+        Asks::Quit => Ok(Next::Quit),
+        Asks::Load(path) => {
+            let script = script::read(&path)?;
+            session.last_loaded = Some(path);
+            run_script(session, &script)
+        }
+    }
+}
+
+fn echo(source: &Source, piece: &Piece) {
+    for (number, line) in source.text[piece.whole.clone()].lines().enumerate() {
+        let prompt = if number == 0 { PROMPT } else { CONTINUED };
+        output::out(&format!("{}{line}", style(prompt).cyan()));
+    }
+}
+
+/// Groups of neighbouring pieces that can be evaluated as one: a command stands alone, and a displayed
+/// expression ends its group.
+fn groups(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
+    pieces.chunk_by(|one, next| {
+        one.kind != Kind::Command && next.kind != Kind::Command && one.kind != Kind::Expression
+    })
+}
