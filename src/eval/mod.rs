@@ -6,6 +6,7 @@ pub mod compiler;
 pub mod environment;
 pub mod items;
 pub mod objections;
+mod places;
 pub mod plan;
 pub mod run_loop;
 mod statics;

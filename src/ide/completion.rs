@@ -603,11 +603,11 @@ mod tests {
         let takes = |left: &str| Some(format!("{left}{gives}"));
         assert_eq!(
             open("let c = decompose("),
-            takes("model: &Model, set: &dyn DataSet, options: &DecomposeOptions")
+            takes("model: &Model, set: impl DataSet, options: &DecomposeOptions")
         );
         assert_eq!(
             open("decompose(&vit"),
-            takes(", set: &dyn DataSet, options: &DecomposeOptions")
+            takes(", set: impl DataSet, options: &DecomposeOptions")
         );
         assert_eq!(
             open("decompose(&vit, &[1, f(2)][0], "),

@@ -25,17 +25,21 @@ const WORKSPACE: &str = include_str!("../../Cargo.toml");
 /// Versions of all dependencies.
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
+macro_rules! runtime_file {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../prelude/runtime/src/", $name)),
+        )
+    };
+}
+
 /// What the cells call, compiled beside the library: files and their texts.
 pub const RUNTIME: &[(&str, &str)] = &[
-    ("lib.rs", include_str!("../../prelude/runtime/src/lib.rs")),
-    (
-        "channel.rs",
-        include_str!("../../prelude/runtime/src/channel.rs"),
-    ),
-    (
-        "variables.rs",
-        include_str!("../../prelude/runtime/src/variables.rs"),
-    ),
+    runtime_file!("lib.rs"),
+    runtime_file!("channel.rs"),
+    runtime_file!("places.rs"),
+    runtime_file!("variables.rs"),
 ];
 
 /// Where the library's sources are.

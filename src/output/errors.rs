@@ -100,7 +100,7 @@ fn hint(error: &CompilationError) -> Option<String> {
             "`?` takes a `Result`; of an `Option` make one: `.ok_or(\"what is missing\")?`"
         }
         "E0277" if message.contains("couldn't convert the error") => {
-            "`?` takes any error that can be displayed; of another make one: `.map_err(|e| format!(\"{e:?}\"))?`"
+            "`?` takes text and every error (`std::error::Error`); of something else make text: `.map_err(|e| format!(\"{e:?}\"))?`"
         }
         "E0308" if message.contains("mismatched types") && wants_value(error) => {
             "The call gives a `Result`; `?` behind it takes the value out, or shows the error."
@@ -177,10 +177,24 @@ fn draw(
         &mut drawn,
     );
     match written {
-        Ok(()) => String::from_utf8_lossy(&drawn).into_owned(),
+        Ok(()) => legible(&String::from_utf8_lossy(&drawn)),
         Err(_) => format!("{message}\n"),
     }
 }
+
+/// The drawing without the two greys that it has for what is quoted: on one background or another each is hard to read.
+fn legible(drawn: &str) -> String {
+    let without = |text: String, grey: &&str| text.replace(grey, "");
+    let text = GREYS.iter().fold(drawn.to_owned(), without);
+    text.replace(PALE_GREEN, CYAN)
+}
+
+/// The colour of notes, which is as pale, and one that a terminal's theme chooses.
+const PALE_GREEN: &str = "\u{1b}[38;5;115m";
+const CYAN: &str = "\u{1b}[36m";
+
+/// How ariadne begins text in its greys.
+const GREYS: [&str; 3] = ["\u{1b}[38;5;249m", "\u{1b}[38;5;246m", "\u{1b}[38;5;240m"];
 
 /// Characters before a line (from 1) and column (from 1, in characters).
 fn offset(source: &Source, line: usize, column: usize) -> Option<usize> {

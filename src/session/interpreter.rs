@@ -4,8 +4,10 @@ use super::Session;
 use super::commands::{self, Asks};
 use super::script::{self, Script};
 use crate::output;
+use crate::output::errors;
 use crate::output::failure::Failure;
-use crate::syntax::statements::{Kind, Piece, Source};
+use crate::syntax::items::defines_main;
+use crate::syntax::statements::{Kind, Piece, Source, mentions};
 use console::style;
 
 /// Before a statement, where it is typed and where it is echoed.
@@ -28,14 +30,32 @@ pub fn run(
     source: &Source,
     mut before: impl FnMut(bool),
 ) -> Result<Next, Failure> {
-    let mut groups = groups(&source.pieces).peekable();
+    if !source.syntax_errors.is_empty() {
+        output::err(&errors::of_parser(source));
+        let at = source.syntax_errors[0].at.start;
+        return Err(Failure::ShownAt(source.position(at).0));
+    }
+    let mut groups = groups(source).peekable();
     while let Some(group) = groups.next() {
         before(groups.peek().is_none());
         if step(session, source, group)? == Next::Quit {
             return Ok(Next::Quit);
         }
     }
+    tell_of_main(source);
     Ok(Next::Continue)
+}
+
+/// Says so where a function `main` is defined and nothing calls it, as in a program that was written for a compiler.
+fn tell_of_main(source: &Source) {
+    let code = |piece: &Piece| source.text[piece.code.clone()].to_owned();
+    let is_main = |piece: &&Piece| piece.kind == Kind::Item && defines_main(&code(piece));
+    let mut others = source.pieces.iter().filter(|piece| !is_main(piece));
+    if source.pieces.iter().any(|piece| is_main(&piece))
+        && !others.any(|piece| mentions(&code(piece), "main"))
+    {
+        output::note("`main` is defined, and nothing has called it; `main()` does");
+    }
 }
 
 /// Carries out a script statement by statement, each echoed before it is evaluated, up to the first error.
@@ -63,6 +83,7 @@ fn run_echoed(session: &mut Session, source: &Source) -> Result<Next, Failure> {
             Err(failure) => return Err(script::stopped(&failure, source, piece.line)),
         }
     }
+    tell_of_main(source);
     Ok(Next::Continue)
 }
 
@@ -92,10 +113,12 @@ fn echo(source: &Source, piece: &Piece) {
     }
 }
 
-/// Groups of neighbouring pieces that can be evaluated as one: a command stands alone, and a displayed
-/// expression ends its group.
-fn groups(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
-    pieces.chunk_by(|one, next| {
-        one.kind != Kind::Command && next.kind != Kind::Command && one.kind != Kind::Expression
+/// Groups of neighbouring pieces that can be evaluated as one: a command stands alone, and an expression that is
+/// displayed ends its group. One that ends with a brace, such as a `match`, does not: several are one evaluation.
+fn groups(source: &Source) -> impl Iterator<Item = &[Piece]> {
+    source.pieces.chunk_by(|one, next| {
+        let is_value =
+            one.kind == Kind::Expression && !source.text[one.code.clone()].ends_with('}');
+        one.kind != Kind::Command && next.kind != Kind::Command && !is_value
     })
 }

@@ -177,8 +177,11 @@ impl Session {
 
     fn addition(&self, source: &Source, pieces: &[Piece]) -> Addition {
         let items = pieces.iter().filter(|piece| piece.kind == Kind::Item);
-        self.items
-            .addition(items.map(|piece| &source.text[piece.code.clone()]))
+        let mut addition = self
+            .items
+            .addition(items.map(|piece| &source.text[piece.code.clone()]));
+        addition.written_in(source);
+        addition
     }
 
     /// A cell that sees every variable but those that it drops.

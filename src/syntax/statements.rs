@@ -2,9 +2,16 @@
 //! place, as evcxr would split it (the same parser).
 //!
 //! Beyond Rust's grammar two things are forgiven, because a prompt is no file: an expression needs no
-//! semicolon before a new line (it is displayed then), and neither does a last `let`.
+//! semicolon before a new line (it is displayed then), and neither does a `let`. Everything else that the parser does not
+//! understand is an error at its place.
 
+mod brackets;
+mod commands;
+
+use brackets::{Imbalance, imbalance};
+use commands::command_lines;
 use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, T, ast};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The parser wants a function around statements.
@@ -69,14 +76,13 @@ pub struct SyntaxError {
 impl Source {
     /// Cuts `text` into pieces.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let text = plain(text.into());
         let mut source = Source {
             name: name.into(),
-            // Windows line ends would shift nothing, but show in echoes.
-            text: text.into().replace("\r\n", "\n"),
+            text: text.clone(),
             pieces: Vec::new(),
             syntax_errors: Vec::new(),
         };
-        let text = source.text.clone();
         let mut start = 0;
         for command in command_lines(&text) {
             source.add_code(start..command.start);
@@ -104,7 +110,17 @@ impl Source {
         )
     }
 
-    fn add_code(&mut self, range: Range<usize>) {
+    fn add_code(&mut self, mut range: Range<usize>) {
+        let imbalance = imbalance(&self.text[range.clone()]);
+        if let Some(Imbalance::Closed(at)) = imbalance {
+            // What is behind it would be taken for something else.
+            let at = range.start + at;
+            self.syntax_errors.push(SyntaxError {
+                message: format!("`{}` closes nothing", &self.text[at..at + 1]),
+                at: at..at + 1,
+            });
+            range.end = at;
+        }
         let text = &self.text[range.clone()];
         let parsed = SourceFile::parse(&format!("{BEFORE}{text}{AFTER}"), Edition::Edition2024);
         let in_source = |offset: usize| {
@@ -117,6 +133,7 @@ impl Source {
             .map(|list| list.syntax().children().collect())
             .unwrap_or_default();
         let mut forgiven = Vec::new();
+        let mut unended = None;
         let mut previous_end = range.start;
         for node in statements {
             let Some(first) = first_code_token(&node) else {
@@ -128,8 +145,16 @@ impl Source {
                 continue;
             }
             let kind = kind_of(&node);
+            let gap = &self.text[previous_end..code.start];
+            let start = code.start - gap.trim_start().len();
+            if let Some(end) = unended.take()
+                && !self.text[end..code.start].contains('\n')
+            {
+                forgiven.retain(|forgiven| *forgiven != end);
+            }
             if matches!(kind, Kind::OpenLet | Kind::Expression) {
                 forgiven.push(code.end);
+                unended = Some(code.end);
             }
             let line_end = self.text[code.end..range.end]
                 .find('\n')
@@ -140,8 +165,6 @@ impl Source {
             } else {
                 code.end
             };
-            let gap = &self.text[previous_end..code.start];
-            let start = code.start - gap.trim_start().len();
             previous_end = end;
             self.pieces.push(Piece {
                 kind,
@@ -154,35 +177,152 @@ impl Source {
                     .is_some_and(|statement| statement.initializer().is_none()),
             });
         }
+        if let Some(Imbalance::Open(at)) = imbalance {
+            let at = range.start + at;
+            self.syntax_errors.push(SyntaxError {
+                message: format!("`{}` is never closed", &self.text[at..at + 1]),
+                at: at..at + 1,
+            });
+            return;
+        }
+        let open = parsed.errors().iter().find_map(|error| {
+            let start = usize::from(error.range().start()).saturating_sub(BEFORE.len());
+            let message = unterminated(&error.to_string(), text.get(start..)?)?;
+            Some((message, range.start + start))
+        });
+        if let Some((message, at)) = open {
+            // Everything behind it belongs to it.
+            let at = at..(at + 1).min(range.end);
+            self.syntax_errors.push(SyntaxError { message, at });
+            return;
+        }
         for error in parsed.errors() {
             let at = in_source(error.range().start().into())..in_source(error.range().end().into());
             let message = error.to_string();
-            let semicolon = message.to_uppercase().contains("SEMICOLON");
-            if !(semicolon && forgiven.contains(&at.start)) {
+            let is_semicolon = message.contains("SEMICOLON");
+            if !(is_semicolon && forgiven.contains(&at.start)) {
+                let message = in_symbols(&message);
                 self.syntax_errors.push(SyntaxError { message, at });
             }
         }
     }
 }
 
-/// Whether `text` stops in the middle of something: an open bracket, string or comment.
+/// What is wrong with the beginning of `text`, by the parser's message, if it is a string or a comment without end.
+fn unterminated(message: &str, text: &str) -> Option<String> {
+    if message.contains("Missing trailing") {
+        return Some(message.replacen("Missing trailing", "missing", 1));
+    }
+    let quoted = text.trim_start_matches(['b', 'c']).strip_prefix('r')?;
+    let hashes = quoted.len() - quoted.trim_start_matches('#').len();
+    let is_raw = message.contains("raw string literal") && quoted[hashes..].starts_with('"');
+    is_raw.then(|| {
+        let end = "#".repeat(hashes);
+        format!("missing `\"{end}` to terminate the raw string literal")
+    })
+}
+
+/// A text as the parser wants it: without the mark that some editors begin a file with, without the line that names an
+/// interpreter, and with the line ends that rustc would see. No line gets another number.
+fn plain(text: String) -> String {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let names_interpreter = text.starts_with("#!") && !text[2..].trim_start().starts_with('[');
+    let text = match text.find('\n') {
+        Some(end) if names_interpreter => &text[end..],
+        None if names_interpreter => "",
+        _ => text,
+    };
+    text.replace("\r\n", "\n")
+}
+
+/// What the parser says, with the symbols that it has names for.
+fn in_symbols(message: &str) -> String {
+    let words = message.split(' ').map(|word| {
+        let symbol = match word.trim_end_matches(',') {
+            "SEMICOLON" => "`;`",
+            "COMMA" => "`,`",
+            "COLON" => "`:`",
+            "EQ" => "`=`",
+            "FAT_ARROW" => "`=>`",
+            "L_CURLY" => "`{`",
+            "R_CURLY" => "`}`",
+            "L_PAREN" => "`(`",
+            "R_PAREN" => "`)`",
+            "L_BRACK" => "`[`",
+            "R_BRACK" => "`]`",
+            "L_ANGLE" => "`<`",
+            "R_ANGLE" => "`>`",
+            "IDENT" => "a name",
+            "BANG" => "`!`",
+            "IN_KW" => "`in`",
+            _ => return Cow::Borrowed(word),
+        };
+        Cow::Owned(symbol.to_owned())
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether `text` stops in the middle of something: an open bracket, string or comment, or an attribute with nothing
+/// behind it.
 pub fn is_incomplete(text: &str) -> bool {
     let parsed = SourceFile::parse(text, Edition::Edition2024);
-    let unterminated = parsed
-        .errors()
-        .iter()
-        .any(|error| error.to_string().contains("Missing trailing"));
-    let mut depth = 0i64;
-    for element in parsed.syntax_node().descendants_with_tokens() {
-        if let Some(token) = element.as_token() {
-            match token.kind() {
-                T!['('] | T!['['] | T!['{'] => depth += 1,
-                T![')'] | T![']'] | T!['}'] => depth -= 1,
-                _ => {}
-            }
+    let is_open = parsed.errors().iter().any(|error| {
+        let rest = text.get(usize::from(error.range().start())..);
+        rest.is_some_and(|rest| unterminated(&error.to_string(), rest).is_some())
+    });
+    is_open
+        || matches!(imbalance(text), Some(Imbalance::Open(_)))
+        || ends_in_attribute(&parsed.syntax_node())
+}
+
+fn ends_in_attribute(node: &SyntaxNode) -> bool {
+    let mut last = node.last_token();
+    while let Some(token) = last {
+        if !token.kind().is_trivia() {
+            let attribute = token
+                .parent_ancestors()
+                .find_map(ast::Attr::cast)
+                .filter(|attribute| attribute.excl_token().is_none());
+            return attribute.is_some_and(|attribute| {
+                attribute.syntax().text_range().end() == token.text_range().end()
+            });
         }
+        last = token.prev_token();
     }
-    unterminated || depth > 0
+    false
+}
+
+/// Whether the last statement of `text`, which is complete as it is, goes on in `next`, as in a chain of calls that begin
+/// with a dot on lines of their own.
+pub fn goes_on(text: &str, next: &str) -> bool {
+    let last = |text: &str| {
+        let source = Source::new("", text);
+        source
+            .pieces
+            .into_iter()
+            .map(|piece| piece.code)
+            .next_back()
+    };
+    let Some(alone) = last(text) else {
+        return false;
+    };
+    let together = Source::new("", format!("{text}{next}"));
+    let same = together
+        .pieces
+        .iter()
+        .find(|piece| piece.code.start == alone.start);
+    same.is_some_and(|piece| piece.kind != Kind::Command && piece.code.end > alone.end)
+}
+
+/// Whether something behind `text` could belong to its last statement.
+pub fn may_go_on(text: &str) -> bool {
+    let source = Source::new("", text);
+    let last = source.pieces.last();
+    last.is_some_and(|piece| match piece.kind {
+        Kind::Command | Kind::Item => false,
+        Kind::OpenLet | Kind::Expression => true,
+        Kind::Statement => !source.text[piece.code.clone()].ends_with(';'),
+    })
 }
 
 fn kind_of(node: &SyntaxNode) -> Kind {
@@ -193,6 +333,13 @@ fn kind_of(node: &SyntaxNode) -> Kind {
             Some(inner) => kind_of(&inner),
             None => Kind::Statement,
         },
+        // These have no value to display.
+        SyntaxKind::FOR_EXPR | SyntaxKind::WHILE_EXPR => Kind::Statement,
+        SyntaxKind::IF_EXPR
+            if ast::IfExpr::cast(node.clone()).is_some_and(|one| one.else_token().is_none()) =>
+        {
+            Kind::Statement
+        }
         // `thread_local! { ... }` may define items: it is no value to display.
         SyntaxKind::MACRO_EXPR if node.last_token().is_some_and(|t| t.kind() == T!['}']) => {
             Kind::Statement
@@ -263,25 +410,6 @@ fn first_code_token(node: &SyntaxNode) -> Option<SyntaxToken> {
     node.descendants_with_tokens()
         .filter_map(|element| element.into_token())
         .find(|token| !token.kind().is_trivia())
-}
-
-/// Bytes of the lines that are `:commands`: they start with `:` and a letter, and nothing is open
-/// before them.
-fn command_lines(text: &str) -> Vec<Range<usize>> {
-    let mut commands: Vec<Range<usize>> = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let range = start..start + line.trim_end().len();
-        start += line.len();
-        let is_command = line
-            .strip_prefix(':')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-        let code_before = commands.last().map_or(0, |previous| previous.end)..range.start;
-        if is_command && !is_incomplete(&text[code_before]) {
-            commands.push(range);
-        }
-    }
-    commands
 }
 
 fn line_of(text: &str, byte: usize) -> usize {
@@ -409,6 +537,9 @@ mod tests {
             "let s = \"abc",
             "/* note",
             "vec![1, 2",
+            "let s = r#\"a\nb\"",
+            "#[derive(Debug)]",
+            "#[cfg(test)]\n// why\n",
         ] {
             assert!(is_incomplete(text), "{text}");
         }
@@ -423,5 +554,90 @@ mod tests {
         ] {
             assert!(!is_incomplete(text), "{text}");
         }
+    }
+
+    fn errors(text: &str) -> Vec<(String, usize, usize)> {
+        let source = Source::new("test", text);
+        let errors = source.syntax_errors.iter();
+        errors
+            .map(|error| {
+                let (line, column) = source.position(error.at.start);
+                (error.message.clone(), line, column)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_no_rust_is_an_error_at_its_place() {
+        let one = |message: &str, line, column| vec![(message.to_owned(), line, column)];
+        assert_eq!(
+            errors("let a = 1;\n}\nlet b = 2;"),
+            one("`}` closes nothing", 2, 0)
+        );
+        assert_eq!(errors("f(1));"), one("`)` closes nothing", 1, 4));
+        assert_eq!(errors("let x = 5 let y = 6"), one("expected `;`", 1, 9));
+        assert_eq!(errors("1 2"), one("expected `;`", 1, 1));
+        assert_eq!(errors("let x = 5 // a\nlet y = 6"), vec![]);
+        assert_eq!(errors("let a = (\n1;\n"), one("`(` is never closed", 1, 8));
+        for (text, symbols, column) in [
+            ("let a = 1; /* open", "`*/` symbols", 11),
+            ("let s = \"open", "`\"` symbol", 8),
+            ("let r = r#\"open\";", "`\"#`", 8),
+        ] {
+            let found = errors(text);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].0.starts_with(&format!("missing {symbols} to")),
+                "{found:?}"
+            );
+            assert_eq!(found[0].1, 1);
+            assert_eq!(found[0].2, column);
+        }
+    }
+
+    #[test]
+    fn marks_interpreters_and_windows_line_ends_change_nothing() {
+        let plain = "\nlet a = r\"x\ny\";\n#[derive(Debug)]\nstruct B;\n";
+        let other = format!(
+            "\u{feff}#!/usr/bin/env vitrepl{}",
+            plain.replace('\n', "\r\n")
+        );
+        assert_eq!(Source::new("test", other).text, plain);
+        assert_eq!(cut("#![allow(dead_code)]\n1").len(), 2);
+    }
+
+    #[test]
+    fn a_statement_may_go_on_in_the_next_line() {
+        for (text, next) in [
+            ("let a = b\n", "    .c();"),
+            ("a\n", "// why\n.b()"),
+            ("if a { 1 }\n", "else { 2 }"),
+            ("a()\n", "? + 1"),
+        ] {
+            assert!(may_go_on(text) && goes_on(text, next), "{text}{next}");
+        }
+        assert!(!may_go_on("let a = b;\n") && !may_go_on("struct A;\n") && !may_go_on(":vars\n"));
+        for (text, next) in [
+            ("a\n", "b\n"),
+            ("let a = 1\n", "a\n"),
+            ("a\n", ":vars\n"),
+            ("for a in b {}\n", "c\n"),
+        ] {
+            assert!(!goes_on(text, next), "{text}{next}");
+        }
+    }
+
+    #[test]
+    fn loops_have_no_value() {
+        let kinds: Vec<Kind> =
+            cut("for a in b {}\nwhile c {}\nif d {}\nif d { 1 } else { 2 }\nmatch e { _ => 1 }")
+                .iter()
+                .map(|piece| piece.0)
+                .collect();
+        use Kind::{Expression, Statement};
+        assert_eq!(
+            kinds,
+            [Statement, Statement, Statement, Expression, Expression]
+        );
     }
 }

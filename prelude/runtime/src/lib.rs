@@ -14,12 +14,15 @@
 //! ```
 
 mod channel;
+mod places;
 mod variables;
 
+pub use places::{locate, place};
 pub use variables::{Inspected, Unremarkable, forget, keep, take};
 
 use std::cell::Cell;
-use std::fmt::{Debug, Display, Write as _};
+use std::error::Error;
+use std::fmt::{Debug, Write as _};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -39,19 +42,36 @@ pub fn begin() {
 /// A `?` has returned early; its error has been shown.
 pub struct Failed(());
 
-impl<E: Display> From<E> for Failed {
+impl<E: Into<Box<dyn Error>>> From<E> for Failed {
     fn from(error: E) -> Self {
-        complain(&error);
+        complain(&*error.into());
         Failed(())
     }
 }
 
 #[inline(never)]
-fn complain(error: &dyn Display) {
-    let text = error.to_string();
+fn complain(error: &dyn Error) {
+    let text = with_causes(error);
     if !channel::send("failed", &text) {
         eprintln!("{text}");
     }
+}
+
+/// An error with what it was caused by, a line each; a cause that the line before tells already is left out.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut told = text.clone();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !told.contains(&cause_text) {
+            text.push_str("\ncaused by: ");
+            text.push_str(&cause_text);
+            told = cause_text;
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// How the statements of a cell ended; the program that shows them is told when this is dropped.
@@ -128,14 +148,17 @@ fn run(statements: &mut dyn FnMut() -> bool) -> &'static str {
     }
 }
 
-/// Has a panic told as one line. The place of a panic in the cell itself is left out: it is a line of generated code.
+/// Has a panic told as one line, with its place in what the user wrote.
 fn catch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
             let message = info.payload_as_str().unwrap_or("no message");
-            let text = match info.location().filter(|place| place.file() != "src/lib.rs") {
-                Some(place) => format!("panicked: {message} ({place})"),
+            let text = match info.location() {
+                Some(at) => {
+                    let place = place(at.file(), at.line(), at.column());
+                    format!("panicked: {message} ({place})")
+                }
                 None => format!("panicked: {message}"),
             };
             if !RUNS_A_CELL.get() {
@@ -230,6 +253,27 @@ mod tests {
         assert!(!text.is_cut);
         assert!(write!(text, "{:?}", vec!["é"; 1_000_000]).is_err());
         assert!(text.is_cut && text.text.len() <= LONGEST);
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        #[derive(Debug)]
+        struct Outer(std::num::ParseIntError, &'static str);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.1)
+            }
+        }
+        impl Error for Outer {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let outer = |text| Outer("x".parse::<i32>().unwrap_err(), text);
+        let chain = "no number\ncaused by: invalid digit found in string";
+        assert_eq!(with_causes(&outer("no number")), chain);
+        let told = "no number: invalid digit found in string";
+        assert_eq!(with_causes(&outer(told)), told);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::output;
 use crate::output::Stream;
 use crate::output::content::Prompt;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::os::fd::AsFd;
@@ -23,22 +24,26 @@ static READER: LazyLock<Mutex<Reader>> = LazyLock::new(|| {
     let file = stdin.map(File::from).or_else(|_| File::open("/dev/null"));
     Mutex::new(Reader {
         lines: file.ok().map(BufReader::new),
-        late: None,
+        ahead: VecDeque::new(),
     })
 });
 
 struct Reader {
     lines: Option<BufReader<File>>,
-    /// A line that came too late for the cell that had asked.
-    late: Option<Vec<u8>>,
+    /// Lines that were read and not used: they came too late for the cell that had asked, or were only looked at.
+    ahead: VecDeque<Vec<u8>>,
 }
 
 impl Reader {
     /// The next line, with its end; empty at the end of the input.
     fn line(&mut self) -> std::io::Result<Vec<u8>> {
-        if let Some(line) = self.late.take() {
+        if let Some(line) = self.ahead.pop_front() {
             return Ok(line);
         }
+        self.read()
+    }
+
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
         let mut line = Vec::new();
         if let Some(lines) = &mut self.lines {
             lines.read_until(b'\n', &mut line)?;
@@ -46,10 +51,29 @@ impl Reader {
         Ok(line)
     }
 
+    /// The line behind `number` others, if it is there already or comes at once.
+    fn look_ahead(&mut self, number: usize) -> Option<&[u8]> {
+        while self.ahead.len() <= number {
+            let lines = self.lines.as_ref()?;
+            if lines.buffer().is_empty() {
+                let mut fds = [PollFd::new(lines.get_ref().as_fd(), PollFlags::POLLIN)];
+                if !matches!(poll(&mut fds, PollTimeout::from(AT_ONCE_MS)), Ok(1..)) {
+                    return None;
+                }
+            }
+            let line = self.read().ok()?;
+            if line.is_empty() {
+                return None;
+            }
+            self.ahead.push_back(line);
+        }
+        self.ahead.get(number).map(Vec::as_slice)
+    }
+
     /// Waits until there is something to read; nothing when it is not wanted any more.
     fn wait(&self, cancelled: &dyn Fn() -> bool) -> Option<()> {
         let lines = self.lines.as_ref()?;
-        while lines.buffer().is_empty() && self.late.is_none() {
+        while lines.buffer().is_empty() && self.ahead.is_empty() {
             if cancelled() {
                 return None;
             }
@@ -62,6 +86,16 @@ impl Reader {
         }
         (!cancelled()).then_some(())
     }
+}
+
+/// Lines that are written together come within so many milliseconds.
+const AT_ONCE_MS: u16 = 20;
+
+/// The line behind `number` others, if it is there already or comes at once; it stays to be read.
+pub fn look_ahead(number: usize) -> Option<String> {
+    let mut reader = locked();
+    let line = reader.look_ahead(number)?;
+    Some(String::from_utf8_lossy(line).into_owned())
 }
 
 /// The next line, with its end; empty at the end of the input.
@@ -97,7 +131,7 @@ impl Source for Stdin {
         reader.wait(cancelled)?;
         let line = reader.line().ok()?;
         if cancelled() && !line.is_empty() {
-            reader.late = Some(line);
+            reader.ahead.push_front(line);
             return None;
         }
         if is_terminal {
