@@ -21,7 +21,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version, after_help = ENVIRONMENT, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`
+    /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`; `-` for those of
+    /// standard input
     file: Option<PathBuf>,
 
     /// Take the times of start and cells beside stock evcxr's, this often, and print their medians
@@ -78,17 +79,18 @@ fn dispatch(options: Options) -> Result<(), Failure> {
     if let Some(runs) = options.timings {
         return Ok(timings::compare(runs)?);
     }
+    let from_input = options.file.as_deref() == Some("-".as_ref());
     if let Some(task) = options.task {
         match task {
             Task::Convert { from, to } => files::convert(&from, &to),
             Task::Kernel { task } => kernel::run(task),
         }
-    } else if let Some(file) = options.file {
+    } else if let Some(file) = options.file.filter(|file| file.as_os_str() != "-") {
         // Before the (slow) start: a missing or broken script is known at once.
         let script = script::read(&file)?;
         let mut session = Session::start(Interrupts::listen()?)?;
         interpreter::run_script(&mut session, &script).map(|_| ())
-    } else if std::io::stdin().is_terminal() {
+    } else if std::io::stdin().is_terminal() && !from_input {
         prompt::interactive()
     } else {
         prompt::pipe::run(&mut Session::start(Interrupts::listen()?)?)

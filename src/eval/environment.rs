@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Process of the session; all that cargo starts below it has another one.
-const SESSION: &str = "VITREPL_SESSION";
+pub const SESSION: &str = "VITREPL_SESSION";
 
 /// Makes cargo start this program in the place of rustc.
 const WRAPPER: &str = "RUSTC_WRAPPER";

@@ -136,6 +136,17 @@ impl Items {
         })
     }
 
+    /// What defines a name, as it was written.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let defining = self.definitions.iter().filter(|one| {
+            one.names.iter().any(|other| other == name) && !matches!(one.slot, Slot::Use(_))
+                || matches!(&one.slot, Slot::Impl(..))
+                    && one.subjects.iter().any(|other| other == name)
+        });
+        let texts: Vec<&str> = defining.map(|one| one.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
+    }
+
     /// The names of what is defined.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.definitions.iter().flat_map(|one| &one.names);

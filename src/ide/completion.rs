@@ -448,7 +448,7 @@ fn last_path(text: &str) -> &str {
 }
 
 /// The type whose methods a value has: without references, and inside of what only holds it.
-fn bare(kind: &str) -> String {
+pub fn bare(kind: &str) -> String {
     let mut kind = kind.trim();
     loop {
         kind = kind.trim_start_matches(['&', ' ']);

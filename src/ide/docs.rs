@@ -19,7 +19,12 @@ pub struct Item {
     pub path: Vec<String>,
     pub signature: String,
     pub docs: String,
+    /// The item as it is written.
+    pub source: String,
 }
+
+/// More methods of a type are not listed.
+const MOST_METHODS: usize = 80;
 
 impl Item {
     /// The item as text: path, signature, documentation.
@@ -104,6 +109,74 @@ impl Docs {
         names
     }
 
+    /// Items as text; types with their methods.
+    pub fn text(&self, items: &[&Item]) -> String {
+        let texts = items.iter().map(|item| {
+            let methods = self.methods(item);
+            if methods.is_empty() {
+                return item.text();
+            }
+            let listed = methods.iter().take(MOST_METHODS).map(|method| {
+                let signature = method.signature.split_whitespace().collect::<Vec<_>>();
+                format!("\n  {}\n      {}", signature.join(" "), method.summary())
+                    .trim_end()
+                    .to_owned()
+            });
+            let listed: String = listed.collect();
+            let more = methods.len().saturating_sub(MOST_METHODS);
+            let more = if more > 0 {
+                format!("\n  ... and {more} more")
+            } else {
+                String::new()
+            };
+            format!(
+                "{}\n\nMethods (:doc {}::NAME has more of one):{listed}{more}",
+                item.text(),
+                item.name()
+            )
+        });
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The code of items.
+    pub fn source(&self, items: &[&Item]) -> String {
+        let texts = items
+            .iter()
+            .map(|item| format!("// {}\n{}", item.path.join("::"), item.source));
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The public methods of a type, those that belong to no trait first.
+    fn methods(&self, of: &Item) -> Vec<&Item> {
+        if of.is_method() || !of.name().starts_with(char::is_uppercase) {
+            return Vec::new();
+        }
+        // A method may be written in another file of the type's outermost module.
+        let module = of.path.first();
+        let items = self.items.iter().filter(|item| {
+            let mut parts = item.path.iter().rev().skip(1);
+            parts.next() == of.path.last() && item.path.first() == module
+        });
+        items.collect()
+    }
+
+    /// The items whose name fits a pattern with stars, those in scope first.
+    pub fn matching(&self, pattern: &str) -> Vec<&Item> {
+        let mut found: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|item| fits(pattern, item.name()) || fits(pattern, &item.path.join("::")))
+            .collect();
+        found.sort_by_key(|item| (!self.is_in_scope(item), item.path.len(), item.path.clone()));
+        found
+    }
+
+    fn is_in_scope(&self, item: &Item) -> bool {
+        let module = item.path.first().cloned().unwrap_or_default();
+        let mut parts = item.path.iter().rev().take(2);
+        parts.any(|part| self.imported.contains(&(module.clone(), part.clone())))
+    }
+
     /// The names that are in scope at the prompt.
     pub fn imported(&self) -> impl Iterator<Item = &str> {
         self.imported.iter().map(|(_, name)| name.as_str())
@@ -123,16 +196,8 @@ impl Docs {
             .iter()
             .filter(|item| names(&wanted, &item.path))
             .collect();
-        let likeliness = |item: &Item| {
-            let module = item.path.first().cloned().unwrap_or_default();
-            let in_scope = item
-                .path
-                .iter()
-                .rev()
-                .take(2)
-                .any(|part| self.imported.contains(&(module.clone(), part.clone())));
-            (!in_scope, item.is_method(), item.is_module())
-        };
+        let likeliness =
+            |item: &Item| (!self.is_in_scope(item), item.is_method(), item.is_module());
         found.sort_by_key(|item| (likeliness(item), item.path.len()));
         if let Some(best) = found.first().map(|item| likeliness(item)) {
             found.retain(|item| likeliness(item) == best);
@@ -148,6 +213,7 @@ impl Docs {
                 path: path.to_vec(),
                 signature: format!("mod {name}"),
                 docs,
+                source: file.syntax().text().to_string(),
             });
         }
     }
@@ -212,12 +278,39 @@ impl Docs {
                 path: with(module, name.text()),
                 signature: signature(item.syntax()),
                 docs: documentation(item.syntax()),
+                source: unindented(item.syntax().text().to_string().trim_end()),
             });
         }
     }
 }
 
+/// Whether a name is what a pattern says, in which `*` stands for any text; case does not matter.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
 impl Item {
+    /// The name alone.
+    pub fn name(&self) -> &str {
+        self.path.last().map_or("", String::as_str)
+    }
+
     fn is_module(&self) -> bool {
         self.signature.starts_with("mod ")
     }
@@ -374,6 +467,47 @@ mod tests {
         assert_eq!(first("score").signature, "mod score");
         assert!(docs.find("no_such_thing").is_empty());
         assert!(docs.find("").is_empty());
+    }
+
+    #[test]
+    fn a_type_is_told_with_its_methods_and_everything_with_its_source() {
+        let docs = library();
+        let text = |name: &str| docs.text(&docs.find(name));
+        for (name, method) in [
+            ("Contributions", "pub fn ablate("),
+            ("Model", "pub fn name("),
+            ("GeneratedSpec", "pub fn unbiased("),
+            ("BarChart", "pub fn bar("),
+        ] {
+            let text = text(name);
+            assert!(
+                text.contains("Methods") && text.contains(method),
+                "{name}: {text}"
+            );
+        }
+        assert!(!text("decompose").contains("Methods"));
+        let source = docs.source(&docs.find("decompose"));
+        assert!(
+            source.starts_with("// session::contributions::decompose\n"),
+            "{source}"
+        );
+        assert!(
+            source.contains("pub fn decompose(") && source.ends_with('}'),
+            "{source}"
+        );
+    }
+
+    #[test]
+    fn names_are_searched_with_stars() {
+        assert!(fits("*select*", "select_images") && fits("A*c", "abc") && fits("abc", "abc"));
+        assert!(!fits("a*c", "abcd") && !fits("abc", "abcd") && !fits("a*b*b", "ab"));
+        let docs = library();
+        let found: Vec<&str> = docs
+            .matching("decomp*")
+            .iter()
+            .map(|item| item.name())
+            .collect();
+        assert!(found.contains(&"decompose"), "{found:?}");
     }
 
     #[test]

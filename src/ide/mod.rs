@@ -2,3 +2,4 @@
 
 pub mod completion;
 pub mod docs;
+pub mod rust_docs;

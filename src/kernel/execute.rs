@@ -52,6 +52,9 @@ impl Executor {
         let input = json!({"code": code, "execution_count": self.count});
         self.notebook.publish("execute_input", input);
         let recorded = self.recorded();
+        if stored && let Ok(session) = &mut self.session {
+            session.history.enter(code);
+        }
         let result = self.run(code);
         if silent {
             self.forget(recorded);

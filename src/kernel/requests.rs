@@ -23,7 +23,10 @@ pub fn serve(
     interrupts: Interrupts,
 ) {
     publish_state(&wire, &Value::Null, State::Starting);
-    let (session, waiting) = start(&wire, &shell, &notebook, interrupts);
+    let (mut session, waiting) = start(&wire, &shell, &notebook, interrupts);
+    if let Ok(session) = &mut session {
+        session.history.keep();
+    }
     let mut kernel = Kernel {
         executor: Executor::new(session, notebook, asked),
         wire,
@@ -200,7 +203,7 @@ impl Kernel {
         }
         let join = |texts: Vec<String>| texts.join("\n\n");
         Some((
-            join(items.iter().map(|item| item.text()).collect()),
+            session.docs().text(&items),
             join(items.iter().map(|item| item.markdown()).collect()),
         ))
     }

@@ -39,6 +39,7 @@ pub const RUNTIME: &[(&str, &str)] = &[
     runtime_file!("lib.rs"),
     runtime_file!("channel.rs"),
     runtime_file!("places.rs"),
+    runtime_file!("timeit.rs"),
     runtime_file!("variables.rs"),
 ];
 

@@ -51,8 +51,10 @@ pub fn interactive() -> Result<(), Failure> {
                 let _ = editor.add_history_entry(&text);
                 // Kept at once: a session may be killed.
                 let _ = editor.append_history(&history);
-                let source = Source::new(INPUT, text);
-                match interpreter::run(session.borrow_mut().wait()?, &source, |_| {}) {
+                let mut session = session.borrow_mut();
+                let session = session.wait()?;
+                session.history.enter(&text);
+                match interpreter::run(session, &Source::new(INPUT, text), |_| {}) {
                     Ok(Next::Continue) => {}
                     Ok(Next::Quit) => return Ok(()),
                     Err(failure) => failure.tell(),

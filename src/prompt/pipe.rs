@@ -15,6 +15,7 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
     let mut failed = false;
     // A cell may read lines of its own between those of the statements.
     while let Some(text) = next_statements()? {
+        session.history.enter(&text);
         match interpreter::run(session, &Source::new(INPUT, text), |_| {}) {
             Ok(Next::Continue) => {}
             Ok(Next::Quit) => break,

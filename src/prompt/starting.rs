@@ -42,7 +42,10 @@ impl Starting {
     pub fn wait(&mut self) -> Result<&mut Session, Failure> {
         if let Starting::Thread(started) = self {
             *self = match started.recv() {
-                Ok(Ok(session)) => Starting::Ready(Box::new(session)),
+                Ok(Ok(mut session)) => {
+                    session.history.keep();
+                    Starting::Ready(Box::new(session))
+                }
                 Ok(Err(error)) => Starting::Failed(format!("{error:#}")),
                 Err(_) => Starting::Failed("the thread that started it has ended".to_owned()),
             };

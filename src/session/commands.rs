@@ -1,7 +1,10 @@
 //! The `:commands`: one table, from which help and completion are made.
 
+use super::magic::{self, Meaning};
 use super::{Session, script};
-use crate::ide::completion::Candidate;
+use crate::ide::completion::{Candidate, bare};
+use crate::ide::docs::fits;
+use crate::ide::rust_docs::{self, Found};
 use crate::notebook::files;
 use crate::notebook::transcript::Entry;
 use crate::output;
@@ -16,6 +19,14 @@ pub enum Asks {
     Quit,
     /// To carry out the statements of this file.
     Load(PathBuf),
+    /// The same whenever it is saved.
+    Watch(PathBuf),
+    /// To carry out these statements.
+    Run(String),
+    /// The same, and to tell how long that takes.
+    Time(String),
+    /// To tell how long the statements that follow take.
+    TimeRest,
 }
 
 /// One command.
@@ -39,19 +50,7 @@ pub const COMMANDS: &[Command] = &[
         name: ":vars",
         arguments: "",
         help: "Variables and their types",
-        run: |session, _| {
-            let variables = session.variables();
-            if variables.is_empty() {
-                output::out("no variables yet");
-            }
-            for (name, kind) in variables {
-                match session.error_in(&name) {
-                    Some(error) => output::out(&format!("{name}: {kind} = Err({error})")),
-                    None => output::out(&format!("{name}: {kind}")),
-                }
-            }
-            Ok(Asks::Nothing)
-        },
+        run: show_variables,
     },
     Command {
         name: ":models",
@@ -82,14 +81,14 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: ":time",
-        arguments: "[on | off]",
-        help: "Tell the time that each cell takes",
+        arguments: "[on | off | STATEMENT]",
+        help: "Tell the time that each cell takes, or that one statement takes",
         run: |session, arguments| {
             session.timed = match arguments {
                 "on" => true,
                 "off" => false,
                 "" => !session.timed,
-                _ => return Err(":time on, or :time off".to_owned().into()),
+                statement => return Ok(Asks::Time(statement.to_owned())),
             };
             output::out(if session.timed {
                 "times are told"
@@ -98,6 +97,12 @@ pub const COMMANDS: &[Command] = &[
             });
             Ok(Asks::Nothing)
         },
+    },
+    Command {
+        name: ":timeit",
+        arguments: "EXPRESSION",
+        help: "Run an expression again and again, and tell the time that one run takes",
+        run: timeit,
     },
     Command {
         name: ":load",
@@ -114,6 +119,15 @@ pub const COMMANDS: &[Command] = &[
             None => Err("nothing has been loaded yet; use :load FILE"
                 .to_owned()
                 .into()),
+        },
+    },
+    Command {
+        name: ":watch",
+        arguments: "FILE",
+        help: "Run a script now and whenever it is saved, until Ctrl-C",
+        run: |session, name| match load(session, name)? {
+            Asks::Load(path) => Ok(Asks::Watch(path)),
+            other => Ok(other),
         },
     },
     Command {
@@ -140,6 +154,61 @@ pub const COMMANDS: &[Command] = &[
         arguments: "ITEM",
         help: "The documentation of a variable, type, function or keyword",
         run: document,
+    },
+    Command {
+        name: ":source",
+        arguments: "ITEM",
+        help: "The source of a type or function",
+        run: source,
+    },
+    Command {
+        name: ":find",
+        arguments: "PATTERN",
+        help: "Names that fit a pattern such as *select*",
+        run: find_names,
+    },
+    Command {
+        name: ":history",
+        arguments: "[all | N | N-M | WORD]",
+        help: "What was entered: last, by number, or with a word in it in any session",
+        run: |session, asked| {
+            output::page(&session.history.show(asked));
+            Ok(Asks::Nothing)
+        },
+    },
+    Command {
+        name: ":rerun",
+        arguments: "[N | N-M]",
+        help: "Run entries of :history again; the last without a number",
+        run: |session, asked| {
+            // The command itself has been entered already.
+            let asked = if asked.is_empty() { "-2" } else { asked };
+            let text = session.history.text(asked)?;
+            if text.lines().any(|line| line.starts_with(":rerun")) {
+                return Err("it would run itself; give the numbers of other entries"
+                    .to_owned()
+                    .into());
+            }
+            output::out(&text);
+            Ok(Asks::Run(text))
+        },
+    },
+    Command {
+        name: ":sh",
+        arguments: "LINE",
+        help: "Have the shell carry out a line; !LINE is the same",
+        run: |session, line| {
+            if line.is_empty() {
+                return Err("which? :sh LINE, or !LINE".to_owned().into());
+            }
+            session.shell(line).map(|()| Asks::Nothing)
+        },
+    },
+    Command {
+        name: ":who",
+        arguments: "",
+        help: "The same as :vars",
+        run: show_variables,
     },
     Command {
         name: ":dep",
@@ -175,11 +244,32 @@ pub const COMMANDS: &[Command] = &[
 
 /// What `:save` leaves out: these are about the session itself, or stand for the statements they ran.
 const NOT_SAVED: &[&str] = &[
-    ":clear", ":doc", ":explain", ":help", ":load", ":quit", ":reload", ":save", ":type",
+    ":clear", ":doc", ":explain", ":find", ":help", ":history", ":load", ":quit", ":reload",
+    ":rerun", ":save", ":source", ":time", ":type", ":watch", ":who",
 ];
 
-/// Carries out a line that starts with `:`.
+/// Carries out a line that is a command: one that starts with `:`, or what stands for one elsewhere.
 pub fn run(session: &mut Session, line: &str) -> Result<Asks, Failure> {
+    if line.starts_with("%%time") && !line.starts_with("%%timeit") {
+        return Ok(Asks::TimeRest);
+    }
+    if !line.starts_with(':') {
+        let meaning = magic::meaning(
+            line,
+            |name| session.is_tried(name),
+            |name| session.knows(name),
+        );
+        return match meaning {
+            Meaning::Command(command) => run(session, &command),
+            // Only what begins a line is a command.
+            Meaning::Rust => Ok(Asks::Run(format!(" {line}"))),
+            Meaning::Hint(hint) => Err(hint.into()),
+            Meaning::Needless(why) => {
+                output::note(why);
+                Ok(Asks::Nothing)
+            }
+        };
+    }
     let (name, arguments) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let command = find(name).ok_or_else(|| {
         Failure::Message(format!("unknown command {name}; :help lists what there is"))
@@ -266,31 +356,143 @@ fn save_session(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     Ok(Asks::Nothing)
 }
 
-/// The library's own documentation, and rust-analyzer's where it has none: variables, Rust's own items.
+/// Documentation of a variable, of the library, of what was defined in the session, or of Rust itself.
 fn document(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     if name.is_empty() {
         return Err("of what? :doc ITEM, for example :doc decompose"
             .to_owned()
             .into());
     }
-    let is_variable = session
-        .variables()
-        .iter()
-        .any(|(variable, _)| variable == name);
-    let found = if is_variable {
-        Vec::new()
-    } else {
-        session.docs().find(name)
-    };
-    if found.is_empty() {
-        let text = session.explain(name).ok_or_else(|| {
-            Failure::Message(format!("no documentation of {name:?}; is its name right?"))
-        })?;
+    let name = &member(session, name);
+    if let Some(text) = session.explain(name) {
         output::page(&text);
-    } else {
-        let texts: Vec<String> = found.iter().map(|item| item.text()).collect();
-        output::page(&texts.join("\n\n"));
+        return Ok(Asks::Nothing);
     }
+    if let Some(text) = session.definition(name) {
+        output::page(&text);
+        return Ok(Asks::Nothing);
+    }
+    let found = session.docs().find(name);
+    let text = if found.is_empty() {
+        of_rust(session, name)?.0
+    } else {
+        session.docs().text(&found)
+    };
+    output::page(&text);
+    Ok(Asks::Nothing)
+}
+
+/// `Contributions::head` for `c.head`, where `c` is a variable.
+fn member(session: &Session, name: &str) -> String {
+    let Some((variable, method)) = name.split_once('.') else {
+        return name.to_owned();
+    };
+    let variables = session.variables();
+    let found = variables.iter().find(|(other, _)| other == variable);
+    found.map_or_else(
+        || name.to_owned(),
+        |(_, kind)| format!("{}::{method}", bare(kind)),
+    )
+}
+
+/// Documentation and source of Rust's own.
+fn of_rust(session: &Session, name: &str) -> Result<(String, String), Failure> {
+    match session.rust_docs(name) {
+        Found::Text { docs, source } => Ok((docs, source)),
+        Found::NoSources => Err(format!(
+            "no documentation of {name:?} in the library; Rust's own is at {}, and here after `rustup component add \
+             rust-src`",
+            rust_docs::link(name)
+        )
+        .into()),
+        Found::Nothing => Err(format!("no documentation of {name:?}; is its name right?").into()),
+    }
+}
+
+fn source(session: &mut Session, name: &str) -> Result<Asks, Failure> {
+    if name.is_empty() {
+        return Err("of what? :source ITEM, for example :source decompose"
+            .to_owned()
+            .into());
+    }
+    let name = &member(session, name);
+    let variable = session
+        .variables()
+        .into_iter()
+        .find(|(other, _)| other == name);
+    let name = &variable.map_or_else(|| name.clone(), |(_, kind)| bare(&kind));
+    let found = session.docs().find(name);
+    let text = match session.definition(name) {
+        Some(text) => text,
+        None if found.is_empty() => of_rust(session, name)?.1,
+        None => session.docs().source(&found),
+    };
+    output::page(&text);
+    Ok(Asks::Nothing)
+}
+
+/// More names are not listed.
+const MOST_NAMES: usize = 40;
+
+fn find_names(session: &mut Session, pattern: &str) -> Result<Asks, Failure> {
+    if pattern.is_empty() {
+        return Err("which? :find PATTERN, for example :find *select*"
+            .to_owned()
+            .into());
+    }
+    // A word alone may stand anywhere.
+    let pattern = if pattern.contains('*') {
+        pattern.to_owned()
+    } else {
+        format!("*{pattern}*")
+    };
+    let variables = session.variables().into_iter();
+    let variables = variables
+        .filter(|(name, _)| fits(&pattern, name))
+        .map(|(name, kind)| format!("{name}: {kind}"));
+    let items = session.known().items.into_iter();
+    let items = items.filter(|name| fits(&pattern, name));
+    let library = session.docs().matching(&pattern).into_iter();
+    let library = library.map(|item| format!("{}  {}", item.path.join("::"), item.summary()));
+    let names: Vec<String> = variables.chain(items).chain(library).collect();
+    if names.is_empty() {
+        return Err(format!("no name fits {pattern}").into());
+    }
+    let mut text = names[..names.len().min(MOST_NAMES)].join("\n");
+    if names.len() > MOST_NAMES {
+        text.push_str(&format!("\n... and {} more", names.len() - MOST_NAMES));
+    }
+    output::page(&text);
+    Ok(Asks::Nothing)
+}
+
+fn show_variables(session: &mut Session, _: &str) -> Result<Asks, Failure> {
+    let variables = session.variables();
+    if variables.is_empty() {
+        output::out("no variables yet");
+    }
+    for (name, kind) in variables {
+        match session.error_in(&name) {
+            Some(error) => output::out(&format!("{name}: {kind} = Err({error})")),
+            None => output::out(&format!("{name}: {kind}")),
+        }
+    }
+    Ok(Asks::Nothing)
+}
+
+fn timeit(session: &mut Session, expression: &str) -> Result<Asks, Failure> {
+    if expression.is_empty() {
+        return Err("of what? :timeit EXPRESSION".to_owned().into());
+    }
+    // On a line of its own, so that errors quote it and nothing else.
+    let expression = expression.trim_end_matches(';');
+    let code = format!(
+        "println!(\"{{}}\", ::vitrepl_runtime::timeit(&mut || {{ ::std::hint::black_box({{\n{expression}\n}}); Ok(()) }})?);"
+    );
+    let source = Source::new("input", code);
+    let recorded = session.record.len();
+    session.evaluate(&source, &source.pieces)?;
+    session.record.truncate(recorded);
     Ok(Asks::Nothing)
 }
 

@@ -1,14 +1,16 @@
 //! The one way in which statements are carried out, whether they are typed, piped, loaded or sent by a notebook.
 
-use super::Session;
 use super::commands::{self, Asks};
 use super::script::{self, Script};
+use super::{Session, magic};
 use crate::output;
 use crate::output::errors;
 use crate::output::failure::Failure;
 use crate::syntax::items::defines_main;
 use crate::syntax::statements::{Kind, Piece, Source, mentions};
 use console::style;
+use std::path::Path;
+use std::time::Duration;
 
 /// Before a statement, where it is typed and where it is echoed.
 pub const PROMPT: &str = ">> ";
@@ -30,6 +32,9 @@ pub fn run(
     source: &Source,
     mut before: impl FnMut(bool),
 ) -> Result<Next, Failure> {
+    if let Some(hint) = magic::hint(&source.text, |name| session.knows(name)) {
+        return Err(hint.into());
+    }
     if !source.syntax_errors.is_empty() {
         output::err(&errors::of_parser(source));
         let at = source.syntax_errors[0].at.start;
@@ -38,7 +43,14 @@ pub fn run(
     let mut groups = groups(source).peekable();
     while let Some(group) = groups.next() {
         before(groups.peek().is_none());
-        if step(session, source, group)? == Next::Quit {
+        let next = if std::mem::take(&mut session.times_rest) {
+            let next = timed(session, |session| step(session, source, group));
+            session.times_rest = groups.peek().is_some();
+            next
+        } else {
+            step(session, source, group)
+        };
+        if next? == Next::Quit {
             return Ok(Next::Quit);
         }
     }
@@ -102,6 +114,70 @@ fn step(session: &mut Session, source: &Source, pieces: &[Piece]) -> Result<Next
             let script = script::read(&path)?;
             session.last_loaded = Some(path);
             run_script(session, &script)
+        }
+        Asks::Watch(path) => watch(session, &path),
+        Asks::Run(text) => run(session, &Source::new(source.name.as_str(), text), |_| {}),
+        Asks::Time(text) => {
+            let source = Source::new(source.name.as_str(), text);
+            timed(session, |session| run(session, &source, |_| {}))
+        }
+        Asks::TimeRest => {
+            let rest = source
+                .pieces
+                .iter()
+                .filter(|piece| piece.line > command.line);
+            if rest.count() == 0 {
+                return Err("%%time stands above the statements that are timed"
+                    .to_owned()
+                    .into());
+            }
+            session.times_rest = true;
+            Ok(Next::Continue)
+        }
+    }
+}
+
+/// Does something with the times of cells told.
+fn timed<R>(session: &mut Session, action: impl FnOnce(&mut Session) -> R) -> R {
+    let before = std::mem::replace(&mut session.timed, true);
+    let result = action(session);
+    session.timed = before;
+    result
+}
+
+/// Between two looks whether a watched file has been saved.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs a script now and whenever it is saved, until Ctrl-C.
+fn watch(session: &mut Session, path: &Path) -> Result<Next, Failure> {
+    let time = || {
+        std::fs::metadata(path)
+            .and_then(|file| file.modified())
+            .ok()
+    };
+    loop {
+        let seen = time();
+        match script::read(path).and_then(|script| run_script(session, &script)) {
+            Ok(Next::Quit) => return Ok(Next::Quit),
+            Ok(Next::Continue) => {}
+            Err(failure) => failure.tell(),
+        }
+        if session.interrupts.was_pressed() {
+            return Ok(Next::Continue);
+        }
+        output::note(&format!(
+            "{} runs again when it is saved; Ctrl-C ends that",
+            path.display()
+        ));
+        let interrupts = session.interrupts.clone();
+        let (_, ended) = session.interrupts.during(|| {
+            // A file that is being saved may be gone for a moment.
+            while !interrupts.was_pressed() && (time() == seen || time().is_none()) {
+                std::thread::sleep(PAUSE);
+            }
+        });
+        if ended {
+            return Ok(Next::Continue);
         }
     }
 }

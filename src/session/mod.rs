@@ -1,11 +1,14 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
 pub mod commands;
+pub mod history;
 pub mod input;
 pub mod interpreter;
 pub mod interrupt;
+mod magic;
 mod replay;
 pub mod script;
+mod shell;
 mod start;
 mod variables;
 
@@ -16,6 +19,7 @@ use crate::eval::compiler::{Report, write_plan};
 use crate::eval::items::{Addition, Items};
 use crate::ide::completion::{Candidate, Known};
 use crate::ide::docs::Docs;
+use crate::ide::rust_docs;
 use crate::library::folder::CompileFolder;
 use crate::library::sources;
 use crate::notebook::transcript::{self, Entry};
@@ -26,6 +30,7 @@ use crate::output::pump::{Ending, Pump};
 use crate::syntax::statements::{Kind, Piece, Source};
 use anyhow::{Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
+use history::History;
 use input::Input;
 use interrupt::Interrupts;
 use replay::Origins;
@@ -55,12 +60,16 @@ pub struct Session {
     origins: Origins,
     /// Whether the time that each cell takes is told.
     pub timed: bool,
+    /// The same of the rest of what was entered.
+    times_rest: bool,
     /// Scripts that are being loaded, the innermost last.
     pub loading: Vec<PathBuf>,
     /// The script that `:reload` loads again.
     pub last_loaded: Option<PathBuf>,
     /// What `:save` writes.
     pub record: Vec<Entry>,
+    /// What was entered.
+    pub history: History,
     docs: OnceCell<Docs>,
 }
 
@@ -90,9 +99,11 @@ impl Session {
             items: Items::default(),
             origins: Origins::default(),
             timed: false,
+            times_rest: false,
             loading: Vec::new(),
             last_loaded: None,
             record: Vec::new(),
+            history: History::default(),
             docs: OnceCell::new(),
         }
     }
@@ -256,6 +267,42 @@ impl Session {
             .get_or_init(|| Docs::read(self.folder.library.code()))
     }
 
+    /// What was defined in the session under a name, as it was written.
+    pub fn definition(&self, name: &str) -> Option<String> {
+        self.items.text(name)
+    }
+
+    /// What is known of a name of Rust's own.
+    pub fn rust_docs(&self, name: &str) -> rust_docs::Found {
+        rust_docs::find(name, &self.folder.std_library)
+    }
+
+    /// Whether a name has a meaning of its own in the session.
+    pub fn knows(&self, name: &str) -> bool {
+        let mut items = self.items.names();
+        self.names.variables.contains_key(name) || items.any(|item| item == name)
+    }
+
+    /// Whether `?` takes a value out of a variable.
+    pub fn is_tried(&self, name: &str) -> bool {
+        let variable = self.names.variables.get(name);
+        variable.is_some_and(|variable| {
+            ["std::result::Result<", "std::option::Option<"]
+                .iter()
+                .any(|kind| variable.kind.starts_with(kind))
+        })
+    }
+
+    /// Carries out a line of the shell in the folder of the cells.
+    pub fn shell(&mut self, line: &str) -> Result<(), Failure> {
+        let cells = self.input.process_id();
+        // Where the system does not tell it, that of this process, in which the session began.
+        let folder = std::fs::read_link(format!("/proc/{cells}/cwd"));
+        let folder = folder.or_else(|_| std::env::current_dir());
+        let folder = folder.map_err(|error| format!("the current folder is gone: {error}"))?;
+        shell::run(line, &folder, &self.interrupts)
+    }
+
     /// The error that a variable holds, if it is a `Result` with one.
     pub fn error_in(&self, name: &str) -> Option<&str> {
         self.names.variables.get(name)?.error.as_deref()
@@ -358,6 +405,12 @@ impl Session {
         let how = how
             .trim()
             .replace("Subprocess terminated with status: ", "");
+        let how = if self.pump.has_overflowed() {
+            "stack overflow: a function that calls itself does not end, or a value is too large"
+                .to_owned()
+        } else {
+            how
+        };
         output::err(&format!(
             "the process that ran the cells has ended ({how}); a new one takes over"
         ));

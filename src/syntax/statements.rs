@@ -7,9 +7,11 @@
 
 mod brackets;
 mod commands;
+mod paragraphs;
 
 use brackets::{Imbalance, imbalance};
 use commands::command_lines;
+use paragraphs::paragraphs;
 use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, T, ast};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -85,7 +87,7 @@ impl Source {
         };
         let mut start = 0;
         for command in command_lines(&text) {
-            source.add_code(start..command.start);
+            source.add_paragraphs(start..command.start);
             source.pieces.push(Piece {
                 kind: Kind::Command,
                 line: line_of(&text, command.start),
@@ -97,7 +99,7 @@ impl Source {
             });
             start = command.end;
         }
-        source.add_code(start..text.len());
+        source.add_paragraphs(start..text.len());
         source
     }
 
@@ -108,6 +110,12 @@ impl Source {
             line_of(&self.text, byte),
             self.text[line_start..byte].chars().count(),
         )
+    }
+
+    fn add_paragraphs(&mut self, range: Range<usize>) {
+        for part in paragraphs(&self.text[range.clone()]) {
+            self.add_code(range.start + part.start..range.start + part.end);
+        }
     }
 
     fn add_code(&mut self, mut range: Range<usize>) {

@@ -15,9 +15,11 @@
 
 mod channel;
 mod places;
+mod timeit;
 mod variables;
 
 pub use places::{locate, place};
+pub use timeit::timeit;
 pub use variables::{Inspected, Unremarkable, forget, keep, take};
 
 use std::cell::Cell;

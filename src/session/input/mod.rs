@@ -61,6 +61,12 @@ impl Input {
         Input { pipe, child }
     }
 
+    /// The process whose input it is.
+    pub fn process_id(&self) -> u32 {
+        let child = self.child.lock();
+        child.unwrap_or_else(PoisonError::into_inner).id()
+    }
+
     /// Runs `evaluate` with what it reads answered.
     pub fn during<R>(&self, pump: &Pump, evaluate: impl FnOnce() -> R) -> R {
         CANCELLED.store(false, Ordering::SeqCst);
@@ -83,12 +89,7 @@ impl Input {
             if over() || writer.is_none() {
                 continue;
             }
-            let id = self
-                .child
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .id();
-            match demand::is_awaited(id, &self.pipe) {
+            match demand::is_awaited(self.process_id(), &self.pipe) {
                 Some(true) => {}
                 Some(false) => continue,
                 None => {
