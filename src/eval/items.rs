@@ -136,6 +136,12 @@ impl Items {
         })
     }
 
+    /// Everything that is defined, as it was written.
+    pub fn all(&self) -> String {
+        let texts = self.definitions.iter().map(|one| one.text.as_str());
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
     /// What defines a name, as it was written.
     pub fn text(&self, name: &str) -> Option<String> {
         let defining = self.definitions.iter().filter(|one| {

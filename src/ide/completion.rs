@@ -6,6 +6,7 @@
 
 use crate::ide::docs::{Docs, Item};
 use crate::syntax::tokens::tokens;
+use ra_ap_syntax::ast::{HasName, HasVisibility};
 use ra_ap_syntax::{AstNode, Edition, SourceFile, T, ast};
 
 /// In scope in every cell.
@@ -251,12 +252,20 @@ pub struct Known<'a> {
     pub variables: Vec<(String, String)>,
     /// Names of what was defined in the session.
     pub items: Vec<String>,
+    /// What is known of these.
+    pub own: Docs,
 }
+
+/// Calls whose first argument is the name of a model.
+const TAKES_MODEL: &[&str] = &["load", "load_clip", "load_with"];
 
 impl Known<'_> {
     /// What could stand at byte `position` of `text`: from which byte on, and what.
     pub fn complete(&self, text: &str, position: usize) -> (usize, Vec<Candidate>) {
         let before = &text[..position];
+        if let Some(start) = open_model_name(before) {
+            return (start, self.models(&before[start..]));
+        }
         let start = before
             .rfind(|c: char| !(c.is_alphanumeric() || c == '_'))
             .map_or(0, |at| {
@@ -318,8 +327,13 @@ impl Known<'_> {
             })
             .map(candidate)
             .collect();
-        for item in self.docs.find(last) {
-            candidates.extend(variants(&item.signature).map(|name| plain(name, "class")));
+        candidates.extend(self.own.items().iter().filter_map(|item| {
+            let of = item.path.iter().rev().nth(1);
+            (of.is_some_and(|of| of == last)).then(|| candidate(item))
+        }));
+        for item in self.own.find(last).into_iter().chain(self.docs.find(last)) {
+            let names = variants(&item.signature).into_iter();
+            candidates.extend(names.map(|name| plain(&name, "class")));
         }
         candidates
     }
@@ -330,7 +344,8 @@ impl Known<'_> {
             return Vec::new();
         };
         let kind = bare(&kind);
-        let own = self.docs.items().iter().filter(|item| {
+        let items = self.docs.items().iter().chain(self.own.items());
+        let methods = items.filter(|item| {
             let of = item.path.iter().rev().nth(1);
             of.is_some_and(|of| *of == kind) && item.signature.contains("self")
         });
@@ -338,16 +353,29 @@ impl Known<'_> {
             .iter()
             .filter(|(name, _)| *name == kind)
             .flat_map(|(_, methods)| methods.iter());
-        let fields = self.docs.find(&kind).into_iter().flat_map(|item| {
-            let names = fields(&item.signature);
-            names
-                .map(|name| plain(name, "property"))
-                .collect::<Vec<_>>()
+        let library = self.docs.find(&kind).into_iter().map(|item| (item, false));
+        let own = self.own.find(&kind).into_iter().map(|item| (item, true));
+        let fields = own.chain(library).flat_map(|(item, all)| {
+            let names = fields(&item.signature, all).into_iter();
+            names.map(|name| plain(&name, "property"))
         });
-        own.map(candidate)
+        methods
+            .map(candidate)
             .chain(of_std.map(|name| plain(name, "function")))
             .chain(fields)
             .collect()
+    }
+
+    /// Names of models that begin as typed.
+    fn models(&self, typed: &str) -> Vec<Candidate> {
+        let names = self.docs.models().iter();
+        let mut found: Vec<Candidate> = names
+            .filter(|name| name.starts_with(typed))
+            .map(|name| plain(name, "text"))
+            .collect();
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// What the call that is open at the end of `text` still takes, and what it gives:
@@ -520,25 +548,39 @@ fn candidate(item: &Item) -> Candidate {
 }
 
 /// The variants in the definition of an enum.
-fn variants(definition: &str) -> impl Iterator<Item = &str> {
-    let is_enum = definition.contains("enum ");
-    names_in(definition).filter(move |name| is_enum && name.starts_with(char::is_uppercase))
+fn variants(definition: &str) -> Vec<String> {
+    let found = parsed::<ast::Enum>(definition).and_then(|one| one.variant_list());
+    let variants = found.into_iter().flat_map(|list| list.variants());
+    variants
+        .filter_map(|variant| Some(variant.name()?.text().to_string()))
+        .collect()
 }
 
-/// The public fields in the definition of a struct.
-fn fields(definition: &str) -> impl Iterator<Item = &str> {
-    let lines = definition.lines().skip(1);
-    lines.filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(':')?.0))
+/// The fields in the definition of a struct: the public ones, or all.
+fn fields(definition: &str, all: bool) -> Vec<String> {
+    let found = parsed::<ast::Struct>(definition).and_then(|one| one.field_list());
+    let Some(ast::FieldList::RecordFieldList(list)) = found else {
+        return Vec::new();
+    };
+    list.fields()
+        .filter(|field| all || field.visibility().is_some())
+        .filter_map(|field| Some(field.name()?.text().to_string()))
+        .collect()
 }
 
-fn names_in(definition: &str) -> impl Iterator<Item = &str> {
-    let lines = definition.lines().skip(1).map(str::trim);
-    lines.filter_map(|line| {
-        let end = line
-            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(line.len());
-        (end > 0).then(|| &line[..end])
-    })
+fn parsed<N: AstNode>(definition: &str) -> Option<N> {
+    let file = SourceFile::parse(definition, Edition::Edition2024);
+    file.syntax_node().descendants().find_map(N::cast)
+}
+
+/// Where the name of a model begins that is open at the end of a text: behind `load("`.
+fn open_model_name(text: &str) -> Option<usize> {
+    let (call, name) = text.rsplit_once('"')?;
+    let call = call.strip_suffix('(')?;
+    let is_call = TAKES_MODEL
+        .iter()
+        .any(|takes| last_path(call).rsplit("::").next() == Some(*takes));
+    (is_call && !name.contains(['\n', ')'])).then(|| text.len() - name.len())
 }
 
 #[cfg(test)]
@@ -553,8 +595,13 @@ mod tests {
             variables: vec![
                 ("vit".to_owned(), "Arc<Model>".to_owned()),
                 ("numbers".to_owned(), "Vec<i32>".to_owned()),
+                ("mine".to_owned(), "Mine".to_owned()),
+                ("options".to_owned(), "FitOptions".to_owned()),
             ],
             items: vec!["twice".to_owned()],
+            own: Docs::of_session(
+                "struct Mine { field: u8 } enum Way { Left, Right(u8) } impl Mine { fn grow(&self) {} fn new() -> Mine {} }",
+            ),
         };
         let (start, candidates) = known.complete(text, text.len());
         assert!(text.is_char_boundary(start));
@@ -597,6 +644,7 @@ mod tests {
             docs: &docs,
             variables: vec![("vit".to_owned(), "Arc<Model>".to_owned())],
             items: Vec::new(),
+            own: Docs::default(),
         };
         let open = |text: &str| known.open_call(text);
         let gives = ") -> Result<Arc<Contributions>>";
@@ -630,5 +678,31 @@ mod tests {
         assert_eq!(complete("numbers.le"), ["len()"]);
         assert!(complete("load(\"tiny_vit\")?.nam")[0].starts_with("fn name(&self)"));
         assert!(complete("nothing.le").is_empty());
+    }
+
+    #[test]
+    fn own_types_fields_and_names_of_models_are_known() {
+        assert_eq!(complete("mine."), ["field", "grow"]);
+        assert_eq!(complete("Way::"), ["Left", "Right"]);
+        assert!(complete("Mine::").contains(&"new".to_owned()));
+        assert!(complete("options.ep").contains(&"epochs".to_owned()));
+        let zoo = [
+            "tiny_clip",
+            "tiny_dinov2",
+            "tiny_maxvit",
+            "tiny_swin",
+            "tiny_vit",
+        ];
+        assert_eq!(complete("let vit = load(\"tiny"), zoo);
+        assert_eq!(
+            complete("load(\"dei").first().map(String::as_str),
+            Some("deit")
+        );
+        assert!(
+            complete("load(\"vit_small_patch14")
+                .contains(&"vit_small_patch14_dinov2.lvd142m".to_owned())
+        );
+        assert!(complete("load_clip(\"ViT-B-32/").contains(&"ViT-B-32/openai".to_owned()));
+        assert!(complete("load(\"tiny_vit\")?; vi").contains(&"vit".to_owned()));
     }
 }

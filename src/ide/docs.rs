@@ -62,20 +62,23 @@ impl Item {
 }
 
 /// The public items of the library.
+#[derive(Default)]
 pub struct Docs {
     items: Vec<Item>,
     /// What is in scope at the prompt: the module it comes from, and its name.
     imported: HashSet<(String, String)>,
+    /// Names of models that the library knows.
+    models: Vec<String>,
+    /// Items without `pub` count too.
+    takes_all: bool,
 }
 
 impl Docs {
     /// Reads the library's sources: paths below the crate's `src`, and texts.
     pub fn read(sources: Vec<(PathBuf, String)>) -> Self {
-        let mut docs = Docs {
-            items: Vec::new(),
-            imported: HashSet::new(),
-        };
+        let mut docs = Docs::default();
         for (path, text) in sources {
+            docs.models.extend(models(&path, &text));
             // Programs are no part of the library.
             if path.starts_with("bin") || path.extension().is_none_or(|ending| ending != "rs") {
                 continue;
@@ -91,6 +94,23 @@ impl Docs {
             }
         }
         docs
+    }
+
+    /// Reads what was defined in a session: every item.
+    pub fn of_session(text: &str) -> Self {
+        let mut docs = Docs {
+            takes_all: true,
+            ..Docs::default()
+        };
+        for item in SourceFile::parse(text, Edition::Edition2024).tree().items() {
+            docs.item(&item, &[]);
+        }
+        docs
+    }
+
+    /// Names of models that the library knows.
+    pub fn models(&self) -> &[String] {
+        &self.models
     }
 
     /// Every public item.
@@ -229,7 +249,7 @@ impl Docs {
             ast::Item::MacroRules(item) => self.add(item, module),
             ast::Item::Trait(item) => {
                 self.named(item, module);
-                if is_public(item)
+                if self.is_wanted(item)
                     && let (Some(name), Some(list)) = (item.name(), item.assoc_item_list())
                 {
                     let inner = with(module, name.text());
@@ -254,7 +274,7 @@ impl Docs {
                     }
                 }
             }
-            ast::Item::Module(item) if is_public(item) => {
+            ast::Item::Module(item) if self.is_wanted(item) => {
                 if let (Some(name), Some(list)) = (item.name(), item.item_list()) {
                     let inner = with(module, name.text());
                     for item in list.items() {
@@ -267,9 +287,14 @@ impl Docs {
     }
 
     fn named(&mut self, item: &(impl HasName + HasDocComments + HasVisibility), module: &[String]) {
-        if is_public(item) {
+        if self.is_wanted(item) {
             self.add(item, module);
         }
+    }
+
+    fn is_wanted(&self, item: &impl HasVisibility) -> bool {
+        let visibility = item.visibility();
+        self.takes_all || visibility.is_some_and(|visibility| visibility.syntax().text() == "pub")
     }
 
     fn add(&mut self, item: &(impl HasName + HasDocComments), module: &[String]) {
@@ -372,9 +397,35 @@ fn with(module: &[String], name: &str) -> Vec<String> {
     path
 }
 
-fn is_public(item: &impl HasVisibility) -> bool {
-    item.visibility()
-        .is_some_and(|visibility| visibility.syntax().text() == "pub")
+/// The names of models in one of the library's tables of them: the first column, and where the second is the name of
+/// weights, both. Of the models that it carries, and the paper's, the names stand in the code.
+fn models(path: &Path, text: &str) -> Vec<String> {
+    let quoted = |start: &str, end: &str| -> Vec<String> {
+        let list = text
+            .split_once(start)
+            .and_then(|(_, rest)| rest.split_once(end));
+        let list = list.map_or("", |(list, _)| list);
+        let lines = list.lines().filter_map(|line| {
+            let (_, rest) = line.split_once('"')?;
+            Some(rest.split_once('"')?.0.to_owned())
+        });
+        lines.collect()
+    };
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    match path.to_str() {
+        Some("models/hub/timm.tsv") => rows
+            .filter_map(|line| line.split('\t').next().map(str::to_owned))
+            .collect(),
+        Some("models/hub/open_clip.tsv") => rows
+            .filter_map(|line| {
+                let mut columns = line.split('\t');
+                Some(format!("{}/{}", columns.next()?, columns.next()?))
+            })
+            .collect(),
+        Some("models/hub/names.rs") => quoted("pub const ALIASES", "];"),
+        Some("models/zoo.rs") => quoted("EMBEDDED: &[Embedded] = embedded! {", "};"),
+        _ => Vec::new(),
+    }
 }
 
 /// The text of an item's doc comments.

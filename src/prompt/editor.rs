@@ -57,6 +57,7 @@ impl LineHelper {
                 docs: self.docs.get_or_init(read_docs),
                 variables: Vec::new(),
                 items: Vec::new(),
+                own: Docs::default(),
             }),
         }
     }

@@ -338,6 +338,7 @@ impl Session {
             docs: self.docs(),
             variables: self.variables(),
             items: self.items.names().map(str::to_owned).collect(),
+            own: Docs::of_session(&self.items.all()),
         }
     }
 
