@@ -273,6 +273,24 @@ fn in_symbols(message: &str) -> String {
 /// Whether `text` stops in the middle of something: an open bracket, string or comment, or an attribute with nothing
 /// behind it.
 pub fn is_incomplete(text: &str) -> bool {
+    let commands = command_lines(text);
+    is_open(&text[commands.last().map_or(0, |command| command.end)..])
+}
+
+/// Whether a text without commands is understood as it is.
+fn is_whole(text: &str) -> bool {
+    let mut source = Source {
+        name: String::new(),
+        text: text.to_owned(),
+        pieces: Vec::new(),
+        syntax_errors: Vec::new(),
+    };
+    source.add_code(0..text.len());
+    source.syntax_errors.is_empty()
+}
+
+/// Whether a text without commands is incomplete.
+fn is_open(text: &str) -> bool {
     let parsed = SourceFile::parse(text, Edition::Edition2024);
     let is_open = parsed.errors().iter().any(|error| {
         let rest = text.get(usize::from(error.range().start())..);
@@ -559,6 +577,8 @@ mod tests {
             ":load x",
             "1 + 1",
             ")",
+            "!echo it's (",
+            "let a = 1;\n%time f('",
         ] {
             assert!(!is_incomplete(text), "{text}");
         }

@@ -1,6 +1,6 @@
 //! Lines that are no Rust: `:commands`, and what users of IPython type for them.
 
-use super::{Source, is_incomplete};
+use super::{is_open, is_whole};
 use std::ops::Range;
 
 /// Bytes of the lines that are commands: nothing is open before them.
@@ -13,9 +13,9 @@ pub fn command_lines(text: &str) -> Vec<Range<usize>> {
         let before = commands.last().map_or(0, |previous| previous.end)..range.start;
         let before = &text[before];
         let is_command = match look(line.trim_end()) {
-            Some(Look::Command) => !is_incomplete(before),
+            Some(Look::Command) => !is_open(before),
             // In the middle of a statement these are Rust.
-            Some(Look::Magic) => !is_incomplete(before) && is_whole(before),
+            Some(Look::Magic) => !is_open(before) && is_whole(before),
             None => false,
         };
         if is_command {
@@ -23,10 +23,6 @@ pub fn command_lines(text: &str) -> Vec<Range<usize>> {
         }
     }
     commands
-}
-
-fn is_whole(text: &str) -> bool {
-    Source::new("", text).syntax_errors.is_empty()
 }
 
 /// What a line looks like.

@@ -4,7 +4,7 @@
 //! are cells of their own, and in a script paragraphs. So an empty line ends what is complete before it, where what
 //! comes behind could begin a statement as well as go on with one.
 
-use super::Source;
+use super::is_whole;
 use ra_ap_syntax::{Edition, SourceFile, T};
 use std::ops::Range;
 
@@ -45,12 +45,9 @@ pub fn paragraphs(text: &str) -> Vec<Range<usize>> {
     parts
 }
 
-fn is_whole(text: &str) -> bool {
-    Source::new("", text).syntax_errors.is_empty()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::*;
 
     #[test]
