@@ -10,7 +10,7 @@ const SNIPPETS: &[(&str, &str)] = &[
     ("let a = 5;\na", "5"),
     ("let b = 6\nb + 1", "7"),
     ("let s = \"two\nlines\";\ns", "\"two\\nlines\""),
-    ("let raw = r#\"a \"quoted\"\n:vars\nb\"#;\nraw.len()", "20"),
+    ("let raw = r#\"a \"quoted\"\n:vars\nb\"#;\nraw.len()", "18"),
     ("br##\"x\"#\ny\"##.len()", "5"),
     (
         "let chain = vec![3, 1, 2]\n    .into_iter()\n    .map(|x| x * 2)\n    .max();\nchain",
@@ -310,7 +310,7 @@ let wrong: i32 = undefined_name;
     ran.ends_with(1)
         .complains("no number\ncaused by: invalid digit found in string\n")
         .complains("stack overflow")
-        .complains("a thread panicked: aside (input:1:24)")
+        .complains("a thread panicked: aside (input:1:23)")
         .says("true\n");
     for leak in ["src/lib.rs", "vitrepl_", "ctx-", "evcxr"] {
         assert!(!ran.err.contains(leak), "{leak} in {}", ran.err);

@@ -30,7 +30,7 @@ pub fn meaning(
             Meaning::Command(format!(":sh {shell}"))
         };
     }
-    if line.starts_with('?') || line.ends_with('?') {
+    if !line.starts_with('%') && (line.starts_with('?') || line.ends_with('?')) {
         let name = line.trim_matches('?').trim();
         if line == format!("{name}?") && is_tried(name) {
             return Meaning::Rust;
@@ -170,6 +170,7 @@ mod tests {
             ("!ls -l", ":sh ls -l"),
             ("%time f()", ":time f()"),
             ("%timeit 1 + 1", ":timeit 1 + 1"),
+            ("%time f()?", ":time f()?"),
             ("%who", ":vars"),
             ("%ls", ":sh ls"),
         ] {

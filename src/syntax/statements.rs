@@ -12,6 +12,7 @@ mod paragraphs;
 use brackets::{Imbalance, imbalance};
 use commands::command_lines;
 use paragraphs::paragraphs;
+use ra_ap_syntax::ast::HasModuleItem;
 use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken, T, ast};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -299,6 +300,28 @@ fn is_open(text: &str) -> bool {
     is_open
         || matches!(imbalance(text), Some(Imbalance::Open(_)))
         || ends_in_attribute(&parsed.syntax_node())
+        || ends_in_header(&parsed.tree())
+}
+
+/// Whether the last item is a function, type, trait or `impl` whose body is still to come.
+fn ends_in_header(file: &SourceFile) -> bool {
+    let Some(last) = file.items().last() else {
+        return false;
+    };
+    let behind = file
+        .syntax()
+        .text()
+        .slice(last.syntax().text_range().end()..);
+    let is_at_end = behind.to_string().trim().is_empty();
+    is_at_end
+        && match last {
+            ast::Item::Fn(one) => one.body().is_none() && one.semicolon_token().is_none(),
+            ast::Item::Struct(one) => one.field_list().is_none() && one.semicolon_token().is_none(),
+            ast::Item::Enum(one) => one.variant_list().is_none(),
+            ast::Item::Impl(one) => one.assoc_item_list().is_none(),
+            ast::Item::Trait(one) => one.assoc_item_list().is_none(),
+            _ => false,
+        }
 }
 
 fn ends_in_attribute(node: &SyntaxNode) -> bool {
@@ -566,6 +589,10 @@ mod tests {
             "let s = r#\"a\nb\"",
             "#[derive(Debug)]",
             "#[cfg(test)]\n// why\n",
+            "fn f<T>(x: T) -> T",
+            "fn f<T>(x: T) -> T\nwhere\n    T: Copy,\n",
+            "impl Debug for X",
+            "enum Either",
         ] {
             assert!(is_incomplete(text), "{text}");
         }
@@ -578,6 +605,9 @@ mod tests {
             "1 + 1",
             ")",
             "!echo it's (",
+            "fn f() {}\nstruct A;",
+            "struct A(u8)",
+            "use std::fs",
             "let a = 1;\n%time f('",
         ] {
             assert!(!is_incomplete(text), "{text}");

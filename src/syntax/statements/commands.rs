@@ -27,9 +27,9 @@ pub fn command_lines(text: &str) -> Vec<Range<usize>> {
 
 /// What a line looks like.
 enum Look {
-    /// `:vars`
+    /// `:vars`, `?x`, `%time`
     Command,
-    /// `?x`, `x?`, `%time`, `!ls`
+    /// `x?`, `!ls`
     Magic,
 }
 
@@ -39,9 +39,9 @@ fn look(line: &str) -> Option<Look> {
         return Some(Look::Command);
     }
     let is_magic = match line.chars().next()? {
-        '%' => begins_with_letter(line.trim_start_matches('%')),
+        '%' if begins_with_letter(line.trim_start_matches('%')) => return Some(Look::Command),
+        '?' if is_pattern(line.trim_start_matches('?').trim()) => return Some(Look::Command),
         '!' => is_shell(&line[1..]),
-        '?' => is_pattern(line.trim_start_matches('?').trim()),
         _ => line.ends_with('?') && is_pattern(line.trim_end_matches('?')),
     };
     is_magic.then_some(Look::Magic)
