@@ -308,11 +308,9 @@ fn ends_in_header(file: &SourceFile) -> bool {
     let Some(last) = file.items().last() else {
         return false;
     };
-    let behind = file
-        .syntax()
-        .text()
-        .slice(last.syntax().text_range().end()..);
-    let is_at_end = behind.to_string().trim().is_empty();
+    let text = file.syntax().text().to_string();
+    let end = usize::from(last.syntax().text_range().end());
+    let is_at_end = text[end..].trim().is_empty();
     is_at_end
         && match last {
             ast::Item::Fn(one) => one.body().is_none() && one.semicolon_token().is_none(),
