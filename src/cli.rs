@@ -1,11 +1,14 @@
 //! The command line.
 
-use crate::environment;
-use crate::failure::Failure;
-use crate::interrupt::Interrupts;
+use crate::eval::environment;
+use crate::library::folder::cache_folder;
+use crate::notebook::files;
+use crate::output::failure::Failure;
 use crate::session::Session;
+use crate::session::interrupt::Interrupts;
+use crate::session::{interpreter, script};
 use crate::timings::{self, Whose};
-use crate::{kernel, prompt, save, script};
+use crate::{kernel, prompt};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,7 +21,8 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version, after_help = ENVIRONMENT, args_conflicts_with_subcommands = true)]
 struct Options {
-    /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`
+    /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`; `-` for those of
+    /// standard input
     file: Option<PathBuf>,
 
     /// Take the times of start and cells beside stock evcxr's, this often, and print their medians
@@ -68,26 +72,27 @@ fn dispatch(options: Options) -> Result<(), Failure> {
     if options.timings_of == Some(Whose::Stock) {
         return Ok(timings::run(Whose::Stock)?);
     }
-    environment::enter()?;
+    environment::enter(&cache_folder()?.join("no-sources"))?;
     if let Some(whose) = options.timings_of {
         return Ok(timings::run(whose)?);
     }
     if let Some(runs) = options.timings {
         return Ok(timings::compare(runs)?);
     }
+    let from_input = options.file.as_deref() == Some("-".as_ref());
     if let Some(task) = options.task {
         match task {
-            Task::Convert { from, to } => save::convert(&from, &to),
+            Task::Convert { from, to } => files::convert(&from, &to),
             Task::Kernel { task } => kernel::run(task),
         }
-    } else if let Some(file) = options.file {
+    } else if let Some(file) = options.file.filter(|file| file.as_os_str() != "-") {
         // Before the (slow) start: a missing or broken script is known at once.
         let script = script::read(&file)?;
         let mut session = Session::start(Interrupts::listen()?)?;
-        script::run(&mut session, &script).map(|_| ())
-    } else if std::io::stdin().is_terminal() {
+        interpreter::run_script(&mut session, &script).map(|_| ())
+    } else if std::io::stdin().is_terminal() && !from_input {
         prompt::interactive()
     } else {
-        prompt::piped(&mut Session::start(Interrupts::listen()?)?)
+        prompt::pipe::run(&mut Session::start(Interrupts::listen()?)?)
     }
 }

@@ -3,12 +3,12 @@
 //! Both are given the same statements by a process of their own; stock evcxr gets a folder in which the library is
 //! compiled already, so that its start is a warm one too. Runs take turns, because other work comes and goes.
 
-use crate::compile_folder::CompileFolder;
-use crate::environment;
-use crate::interrupt::Interrupts;
-use crate::library::{CRATE, IMPORT};
+use crate::eval::environment;
+use crate::library::folder::CompileFolder;
+use crate::library::sources::{CRATE, IMPORT};
+use crate::session::interrupt::Interrupts;
 use crate::session::{Prepared, Session};
-use crate::source::Source;
+use crate::syntax::statements::Source;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use evcxr::CommandContext;

@@ -148,6 +148,7 @@ fn a_kernel_is_registered_and_removed_where_it_was_asked_for() {
     let kernel = |arguments: &[&str]| {
         let mut command = vitrepl();
         command.arg("kernel").args(arguments);
+        command.env("HF_HOME", "/hub").env("HF_TOKEN", "secret");
         Ran::from(command.env("JUPYTER_DATA_DIR", &data).output().unwrap())
     };
     kernel(&["uninstall"])
@@ -163,6 +164,15 @@ fn a_kernel_is_registered_and_removed_where_it_was_asked_for() {
     assert_eq!(kernel_json["language"], "rust");
     assert_eq!(kernel_json["interrupt_mode"], "message");
     assert_eq!(kernel_json["argv"][0], env!("CARGO_BIN_EXE_vitrepl"));
+    // Jupyter may run where nothing of this is set, and is no place for secrets.
+    assert_eq!(kernel_json["env"]["HF_HOME"], "/hub");
+    assert!(
+        !text.contains("secret") && !text.contains("VITREPL_SESSION"),
+        "{text}"
+    );
+    let path = kernel_json["env"]["PATH"].as_str().unwrap();
+    let cargo = path.strip_suffix(":${PATH}").unwrap();
+    assert!(Path::new(cargo).join("cargo").is_file(), "{path}");
     for size in [32, 64] {
         let logo = image::open(folder.join(format!("logo-{size}x{size}.png"))).unwrap();
         assert_eq!((logo.width(), logo.height()), (size, size));

@@ -164,14 +164,14 @@ let s = "open to the end
 "#,
     );
     ran.ends_with(1)
-        .complains("panicked: index out of bounds: the len is 3 but the index is 7\n")
+        .complains("panicked: index out of bounds: the len is 3 but the index is 7 (input:1:5)\n")
         .says("after a panic: 3\n")
         .complains("invalid digit found in string\n")
         .says("after an error: 3\n")
         .complains("cannot find value `lost`")
         .complains("mismatched types")
         .says("half a line\n")
-        .complains("panicked: second\n")
+        .complains("panicked: second (input:1:24)\n")
         .complains("unknown command :no-such-command")
         .complains("cannot read the script missing.rs")
         .complains("loads itself")

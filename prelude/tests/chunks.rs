@@ -354,12 +354,12 @@ fn maps_of_source_tokens_and_segmentation_sums_add_up_over_chunks() -> Result<()
     };
     let c = decompose(&vit, &images, &options)?;
     let directions = random(&[2, c.values().dims()[2]], 3, 0.0);
-    let head = c.components()[c
-        .names()
-        .iter()
-        .position(|name| name == "block 5 head 3")
-        .unwrap()];
-    let along = |c: &Contributions| c.token_contributions().unwrap().along(head, &directions);
+    let along = |c: &Contributions| -> Result<Tensor> {
+        Ok(c.tokens("block 5 head 3")?
+            .along(&directions)?
+            .values()
+            .clone())
+    };
     // The patches of one image along the first direction as a map, held against a mask of a square.
     let segmented = |maps: &Tensor, i: usize, number: usize| -> Result<_> {
         let tokens = maps.dims()[1];

@@ -2,13 +2,14 @@
 //!
 //! evcxr can keep variables and items itself, but has rust-analyzer find the types of variables, which reads the sources
 //! of the whole crate graph and of the standard library first (5 to 15 s), and puts items in no order. The compiler
-//! knows the types anyway; so variables are kept by `vitrepl-runtime` (the crate in `runtime/`), items by
+//! knows the types anyway; so variables are kept by `vitrepl-runtime` (the crate in `prelude/runtime/`), items by
 //! [`super::items`], and evcxr sees one statement. What its lines are is said in [`super::plan`].
 
 use super::items::{Addition, Items};
-use super::plan::{self, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan};
+use super::places;
+use super::plan::{self, BEGIN, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan};
 use super::statics;
-use crate::source::{Kind, Piece, Source, mentions};
+use crate::syntax::statements::{Kind, Piece, Source, mentions};
 use std::collections::BTreeMap;
 
 /// A variable that later cells see.
@@ -58,10 +59,13 @@ impl Cell {
         items: &Items,
         addition: &Addition,
     ) -> Self {
+        let defined = items;
+        let (items, item_places) = defined.code(addition);
         let mut cell = Cell {
             code: String::new(),
             plan: Plan {
-                items: items.code(addition),
+                items,
+                item_places,
                 behind: Items::behind(addition),
                 ..Plan::default()
             },
@@ -79,14 +83,14 @@ impl Cell {
             cell.original(source, piece.code.clone());
         }
         cell.generated(&format!("let _ = {{ {CELL_MARK}"));
+        cell.plan.mark = cell.lines.len();
         for piece in definitions.iter().filter(|piece| !is_of_evcxr(piece)) {
-            cell.item(source, piece, items);
+            cell.item(source, piece, defined);
         }
         cell.generated(ITEMS_MARK);
-        cell.generated(
-            "#[allow(unused_imports)] use ::vitrepl_runtime::{Show as _, Unremarkable as _}; \
-             ::vitrepl_runtime::begin();",
-        );
+        cell.generated(&format!(
+            "#[allow(unused_imports)] use ::vitrepl_runtime::{{Show as _, Unremarkable as _}}; {BEGIN}",
+        ));
         for (name, variable) in variables {
             let code = |piece: &&Piece| mentions(&source.text[piece.code.clone()], name);
             if statements.iter().any(code) {
@@ -95,7 +99,7 @@ impl Cell {
         }
         cell.generated("#[allow(unused_labels)] let vitrepl_outcome = 'vitrepl_cell: {");
         for (step, piece) in statements.iter().enumerate() {
-            cell.step(source, piece, step, lost);
+            cell.step(source, piece, step, step + 1 == statements.len(), lost);
         }
         cell.plan.steps = statements.len();
         cell.plan.is_one = statements.iter().any(|piece| piece.is_unset);
@@ -127,6 +131,9 @@ impl Cell {
         }
         cell.generated("::vitrepl_runtime::Outcome::finished() };");
         cell.generated("::std::mem::drop(vitrepl_outcome); };");
+        let name = source.name.as_str();
+        let lines = cell.lines.iter();
+        cell.plan.places = places::runs(lines.map(|line| line.map(|line| (name, line))));
         cell
     }
 
@@ -135,11 +142,7 @@ impl Cell {
         let calls: String = names
             .map(|name| format!(" ::vitrepl_runtime::forget(\"{name}\");"))
             .collect();
-        self.code = self.code.replacen(
-            "::vitrepl_runtime::begin();",
-            &format!("::vitrepl_runtime::begin();{calls}"),
-            1,
-        );
+        self.code = self.code.replacen(BEGIN, &format!("{BEGIN}{calls}"), 1);
     }
 
     /// The source line of a line (from 1) of `code`.
@@ -158,7 +161,14 @@ impl Cell {
         self.line(Line::Take(self.plan.variables.len() - 1));
     }
 
-    fn step(&mut self, source: &Source, piece: &Piece, step: usize, lost: &LostVariables) {
+    fn step(
+        &mut self,
+        source: &Source,
+        piece: &Piece,
+        step: usize,
+        is_last: bool,
+        lost: &LostVariables,
+    ) {
         let text = source.text[piece.code.clone()].trim();
         self.statements.push(text.to_owned());
         let first = self.plan.variables.len();
@@ -188,10 +198,13 @@ impl Cell {
             Kind::Expression if piece.assigned.is_none() => {
                 self.generated("match &(");
                 self.original(source, piece.code.clone());
-                self.generated(
+                // Only the last value of a cell is its result.
+                self.generated(if is_last {
                     ") { vitrepl_value => { let vitrepl_display = ::vitrepl_runtime::Displaying::begin(); \
-                     vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); } };",
-                );
+                     vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); } };"
+                } else {
+                    ") { vitrepl_value => vitrepl_value.evcxr_display() };"
+                });
             }
             Kind::OpenLet | Kind::Expression => {
                 self.original(source, piece.code.clone());

@@ -2,7 +2,7 @@
 //!
 //! evcxr gives its orders to the process that runs the cells on that process's standard input, and reads its answers
 //! from the standard output. Cells must not come between: so that process keeps those two for itself and gives the
-//! cells three pipes of the session's instead. Two more carry what the cells' runtime (`runtime/`) has to say.
+//! cells three pipes of the session's instead. Two more carry what the cells' runtime (`prelude/runtime/`) has to say.
 //!
 //! | pipe | from | to | what |
 //! | --- | --- | --- | --- |

@@ -11,8 +11,9 @@
 //! before them. What rustc then says of a line is told of the line that evcxr knows.
 
 use super::objections::{self, Decision, types};
-use super::plan::{CELL_MARK, ITEMS_MARK, LINE_MARK, Mode, Plan};
-use crate::source::mentions;
+use super::places;
+use super::plan::{BEGIN, CELL_MARK, ITEMS_MARK, LINE_MARK, Mode, Plan};
+use crate::syntax::statements::mentions;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -166,6 +167,9 @@ fn compile(rustc: &OsString, arguments: &[OsString]) -> Result<Compiled> {
     let rustc = |code: &str, tell_types: bool| {
         let mut rustc = Command::new(rustc);
         rustc.args(arguments).args(setup.arguments(code, arguments));
+        // A panic or a `dbg!` tells the file: each cell's is another.
+        let name = format!("src={CELL}-{}", std::process::id());
+        rustc.args(["--remap-path-prefix", &name]);
         if tell_types {
             rustc
                 .args(["--verbose", "--force-warn", "dropping_references"])
@@ -241,8 +245,10 @@ fn messages(stderr: &[u8]) -> Vec<Value> {
 enum Place {
     /// This line (from 1) of evcxr's code.
     Original(usize),
-    /// Items of earlier cells.
-    Items,
+    /// This line (from 1) of the items of earlier cells.
+    Item(usize),
+    /// A line that is put in here.
+    Other,
 }
 
 /// The code of a cell as rustc is given it.
@@ -264,11 +270,15 @@ impl Composed {
             places: Vec::new(),
         };
         composed.originals(&lines, 0..head, plan, mode);
+        if original.contains("dbg!") || plan.items.contains("dbg!") {
+            composed.others("#[allow(unused_imports)] use ::vitrepl_runtime::dbg;");
+        }
         composed.items(&plan.items);
         composed.originals(&lines, cell + 1..items, plan, mode);
         composed.originals(&lines, head..cell + 1, plan, mode);
         composed.originals(&lines, items..lines.len(), plan, mode);
-        composed.items(&plan.behind);
+        composed.others(&plan.behind);
+        composed.locate(plan, cell + 1);
         composed
     }
 
@@ -295,11 +305,32 @@ impl Composed {
     }
 
     fn items(&mut self, code: &str) {
+        for (number, line) in code.lines().enumerate() {
+            self.code.push_str(line);
+            self.code.push('\n');
+            self.places.push(Place::Item(number + 1));
+        }
+    }
+
+    fn others(&mut self, code: &str) {
         for line in code.lines() {
             self.code.push_str(line);
             self.code.push('\n');
-            self.places.push(Place::Items);
+            self.places.push(Place::Other);
         }
+    }
+
+    /// Has the cell tell its runtime where its lines come from; `mark` is the line of evcxr's code at which it begins.
+    fn locate(&mut self, plan: &Plan, mark: usize) {
+        let places = self.places.iter().map(|place| match place {
+            Place::Original(line) => {
+                places::find(&plan.places, (line + plan.mark).checked_sub(mark)?)
+            }
+            Place::Item(line) => places::find(&plan.item_places, *line),
+            Place::Other => None,
+        });
+        let call = places::call(&places::runs(places));
+        self.code = self.code.replacen(BEGIN, &format!("{call} {BEGIN}"), 1);
     }
 
     fn place(&self, line: &Value) -> Option<Place> {
@@ -326,7 +357,8 @@ impl Composed {
         let spans = message["spans"].as_array().into_iter().flatten();
         let primary = spans.into_iter().find(|span| span["is_primary"] == true);
         let Some(primary) = primary else { return };
-        if message["level"] != "error" || self.place(&primary["line_start"]) != Some(Place::Items) {
+        let place = self.place(&primary["line_start"]);
+        if message["level"] != "error" || !matches!(place, Some(Place::Item(_) | Place::Other)) {
             return;
         }
         let line = primary["text"][0]["text"].as_str().unwrap_or_default();

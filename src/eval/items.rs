@@ -5,8 +5,10 @@
 //! how a type is laid out, values of the old kind can no longer be read: the names that are affected are found by what
 //! each definition mentions, at any depth.
 
+use super::places::{self, Run};
 use super::statics;
 use crate::syntax::items::{Definition, Slot, definitions, makes_items};
+use crate::syntax::statements::Source;
 use std::collections::BTreeSet;
 
 /// The items of a session.
@@ -25,6 +27,16 @@ pub struct Addition {
     rest: Vec<Definition>,
     /// Names whose meaning, or whose layout, is another one with these.
     pub affected: BTreeSet<String>,
+}
+
+impl Addition {
+    /// Remembers where the items were written.
+    pub fn written_in(&mut self, source: &Source) {
+        for definition in &mut self.new {
+            let at = source.text.find(&definition.text);
+            definition.place = at.map(|at| (source.name.clone(), source.position(at).0));
+        }
+    }
 }
 
 impl Items {
@@ -59,18 +71,25 @@ impl Items {
         }
     }
 
-    /// The code of what stays, macros first: those are known from their place on.
-    pub fn code(&self, addition: &Addition) -> String {
+    /// The code of what stays, macros first (those are known from their place on), and where its lines come from.
+    pub fn code(&self, addition: &Addition) -> (String, Vec<Run>) {
         let (macros, others): (Vec<_>, Vec<_>) = addition
             .rest
             .iter()
             .partition(|definition| matches!(definition.slot, Slot::Macro(_)));
         let mut code = String::new();
+        let mut lines = Vec::new();
         for definition in macros.into_iter().chain(others) {
-            code.push_str(&statics::code(&definition.text, &self.living));
+            let text = statics::code(&definition.text, &self.living);
+            let place = definition.place.as_ref();
+            lines.extend(
+                (0..text.matches('\n').count() + 1)
+                    .map(|behind| place.map(|(name, line)| (name.as_str(), line + behind))),
+            );
+            code.push_str(&text);
             code.push('\n');
         }
-        code
+        (code, places::runs(lines.into_iter()))
     }
 
     /// Code behind everything else: macros of the cell, for what stands before them and uses them.
@@ -115,6 +134,23 @@ impl Items {
                 .find(|one| matches!(&one.slot, Slot::Macro(other) if other == name))
                 .map(|one| one.text.clone())
         })
+    }
+
+    /// Everything that is defined, as it was written.
+    pub fn all(&self) -> String {
+        let texts = self.definitions.iter().map(|one| one.text.as_str());
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What defines a name, as it was written.
+    pub fn text(&self, name: &str) -> Option<String> {
+        let defining = self.definitions.iter().filter(|one| {
+            one.names.iter().any(|other| other == name) && !matches!(one.slot, Slot::Use(_))
+                || matches!(&one.slot, Slot::Impl(..))
+                    && one.subjects.iter().any(|other| other == name)
+        });
+        let texts: Vec<&str> = defining.map(|one| one.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("\n\n"))
     }
 
     /// The names of what is defined.
@@ -189,7 +225,7 @@ mod tests {
 
     fn code(cells: &[&str]) -> String {
         let items = session(cells);
-        items.code(&items.addition([].into_iter()))
+        items.code(&items.addition([].into_iter())).0
     }
 
     #[test]
@@ -282,7 +318,7 @@ mod tests {
         let count =
             "static COUNT: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);";
         let mut items = session(&[count, "fn next() -> u8 { static mut N: u8 = 0; 1 }"]);
-        let living = items.code(&items.addition([].into_iter()));
+        let living = items.code(&items.addition([].into_iter())).0;
         assert!(
             living.contains("safe static COUNT: std::sync::atomic::AtomicU8;"),
             "{living}"
@@ -290,7 +326,7 @@ mod tests {
         assert!(living.contains("static mut N: u8;"), "{living}");
         assert!(!living.contains("export_name"));
         items.restart();
-        let fresh = items.code(&items.addition([].into_iter()));
+        let fresh = items.code(&items.addition([].into_iter())).0;
         assert_eq!(fresh.matches("export_name").count(), 2, "{fresh}");
     }
 }

@@ -3,8 +3,10 @@
 pub mod cell;
 pub mod channels;
 pub mod compiler;
+pub mod environment;
 pub mod items;
 pub mod objections;
+mod places;
 pub mod plan;
 pub mod run_loop;
 mod statics;

@@ -22,8 +22,12 @@
 //! Which of these it is only the compiler knows; [`super::compiler`] tries the first form, and writes the lines anew in
 //! another [`Mode`] when it objects. Lines stay where they are, so that errors keep their places.
 
+use super::places::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The call by which a cell begins.
+pub const BEGIN: &str = "::vitrepl_runtime::begin();";
 
 /// Ends the first line of a cell.
 pub const CELL_MARK: &str = "//vitrepl cell";
@@ -76,6 +80,12 @@ pub struct Plan {
     pub lines: Vec<Line>,
     /// Items of earlier cells.
     pub items: String,
+    /// Where their lines come from.
+    pub item_places: Vec<Run>,
+    /// Where the lines of the cell come from, as evcxr is given it.
+    pub places: Vec<Run>,
+    /// The line (from 1) of these that ends with [`CELL_MARK`].
+    pub mark: usize,
     /// Code behind everything else.
     pub behind: String,
 }

@@ -1,9 +1,9 @@
 //! Requests that must not wait for running code: interrupt and shutdown.
 
 use super::message::Message;
-use super::requests::{self, State};
-use super::sockets::{Channel, Wire};
-use crate::interrupt::Interrupts;
+use super::replies::{State, answer_at_once, shut_down, tell};
+use super::wire::{Channel, Wire};
+use crate::session::interrupt::Interrupts;
 use crossbeam_channel::Receiver;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 pub fn serve(wire: Wire, control: Receiver<Message>, interrupts: Interrupts) {
     std::thread::spawn(move || {
         for request in control {
-            requests::tell(&wire, &request, State::Busy);
+            tell(&wire, &request, State::Busy);
             match request.kind() {
                 "interrupt_request" => {
                     interrupts.press();
@@ -19,24 +19,9 @@ pub fn serve(wire: Wire, control: Receiver<Message>, interrupts: Interrupts) {
                     wire.reply(Channel::Control, reply);
                 }
                 "shutdown_request" => shut_down(&wire, Channel::Control, &request),
-                _ => requests::answer_at_once(&wire, Channel::Control, &request),
+                _ => answer_at_once(&wire, Channel::Control, &request),
             }
-            requests::tell(&wire, &request, State::Idle);
+            tell(&wire, &request, State::Idle);
         }
     });
-}
-
-/// Says goodbye and ends the process; the child that runs the cells ends with it.
-pub fn shut_down(wire: &Wire, channel: Channel, request: &Message) -> ! {
-    let restart = request.content["restart"].as_bool().unwrap_or(false);
-    let content = json!({"status": "ok", "restart": restart});
-    wire.reply(channel, request.reply("shutdown_reply", content.clone()));
-    wire.publish(Message::published(
-        "shutdown_reply",
-        content,
-        &request.header,
-    ));
-    requests::tell(wire, request, State::Idle);
-    wire.flush();
-    std::process::exit(0)
 }

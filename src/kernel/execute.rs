@@ -1,13 +1,13 @@
 //! Carrying out a cell.
 
+use super::display::{Left, Notebook};
 use super::history::History;
 use super::message::Message;
-use super::notebook::{Left, Notebook};
 use super::stdin::Asked;
-use crate::commands;
-use crate::failure::{Failure, Next};
-use crate::session::{Session, groups};
-use crate::source::{Kind, Source};
+use crate::output::failure::Failure;
+use crate::session::Session;
+use crate::session::interpreter::{self, Next};
+use crate::syntax::statements::Source;
 use serde_json::{Map, Value, json};
 
 /// Runs cells in a session, if it could be started.
@@ -52,6 +52,9 @@ impl Executor {
         let input = json!({"code": code, "execution_count": self.count});
         self.notebook.publish("execute_input", input);
         let recorded = self.recorded();
+        if stored && let Ok(session) = &mut self.session {
+            session.history.enter(code);
+        }
         let result = self.run(code);
         if silent {
             self.forget(recorded);
@@ -91,21 +94,10 @@ impl Executor {
             Err(reason) => return Err(format!("the session cannot be started: {reason}").into()),
         };
         let source = Source::new(format!("cell {}", self.count), code);
-        let mut groups = groups(&source.pieces).peekable();
-        while let Some(group) = groups.next() {
-            let last = groups.peek().is_none();
-            self.notebook.expect_result(last.then_some(self.count));
-            match group {
-                [command] if command.kind == Kind::Command => {
-                    let line = &source.text[command.code.clone()];
-                    if commands::run(session, line)? == Next::Quit {
-                        return Ok(Next::Quit);
-                    }
-                }
-                statements => session.evaluate(&source, statements)?,
-            }
-        }
-        Ok(Next::Continue)
+        let (notebook, count) = (&self.notebook, self.count);
+        interpreter::run(session, &source, |is_last| {
+            notebook.expect_result(is_last.then_some(count));
+        })
     }
 
     /// How much `:save` would write.

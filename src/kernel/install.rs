@@ -1,19 +1,29 @@
 //! Registering the kernel with Jupyter: a folder with `kernel.json` and logos.
 
 use super::logo;
-use crate::failure::Failure;
-use crate::interrupt::Interrupts;
+use crate::eval::environment;
 use crate::notebook::{KERNEL, KERNEL_TITLE};
 use crate::output;
+use crate::output::failure::Failure;
 use crate::session::Session;
+use crate::session::interrupt::Interrupts;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the user or Jupyter may look for what a session needs; kept if set.
-const ENVIRONMENT: &[&str] = &["VITREPL_CACHE_DIR", "VITREPL_PRELUDE"];
+/// Names, and beginnings of names, of what a session needs of the environment: Jupyter may be started from another one.
+const ENVIRONMENT: &[&str] = &[
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "HF_",
+    "VITREPL_",
+];
+
+/// Of these, what is not written to a file that others can read, or is not the user's.
+const LEFT_OUT: &[&str] = &["HF_TOKEN", environment::SESSION];
 
 /// For whom the kernel is registered.
 #[derive(Args)]
@@ -94,10 +104,19 @@ fn write(folder: &Path, program: &Path) -> Result<()> {
 }
 
 fn specification(program: &Path) -> Value {
-    let environment: Map<String, Value> = ENVIRONMENT
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?.into())))
-        .collect();
+    let is_wanted = |name: &String| {
+        ENVIRONMENT.iter().any(|wanted| name.starts_with(wanted))
+            && !LEFT_OUT.contains(&name.as_str())
+    };
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?.into()))
+    });
+    let mut environment: Map<String, Value> =
+        variables.filter(|(name, _)| is_wanted(name)).collect();
+    if let Some(folder) = cargo_folder() {
+        // Jupyter puts its own in the place of the name.
+        environment.insert("PATH".to_owned(), format!("{folder}:${{PATH}}").into());
+    }
     json!({
         "argv": [program, "kernel", "run", "{connection_file}"],
         "display_name": KERNEL_TITLE,
@@ -106,6 +125,13 @@ fn specification(program: &Path) -> Value {
         "env": environment,
         "metadata": {"debugger": false},
     })
+}
+
+/// Where cargo is, with which cells are compiled.
+fn cargo_folder() -> Option<String> {
+    let path = std::env::var_os("PATH")?;
+    let folder = std::env::split_paths(&path).find(|folder| folder.join("cargo").is_file())?;
+    folder.into_os_string().into_string().ok()
 }
 
 /// Temporary folders are for their owner only; a kernel may be for every user.

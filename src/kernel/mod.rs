@@ -2,30 +2,30 @@
 //! are those of the terminal.
 //!
 //! ```text
-//! sockets (a thread) --shell--> requests::serve (the session's thread) --+
-//!        |                                                               | notebook: front of the session
+//! wire (a thread)   --shell--> requests::serve (the session's thread) --+
+//!        |                                                               | display: front of the session
 //!        +----control--> control (a thread): interrupt, shutdown         |
 //!        <------------------------ messages -----------------------------+
 //! ```
 
 mod control;
-mod cursor;
+mod display;
 mod execute;
 mod history;
 mod install;
 mod logo;
 mod message;
-mod notebook;
+mod replies;
 mod requests;
-mod sockets;
 mod stdin;
+mod wire;
 
-use crate::failure::Failure;
-use crate::input;
-use crate::interrupt::Interrupts;
 use crate::output;
+use crate::output::failure::Failure;
+use crate::session::input;
+use crate::session::interrupt::Interrupts;
 use clap::Subcommand;
-use notebook::Notebook;
+use display::Notebook;
 use std::path::PathBuf;
 use std::time::Duration;
 use stdin::{Asked, Questions};
@@ -53,7 +53,7 @@ pub fn run(task: Task) -> Result<(), Failure> {
             let interrupts = Interrupts::listen()?;
             interrupts.set_ends_when_idle(false);
             end_with_parent();
-            let (wire, requests) = sockets::open(&connection_file)?;
+            let (wire, requests) = wire::open(&connection_file)?;
             let notebook = Notebook::new(wire.clone());
             output::choose(Box::new(notebook.clone()));
             // Tracebacks have colours in a notebook.

@@ -1,42 +1,18 @@
 //! Requests of the shell socket, one after the other, each between `busy` and `idle`.
 
-use super::control;
-use super::cursor;
+use super::display::Notebook;
 use super::execute::Executor;
-use super::message::{Message, PROTOCOL};
-use super::notebook::Notebook;
-use super::sockets::{Channel, Wire};
+use super::message::Message;
+use super::replies::{State, answer_at_once, publish_state, shut_down, tell};
 use super::stdin::Asked;
-use crate::commands;
-use crate::interrupt::Interrupts;
-use crate::session::Session;
-use crate::source::{Source, is_incomplete};
+use super::wire::{Channel, Wire};
+use crate::session::interrupt::Interrupts;
+use crate::session::{Session, commands};
+use crate::syntax::cursor;
+use crate::syntax::statements::{Source, is_incomplete};
 use crossbeam_channel::{Receiver, bounded, select};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-
-/// What the kernel is doing.
-#[derive(Clone, Copy)]
-pub enum State {
-    Starting,
-    Busy,
-    Idle,
-}
-
-/// Publishes what the kernel is doing because of `request`.
-pub fn tell(wire: &Wire, request: &Message, state: State) {
-    publish_state(wire, &request.header, state);
-}
-
-fn publish_state(wire: &Wire, parent: &Value, state: State) {
-    let state = match state {
-        State::Starting => "starting",
-        State::Busy => "busy",
-        State::Idle => "idle",
-    };
-    let content = json!({"execution_state": state});
-    wire.publish(Message::published("status", content, parent));
-}
 
 /// Starts the session and serves it until it is shut down.
 pub fn serve(
@@ -47,7 +23,10 @@ pub fn serve(
     interrupts: Interrupts,
 ) {
     publish_state(&wire, &Value::Null, State::Starting);
-    let (session, waiting) = start(&wire, &shell, &notebook, interrupts);
+    let (mut session, waiting) = start(&wire, &shell, &notebook, interrupts);
+    if let Ok(session) = &mut session {
+        session.history.keep();
+    }
     let mut kernel = Kernel {
         executor: Executor::new(session, notebook, asked),
         wire,
@@ -100,47 +79,6 @@ fn start(
     })
 }
 
-/// Answers a request that needs no session; one that is not known gets no answer, as the protocol wants.
-pub fn answer_at_once(wire: &Wire, channel: Channel, request: &Message) {
-    let content = match request.kind() {
-        "kernel_info_request" => kernel_info(),
-        "comm_info_request" => json!({"status": "ok", "comms": {}}),
-        "comm_open" => {
-            // There is no widget on this side: the other one is told to close.
-            let id = &request.content["comm_id"];
-            let content = json!({"comm_id": id, "data": {}});
-            wire.publish(Message::published("comm_close", content, &request.header));
-            return;
-        }
-        _ => return,
-    };
-    let kind = request.kind().replace("_request", "_reply");
-    wire.reply(channel, request.reply(&kind, content));
-}
-
-fn kernel_info() -> Value {
-    json!({
-        "status": "ok",
-        "protocol_version": PROTOCOL,
-        "implementation": "vitrepl",
-        "implementation_version": env!("CARGO_PKG_VERSION"),
-        "language_info": {
-            "name": "rust",
-            "version": "2024",
-            "mimetype": "text/rust",
-            "file_extension": ".rs",
-            "pygments_lexer": "rust",
-            "codemirror_mode": "rust",
-        },
-        "banner": format!(
-            "vitrepl {}: Rust, with the library imported. :help lists commands.",
-            env!("CARGO_PKG_VERSION")
-        ),
-        "debugger": false,
-        "help_links": [],
-    })
-}
-
 struct Kernel {
     wire: Wire,
     shell: Receiver<Message>,
@@ -171,7 +109,7 @@ impl Kernel {
                 let history = self.executor.history.find(&request.content);
                 json!({"status": "ok", "history": history})
             }
-            "shutdown_request" => control::shut_down(&self.wire, Channel::Shell, request),
+            "shutdown_request" => shut_down(&self.wire, Channel::Shell, request),
             _ => return answer_at_once(&self.wire, Channel::Shell, request),
         };
         self.reply(request, content);
@@ -265,7 +203,7 @@ impl Kernel {
         }
         let join = |texts: Vec<String>| texts.join("\n\n");
         Some((
-            join(items.iter().map(|item| item.text()).collect()),
+            session.docs().text(&items),
             join(items.iter().map(|item| item.markdown()).collect()),
         ))
     }

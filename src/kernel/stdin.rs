@@ -1,10 +1,10 @@
 //! Asks the notebook for a line when a cell reads one: `input_request` and `input_reply`.
 
+use super::display::Notebook;
 use super::message::Message;
-use super::notebook::Notebook;
-use super::sockets::{Channel, Wire};
-use crate::input::Source;
+use super::wire::{Channel, Wire};
 use crate::output::content::Prompt;
+use crate::session::input::Source;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,14 +3,17 @@
 //! A paragraph of the script (what stands between empty lines) is a cell; the comments at its head are a
 //! text cell before it. The other way round a text cell becomes comments.
 
+pub mod files;
 mod output;
+pub mod record_file;
+pub mod transcript;
 
 pub use output::bundle;
 
-use crate::record::Entry;
-use crate::source::Source;
+use crate::syntax::statements::Source;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use transcript::Entry;
 
 /// Name of the kernel that a notebook asks for.
 pub const KERNEL: &str = "vitrepl";

@@ -29,6 +29,9 @@ const PAUSE_MS: u16 = 100;
 /// Pauses after which a displayed value that was begun and not ended is taken for text.
 const PATIENCE: u32 = 20;
 
+/// What Rust's own runtime says before it ends a process for this.
+const OVERFLOW: &str = "has overflowed its stack";
+
 /// How a cell ended, in the words of the runtime.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ending {
@@ -87,6 +90,7 @@ struct Shared {
     chart: Mutex<String>,
     prompt: Mutex<Option<Prompt>>,
     repeat: AtomicBool,
+    overflowed: AtomicBool,
 }
 
 /// The thread that passes on what the cells write.
@@ -127,11 +131,17 @@ impl Pump {
     pub fn begin_cell(&self, chart: &str) {
         *locked(&self.shared.chart) = chart.to_owned();
         self.shared.repeat.store(false, Ordering::Relaxed);
+        self.shared.overflowed.store(false, Ordering::Relaxed);
     }
 
     /// Whether the cell is worth running again in a new process.
     pub fn is_worth_repeating(&self) -> bool {
         self.shared.repeat.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process of the cells has said that its stack was full.
+    pub fn has_overflowed(&self) -> bool {
+        self.shared.overflowed.load(Ordering::Relaxed)
     }
 
     /// Waits until everything of the cell that has just ended is passed on; how it ended, as far as it said so.
@@ -379,7 +389,11 @@ impl Thread {
     fn flush_errors(&mut self) {
         if !self.errors.is_empty() {
             let text = std::mem::take(&mut self.errors);
-            output::write(Stream::Err, &String::from_utf8_lossy(&text));
+            let text = String::from_utf8_lossy(&text);
+            if text.contains(OVERFLOW) {
+                self.shared.overflowed.store(true, Ordering::Relaxed);
+            }
+            output::write(Stream::Err, &text);
         }
     }
 

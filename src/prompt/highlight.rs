@@ -1,6 +1,6 @@
 //! Syntax colours of what is being typed, and the bracket that belongs to the one at the cursor.
 
-use crate::tokens::{Token, tokens};
+use crate::syntax::tokens::{Token, tokens};
 use console::{Style, style};
 use ra_ap_syntax::{Edition, SyntaxKind};
 

@@ -38,6 +38,14 @@ pub struct Definition {
     pub layout: BTreeSet<String>,
     /// The names to whose layout it belongs.
     pub subjects: Vec<String>,
+    /// The name and the line of the source in which it was written.
+    pub place: Option<(String, usize)>,
+}
+
+/// Whether a text defines a function `main`.
+pub fn defines_main(text: &str) -> bool {
+    let main = Slot::Value("main".to_owned());
+    definitions(text).iter().any(|one| one.slot == main)
 }
 
 /// The definitions in a text; each import of a `use` is one of its own.
@@ -110,6 +118,7 @@ fn definition(item: &ast::Item) -> Definition {
         mentions,
         layout,
         subjects,
+        place: None,
     }
 }
 
@@ -180,6 +189,7 @@ fn import(tree: &ast::UseTree, above: &str, found: &mut Vec<Definition>) {
             .into_iter()
             .collect(),
         subjects: name.iter().cloned().collect(),
+        place: None,
         names: name.into_iter().collect(),
         text,
     });

@@ -1,6 +1,9 @@
 //! What the syntax of a text says.
 
+pub mod cursor;
 pub mod items;
+pub mod statements;
+pub mod tokens;
 
 use ra_ap_syntax::{NodeOrToken, SyntaxNode, SyntaxToken};
 

@@ -124,15 +124,6 @@ impl Scene {
         });
     }
 
-    pub(super) fn dot(&mut self, (x, y): (f64, f64), radius: f64, color: Rgb) {
-        self.shapes.push(Shape::Dot {
-            x,
-            y,
-            radius,
-            color,
-        });
-    }
-
     pub(super) fn text(&mut self, text: &str, (x, y): (f64, f64), anchor: Anchor, how: Type) {
         self.shapes.push(Shape::Text {
             x,

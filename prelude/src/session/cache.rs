@@ -2,10 +2,10 @@
 
 use super::keys::Kind;
 use super::registry::{self, resident};
+use super::units::{duration, size};
 use super::{device, disk};
 use crate::charts::Table;
 use crate::{Error, Result};
-use std::time::Duration;
 
 /// The resident models, as a table.
 pub fn models() -> Table {
@@ -124,25 +124,6 @@ fn cuda_memory() -> Vec<[String; 2]> {
         Some([format!("cuda:{index}, used and in all"), memory.to_string()])
     });
     rows.collect()
-}
-
-/// Bytes for a person.
-pub(super) fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        b if b >= 1e9 => format!("{:.1} GB", b / 1e9),
-        b if b >= 1e6 => format!("{:.1} MB", b / 1e6),
-        b => format!("{:.1} kB", b / 1e3),
-    }
-}
-
-/// A time for a person.
-pub(super) fn duration(time: Duration) -> String {
-    match time.as_secs() {
-        s if s < 120 => format!("{s} s"),
-        s if s < 2 * 3600 => format!("{} min", s / 60),
-        s if s < 48 * 3600 => format!("{} h", s / 3600),
-        s => format!("{} days", s / 86_400),
-    }
 }
 
 /// "500 MB", "2GB", "1.5 TB".

@@ -23,6 +23,7 @@ mod replay;
 mod room;
 pub(crate) mod stop;
 mod texts;
+mod units;
 
 pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;

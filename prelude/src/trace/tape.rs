@@ -2,7 +2,6 @@
 
 use super::hook::{Hook, HookKind, Watch};
 use super::op::{Keep, Kept, Op};
-use super::traced::Traced;
 use candle_core::Tensor;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -123,11 +122,6 @@ impl Tape {
             Some(stop) if stop() => candle_core::bail!("the forward pass was stopped"),
             _ => Ok(()),
         }
-    }
-
-    /// Start a trace from `value`: what came before it is one component, `init`.
-    pub fn source(&self, value: Tensor) -> candle_core::Result<Traced> {
-        Traced::record(self, value, Op::Nonlinear, &[])
     }
 
     /// The nodes recorded so far; none when the tape is off.

@@ -16,8 +16,15 @@ pub struct Traced {
     node: NodeId,
 }
 
+impl Tape {
+    /// Start a trace from `value`: what came before it is one component, `init`.
+    pub fn source(&self, value: Tensor) -> Result<Traced> {
+        Traced::record(self, value, Op::Nonlinear, &[])
+    }
+}
+
 impl Traced {
-    pub(super) fn record(tape: &Tape, value: Tensor, op: Op, from: &[&Self]) -> Result<Self> {
+    fn record(tape: &Tape, value: Tensor, op: Op, from: &[&Self]) -> Result<Self> {
         Self::record_keeping(tape, value, op, from, |_, _| Ok(Kept::Nothing))
     }
 

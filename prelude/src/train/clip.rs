@@ -5,7 +5,8 @@
 //! for the factors on its embedding and for shapes on its patches; both are left out of the saved model.
 
 use super::evaluate::by_factor;
-use super::factors::{FactorHeads, PatchHead, all_labels};
+use super::factors::{FactorHeads, PatchHead};
+use super::labels::all_labels;
 use super::loss::{contrastive, normalised};
 use super::{Accuracy, Loss, Task, positions};
 use crate::Result;

@@ -1,7 +1,7 @@
 //! Accuracy on held-out images.
 
 use super::Accuracy;
-use super::factors::labels;
+use super::labels::labels;
 use super::loss::correct;
 use crate::Result;
 use crate::data::{DataSet, Factor, GeneratedSet};

@@ -4,6 +4,7 @@
 //! and pattern cover each patch: many lessons an image instead of one, which a small model on a CPU needs.
 
 use super::evaluate::by_factor;
+use super::labels::all_labels;
 use super::loss::{cross_entropy, surprise};
 use super::{Accuracy, Family, Loss, Task, positions};
 use crate::Result;
@@ -139,23 +140,6 @@ impl Task for FactorTask {
             self.heads.logits(&features.representation)
         })
     }
-}
-
-/// `factor` of the images at `indices`: B, u32.
-pub(super) fn labels(set: &GeneratedSet, indices: &[usize], factor: Factor) -> Result<Tensor> {
-    let values: Vec<_> = indices
-        .iter()
-        .map(|&i| set.factors(i).get(factor))
-        .collect();
-    Ok(Tensor::from_vec(values, indices.len(), &Device::Cpu)?)
-}
-
-/// Every factor of the images at `indices`, in the order of [`Factor::ALL`].
-pub(super) fn all_labels(set: &GeneratedSet, indices: &[usize]) -> Result<Vec<Tensor>> {
-    Factor::ALL
-        .into_iter()
-        .map(|factor| labels(set, indices, factor))
-        .collect()
 }
 
 /// Heads on the patch tokens: the shape that covers the patch, or none, and the pattern on it. They are

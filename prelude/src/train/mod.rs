@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod clip;
 pub mod evaluate;
 pub mod factors;
+mod labels;
 pub mod loss;
 pub mod optimizer;
 mod positions;

@@ -21,6 +21,7 @@ pub(super) use pieces::Pieces;
 
 use super::folder::cache_folder;
 use super::keys::Kind;
+use super::units::{duration, size};
 use crate::charts::Table;
 use crate::files::{sealed, write_whole};
 use crate::{Error, Result};
@@ -194,9 +195,9 @@ pub(super) fn rows(table: Table) -> Table {
         table.row([
             entry.kind.name().to_string(),
             entry.label.clone(),
-            super::cache::size(entry.bytes),
+            size(entry.bytes),
             "disk".to_string(),
-            super::cache::duration(entry.age()),
+            duration(entry.age()),
         ])
     })
 }

@@ -1,0 +1,5 @@
+//! The library that cells see: its sources, how it is compiled, and the folder where all of that is kept.
+
+pub mod build;
+pub mod folder;
+pub mod sources;

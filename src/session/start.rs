@@ -1,0 +1,87 @@
+//! Starting a session: the compile folder, evcxr, and the process that runs the cells.
+
+use super::Session;
+use super::input::Input;
+use super::interrupt::{Interrupts, prepare_child_command};
+use crate::eval::channels::{self, Channels};
+use crate::eval::compiler::Setup;
+use crate::library::build;
+use crate::library::folder::CompileFolder;
+use crate::notebook::record_file;
+use crate::output::progress;
+use crate::output::pump::Pump;
+use anyhow::{Context, Result, anyhow};
+use evcxr::{EvalContext, EvalContextOutputs};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// In the session's folder: the pipes between this process and the one that runs the cells.
+const CHANNELS: &str = "channels";
+
+/// A compile folder with the library compiled, in which a session can start.
+pub struct Prepared {
+    folder: CompileFolder,
+    setup: Setup,
+}
+
+impl Prepared {
+    /// Takes a compile folder and compiles the library if need be, which the user sees.
+    pub fn new() -> Result<Self> {
+        let folder = CompileFolder::open()?;
+        let setup = build::compile(&folder)?;
+        Ok(Prepared { folder, setup })
+    }
+
+    pub fn folder(&self) -> &CompileFolder {
+        &self.folder
+    }
+
+    /// Starts evcxr and imports the library.
+    pub fn start(self, interrupts: Interrupts) -> Result<Session> {
+        let Prepared { folder, setup } = self;
+        setup.write(&folder.session)?;
+        let channels = Channels::create(&folder.session.join(CHANNELS))?;
+        let (context, outputs) = start_evcxr(&folder)?;
+        // evcxr has evaluated something to see whether it can.
+        channels.discard();
+        let child = context.process_handle();
+        interrupts.watch(child.clone());
+        let input = Input::new(channels.input.clone(), child);
+        let pump = Pump::start(channels, outputs.stderr)?;
+        let crates = setup.crates.into_keys().collect();
+        let mut session = Session::new(context, pump, input, interrupts, folder, crates);
+        session.import()?;
+        Ok(session)
+    }
+}
+
+/// Starts evcxr in the session's folder, where it finds its settings, with a child in ours.
+fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutputs)> {
+    let here = std::env::current_dir().context("the current folder is gone")?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command
+        .current_dir(&here)
+        .env(progress::VARIABLE, "1")
+        .env(channels::VARIABLE, folder.session.join(CHANNELS))
+        .env(record_file::VARIABLE, record_file::path(&folder.session))
+        .env("LD_LIBRARY_PATH", library_path(folder)?);
+    prepare_child_command(&mut command);
+    std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;
+    let started = EvalContext::with_subprocess_command(command);
+    std::env::set_current_dir(&here).context("the current folder is gone")?;
+    started.map_err(|error| anyhow!("evcxr does not start: {error}"))
+}
+
+/// The session's own copy of the library comes before any other that the environment names (`cargo run`
+/// names the workspace's, which may be of another state).
+fn library_path(folder: &CompileFolder) -> Result<OsString> {
+    let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let paths = folder
+        .shared_libraries()
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
+    std::env::join_paths(paths).context("the compile folder has a name with a colon in it")
+}
