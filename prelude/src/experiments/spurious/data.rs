@@ -295,7 +295,7 @@ fn present(columns: &[Labels]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for labels in columns {
         for (value, name) in labels.names.iter().enumerate() {
-            let used = labels.values.iter().any(|v| *v == value);
+            let used = labels.values.contains(&value);
             if used && !names.contains(name) {
                 names.push(name.clone());
             }
