@@ -80,7 +80,7 @@ impl AblationOrder {
             }
             Self::Named(names) => return named(components, names),
             Self::Ranked(ranking) => {
-                same_origin(contributions.origin(), &&**ranking)?;
+                same_origin(contributions.origin(), &**ranking)?;
                 let place = |name: &&str| matching(components, *name);
                 let places = ranking.patterns();
                 let places: Vec<Vec<usize>> = places.iter().map(place).collect::<Result<_>>()?;
