@@ -69,7 +69,7 @@ fn every_model_lists_its_activations() {
         ("tiny_vit", 6 * 15, "block 5 pattern: 1 x 6 x 37 x 37"),
         ("tiny_clip", 6 * 15, "block 0 mlp_post: 1 x 37 x 384"),
         ("tiny_swin", 8 * 15, "stage 0 block 1 q: 16 x 2 x 9 x 24"),
-        ("tiny_maxvit", 4 * 31, "stage 0 block 0 conv_out: "),
+        ("tiny_maxvit", 5 * 31, "stage 0 block 0 conv_out: "),
     ] {
         let model = load(name).unwrap();
         let names = activation_names(&model).unwrap();
@@ -290,7 +290,7 @@ fn activations_show_themselves_and_go_out_with_their_names() {
         );
     }
     assert!(
-        shown[1].contains("3 images of generated seed 1, 3 images in tiny_swin"),
+        shown[1].contains("8 activations of 3 images of generated seed 1 in tiny_swin"),
         "{}",
         shown[1]
     );

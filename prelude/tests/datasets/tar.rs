@@ -23,7 +23,7 @@ fn open(desk: &Desk, name: &str) -> Result<TarSet> {
 fn webdatasets_shards_are_read() -> Result<()> {
     let set = TarSet::open(shards().join("samples"), OnUnreadable::Fail)?;
     assert_eq!(colours(&set)?, (0..6).collect::<Vec<_>>());
-    assert_eq!(set.label_columns(), ["class", "text", "number", "shape"]);
+    assert_eq!(set.label_columns(), ["class", "text", "shape", "number"]);
     let class = set.labels("class")?;
     assert_eq!(class.values, [0, 1, 2, 0, 1, 2]);
     assert_eq!(class.names, ["0", "1", "2"]);
