@@ -84,7 +84,7 @@ impl Desk {
         align(
             &vit,
             &clip,
-            &self.set(seed),
+            self.set(seed),
             &DecomposeOptions::default(),
             fit,
         )
@@ -172,7 +172,7 @@ fn a_finished_aligner_is_kept_without_the_state_of_its_fit() {
     assert_eq!(again.report, first.report);
     assert_eq!(again.aligner.origin(), first.aligner.origin());
     let vit = load("tiny_vit").unwrap();
-    let c = decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    let c = decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     again.apply(&c).unwrap();
     // Other settings of the fit are another fit.
     let seed = FitOptions {
@@ -358,7 +358,7 @@ fn a_fault_of_the_disk_deletes_no_aligner() {
 fn a_fault_of_the_disk_deletes_no_contributions() {
     let desk = Desk::new();
     let vit = load("tiny_vit").unwrap();
-    let decomposed = || decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    let decomposed = || decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     let first = decomposed();
     assert_eq!(desk.drawn(), 40);
     let piece = desk.file("part");
@@ -386,16 +386,16 @@ fn a_fault_of_the_disk_deletes_no_contributions() {
 fn foreign_contributions_are_made_again() {
     let desk = Desk::new();
     let vit = load("tiny_vit").unwrap();
-    let first = decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    let first = decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     let piece = desk.file("part");
     let good = std::fs::read(&piece).unwrap();
     // Another model's, other images', another kind of file.
     drop_cached("*");
     let dinov2 = load("tiny_dinov2").unwrap();
-    decompose(&dinov2, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    decompose(&dinov2, desk.set(1), &DecomposeOptions::default()).unwrap();
     let others = std::fs::read(desk.file("part")).unwrap();
     drop_cached("*");
-    decompose(&vit, &desk.set(2), &DecomposeOptions::default()).unwrap();
+    decompose(&vit, desk.set(2), &DecomposeOptions::default()).unwrap();
     let images = std::fs::read(desk.file("part")).unwrap();
     drop_cached("*");
     desk.align(1, &FitOptions::default()).unwrap();
@@ -404,18 +404,18 @@ fn foreign_contributions_are_made_again() {
     for damage in [others, images, aligner, cut, Vec::new()] {
         desk.a_later_process();
         std::fs::write(&piece, &damage).unwrap();
-        let again = decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+        let again = decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
         assert!(values(&again) == values(&first));
         assert_eq!(desk.drawn(), 40);
         desk.a_later_process();
-        decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+        decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
         assert_eq!(desk.drawn(), 0, "it was written anew");
     }
     // A file of another name in the folder is not ours to judge.
     let note = piece.with_file_name("note.txt");
     std::fs::write(&note, "a note").unwrap();
     desk.a_later_process();
-    decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     assert_eq!(desk.drawn(), 0);
     assert!(note.exists());
 }
@@ -436,9 +436,9 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
         "{table}"
     );
     std::thread::sleep(std::time::Duration::from_millis(20));
-    decompose(&vit, &desk.set(2), &DecomposeOptions::default()).unwrap();
+    decompose(&vit, desk.set(2), &DecomposeOptions::default()).unwrap();
     desk.a_later_process();
-    decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     let parts: u64 = desk.files("part").iter().map(size).sum();
     assert!(parts > rest);
     // Room for all but one byte: the aligner was used longest ago.
@@ -457,7 +457,7 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     limit_cache("20 GB").unwrap();
 
     desk.a_later_process();
-    decompose(&vit, &desk.set(1), &DecomposeOptions::default()).unwrap();
+    decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     let said = drop_cached("aligner");
     assert!(said.contains("1 on disk"), "{said}");
     assert!(!oldest.exists());

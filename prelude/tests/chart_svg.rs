@@ -19,10 +19,7 @@ fn titles(svg: &str) -> Vec<String> {
         node.has_tag_name("title")
             .then(|| node.text().unwrap_or_default().to_owned())
     };
-    document
-        .descendants()
-        .filter_map(|node| title(node))
-        .collect()
+    document.descendants().filter_map(title).collect()
 }
 
 /// Texts that are drawn, not those that only the pointer shows.
@@ -137,7 +134,7 @@ fn cells_of_a_table_have_titles_with_all_of_what_is_shortened() {
     assert_eq!(
         found,
         [
-            format!("vit"),
+            "vit".to_string(),
             format!("vit, text: {}", long.trim()),
             "model".into(),
             "text".into()

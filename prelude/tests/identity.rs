@@ -27,7 +27,7 @@ fn images(seed: u64) -> GeneratedSet {
 }
 
 fn contributions(name: &str, seed: u64) -> Arc<Contributions> {
-    decompose(&model(name), &images(seed), &DecomposeOptions::default()).unwrap()
+    decompose(&model(name), images(seed), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment(name: &str) -> Arc<Alignment> {
@@ -35,7 +35,7 @@ fn alignment(name: &str) -> Arc<Alignment> {
     align(
         &model(name),
         &clip,
-        &images(1),
+        images(1),
         &DecomposeOptions::default(),
         &FitOptions::default(),
     )
@@ -120,7 +120,7 @@ fn an_aligner_of_one_model_does_not_map_anothers_components() {
 fn other_options_make_other_components() {
     let vit = alignment("tiny_vit");
     let with =
-        |options: DecomposeOptions| decompose(&model("tiny_vit"), &images(1), &options).unwrap();
+        |options: DecomposeOptions| decompose(&model("tiny_vit"), images(1), &options).unwrap();
     for (options, name) in [
         (
             DecomposeOptions {
@@ -172,11 +172,11 @@ fn the_same_weights_by_another_name_are_the_same_model() {
     std::fs::write(&path, zoo("tiny_vit")).unwrap();
     let copy = load(path.to_str().unwrap()).unwrap();
     assert_eq!(copy.hash(), model("tiny_vit").hash());
-    let c = decompose(&copy, &images(31), &DecomposeOptions::default()).unwrap();
+    let c = decompose(&copy, images(31), &DecomposeOptions::default()).unwrap();
     alignment("tiny_vit").apply(&c).unwrap();
     // At another size they see other pictures.
     let large = load_with(path.to_str().unwrap(), json!({"img_size": 64})).unwrap();
-    let c = decompose(&large, &images(31), &DecomposeOptions::default()).unwrap();
+    let c = decompose(&large, images(31), &DecomposeOptions::default()).unwrap();
     refused(
         alignment("tiny_vit").apply(&c),
         &["tiny_vit", "copy.safetensors"],
@@ -191,7 +191,7 @@ fn a_file_whose_weights_have_changed_is_said_so() {
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&path, weights).unwrap();
         let model = load(path.to_str().unwrap()).unwrap();
-        decompose(&model, &images(41), &DecomposeOptions::default()).unwrap()
+        decompose(&model, images(41), &DecomposeOptions::default()).unwrap()
     };
     let before = loaded(zoo("tiny_vit"));
     let mut weights = zoo("tiny_vit");
@@ -200,9 +200,9 @@ fn a_file_whose_weights_have_changed_is_said_so() {
     let after = loaded(weights);
     let means = before.means().unwrap();
     let name = before.names()[1].clone();
-    assert!(before.ablate(&means, &[&name]).is_ok());
+    assert!(before.ablate(&means, [&name]).is_ok());
     refused(
-        after.ablate(&means, &[&name]),
+        after.ablate(&means, [&name]),
         &["model.safetensors had other weights at that time"],
     );
 }
@@ -237,7 +237,7 @@ fn texts_of_another_clip_of_the_same_width_are_refused() {
     let to_other = align(
         &model("tiny_vit"),
         &other,
-        &images(1),
+        images(1),
         &options.0,
         &options.1,
     )
@@ -320,7 +320,7 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
     let means = vit.means().unwrap();
     // Means of other images are what ablation is for.
     let test = contributions("tiny_vit", 2);
-    let one = test.ablate(&means, &["block 3 mlp"]).unwrap();
+    let one = test.ablate(&means, ["block 3 mlp"]).unwrap();
     assert_eq!(one.dims(), test.representation().dims());
     let index = test
         .names()
@@ -331,13 +331,13 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert_eq!(values(&one), values(&plain));
     refused(
-        dinov2.ablate(&means, &["block 3 mlp"]),
+        dinov2.ablate(&means, ["block 3 mlp"]),
         &["contributions of tiny_dinov2", "the means of tiny_vit"],
     );
 
     let labels: Vec<usize> = (0..24).map(|i| i % 2).collect();
     let probe = |name: &str| {
-        let embeddings = embed_images(&model(name), &images(1)).unwrap();
+        let embeddings = embed_images(&model(name), images(1)).unwrap();
         let (head, _) =
             score::fit_probe(&embeddings, &labels, 2, &ProbeOptions::default()).unwrap();
         assert!(head.accuracy(&embeddings, &labels).unwrap() > 0.5);
@@ -349,7 +349,7 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
         test.ablation(&means, &other),
         &["representation of tiny_dinov2", "contributions of tiny_vit"],
     );
-    let embeddings = embed_images(&model("tiny_vit"), &images(2)).unwrap();
+    let embeddings = embed_images(&model("tiny_vit"), images(2)).unwrap();
     assert!(head.predict(&embeddings).is_ok());
     refused(
         other.predict(&embeddings),
@@ -451,7 +451,7 @@ fn batches_of_one_decomposition_are_joined() {
         granularity: Granularity::Tokens,
         ..DecomposeOptions::default()
     };
-    let tokens = decompose(&model("tiny_vit"), &images(1), &tokens).unwrap();
+    let tokens = decompose(&model("tiny_vit"), images(1), &tokens).unwrap();
     refused(
         Contributions::concat(&[(*a).clone(), (*tokens).clone()]),
         &["source tokens", "Granularity::Tokens"],
@@ -688,7 +688,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
         granularity: Granularity::Tokens,
         ..DecomposeOptions::default()
     };
-    let c = decompose(&model("tiny_vit"), &images(1), &options).unwrap();
+    let c = decompose(&model("tiny_vit"), images(1), &options).unwrap();
     let location = texts(&["sea", "forest"]);
     let tokens = c.tokens("block 5 head 3").unwrap();
     let remedy = "alignment.apply(&c)?.tokens(\"block 5 head 3\")?.along(&texts)?";
@@ -697,7 +697,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
         &["directions = [2, 64]", "k x 96", remedy],
     );
     // Of the same width, as those of ViT-B/16 and of CLIP L/14 are, they are told apart by their model.
-    let (other, widths) = (embed_images(&model("tiny_dinov2"), &images(1)).unwrap(), 96);
+    let (other, widths) = (embed_images(&model("tiny_dinov2"), images(1)).unwrap(), 96);
     assert_eq!(other.dims()[1], widths);
     for directions in [&other as &dyn Vectors, &location] {
         refused(
@@ -705,7 +705,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
             &["the tokens of tiny_vit", "directions of tiny_", remedy],
         );
     }
-    let clip = decompose(&model("tiny_clip"), &images(1), &options).unwrap();
+    let clip = decompose(&model("tiny_clip"), images(1), &options).unwrap();
     assert!(
         clip.tokens("block 5 head 3")
             .unwrap()
@@ -763,7 +763,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
 
 #[test]
 fn every_measure_scores_aligned_contributions() {
-    let c = decompose(&model("tiny_vit"), &images(1), &DecomposeOptions::default()).unwrap();
+    let c = decompose(&model("tiny_vit"), images(1), &DecomposeOptions::default()).unwrap();
     let aligned = alignment("tiny_vit").apply(&c).unwrap();
     let clip = model("tiny_clip");
     let (forward, back) = (
@@ -872,10 +872,7 @@ fn values_show_what_they_are() {
             ["variance attributed", "sea, forest", "tiny_vit"],
         ),
         (
-            format!(
-                "{:?}",
-                embed_images(&model("tiny_vit"), &images(1)).unwrap()
-            ),
+            format!("{:?}", embed_images(&model("tiny_vit"), images(1)).unwrap()),
             ["tiny_vit", "width 96", "24 images"],
         ),
         (

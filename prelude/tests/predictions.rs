@@ -104,9 +104,9 @@ fn shares_in_a_probes_logits_sum_to_them() -> Result<()> {
                 (shares.logit() - f64::from(logits[best])).abs() < 1e-4,
                 "{name}"
             );
-            for class in 0..6 {
+            for (class, logit) in logits.iter().enumerate().take(6) {
                 exact(&one.class(class)?);
-                assert!((one.class(class)?.logit() - f64::from(logits[class])).abs() < 1e-4);
+                assert!((one.class(class)?.logit() - f64::from(*logit)).abs() < 1e-4);
             }
         }
         exact(&why.between("heart", "star")?);
@@ -204,7 +204,7 @@ fn shares_in_a_zero_shot_logit_sum_to_the_cosine_times_the_clips_factor() -> Res
     let classified = clip.classify_by(&set, texts)?;
     assert_eq!(why.predictions(), classified.classes());
     let probabilities = classified.probabilities().to_vec2::<f32>()?;
-    for i in 0..6 {
+    for (i, probabilities) in probabilities.iter().enumerate().take(6) {
         exact(&why.image(i)?.predicted()?);
         exact(&why.image(i)?.between("sea", "forest")?);
         // The softmax of the logits is what the model says.
@@ -212,7 +212,7 @@ fn shares_in_a_zero_shot_logit_sum_to_the_cosine_times_the_clips_factor() -> Res
         let powers: Vec<f64> = why.logits()[i].iter().map(|l| (l - most).exp()).collect();
         let sum: f64 = powers.iter().sum();
         for (class, power) in powers.iter().enumerate() {
-            assert!((power / sum - f64::from(probabilities[i][class])).abs() < 1e-4);
+            assert!((power / sum - f64::from(probabilities[class])).abs() < 1e-4);
         }
     }
     assert!(why.predicted()?.chart(5).to_string().contains("x cosine"));
@@ -238,7 +238,7 @@ fn a_model_without_texts_is_asked_through_its_alignment() -> Result<()> {
         "{why}"
     );
     refused(
-        aligned.attribute_logits(&probe("tiny_vit")),
+        aligned.attribute_logits(probe("tiny_vit")),
         &["tiny_clip", "tiny_vit"],
     );
     refused(
@@ -315,7 +315,7 @@ fn shares_are_drawn_and_written() -> Result<()> {
 }
 
 fn pair(name: &str) -> Swap {
-    swap(&model(name), &images(), 3, 8, &probe(name)).unwrap()
+    swap(&model(name), images(), 3, 8, probe(name)).unwrap()
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn a_total_swap_is_an_activation_of_the_other_image_in_the_forward_pass() -> Res
 fn a_last_mlp_swapped_in_the_forward_pass_does_what_its_contribution_does_but_for_the_final_norm()
 -> Result<()> {
     // With nothing after it but the norm, a total effect differs from the direct one by the norm's statistics alone.
-    let effects = pair("tiny_vit").of(&["block 5 mlp", "block 0 mlp"])?;
+    let effects = pair("tiny_vit").of(["block 5 mlp", "block 0 mlp"])?;
     let [into, _] = effects.ends();
     let apart = |i: usize| {
         let effect = &effects.effects[i];
@@ -447,7 +447,7 @@ fn a_sweep_is_a_matrix_of_layers_by_heads() -> Result<()> {
 #[test]
 fn swaps_are_of_what_is_named() -> Result<()> {
     let pair = pair("tiny_vit");
-    let effects = pair.of(&["block 4 head 2", "block 5 *", "init"])?;
+    let effects = pair.of(["block 4 head 2", "block 5 *", "init"])?;
     let names: Vec<&str> = effects
         .effects
         .iter()

@@ -24,13 +24,13 @@ fn images() -> GeneratedSet {
 }
 
 fn contributions(name: &str) -> Arc<Contributions> {
-    decompose(&model(name), &images(), &DecomposeOptions::default()).unwrap()
+    decompose(&model(name), images(), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment() -> Arc<Alignment> {
     let (vit, clip) = (model("tiny_vit"), model("tiny_clip"));
     let fit = FitOptions::default();
-    align(&vit, &clip, &images(), &DecomposeOptions::default(), &fit).unwrap()
+    align(&vit, &clip, images(), &DecomposeOptions::default(), &fit).unwrap()
 }
 
 fn aligned() -> AlignedContributions {
@@ -101,7 +101,7 @@ fn an_unknown_component_is_named_with_the_nearest_and_what_there_is() {
     // The remedy works.
     assert_eq!(c.select("block 5 *").unwrap().len(), 7);
     refused(c.select("block 55 *"), &["block 55 *", "fits", there]);
-    refused(c.select(&["init", "head 9"]), &["head 9", there]);
+    refused(c.select(["init", "head 9"]), &["head 9", there]);
     let swin = contributions("tiny_swin");
     let text = refused(swin.head(1, 0), &["block 1 head 0", "stage"]);
     assert!(text.len() < 500, "{text}");
@@ -116,7 +116,7 @@ fn an_unknown_component_is_named_with_the_nearest_and_what_there_is() {
 #[test]
 fn patterns_choose_components_in_the_models_order() {
     let c = contributions("tiny_vit");
-    let chosen = c.select(&["block 5 *", "init", "block 5 head 3"]).unwrap();
+    let chosen = c.select(["block 5 *", "init", "block 5 head 3"]).unwrap();
     assert_eq!(chosen.len(), 8);
     assert_eq!(chosen.names()[0], "init");
     assert_eq!(chosen.names()[4], "block 5 head 3");
@@ -166,7 +166,7 @@ fn components_are_switched_off_by_names_patterns_and_rankings() {
         .collect();
     assert_eq!(each.len(), 8);
     let by_name = c.ablate(&means, &each).unwrap();
-    let by_pattern = c.ablate(&means, &["block 4 *", "block 5 head 3"]).unwrap();
+    let by_pattern = c.ablate(&means, ["block 4 *", "block 5 head 3"]).unwrap();
     assert!(same(&by_name, &by_pattern));
     assert!(far(&by_name, c.representation()) > 1e-3);
     let top = aligned().score(&location()).unwrap().top(3).unwrap();
@@ -266,7 +266,7 @@ fn heads_are_summed_by_layer() {
             sharing: Sharing::Own,
             ..DecomposeOptions::default()
         };
-        decompose(&model("tiny_vit"), &images(), &options).unwrap()
+        decompose(&model("tiny_vit"), images(), &options).unwrap()
     };
     let (heads, layers) = (own(Granularity::Heads), own(Granularity::Layers));
     let summed = heads.by_layer().unwrap();
@@ -277,7 +277,7 @@ fn heads_are_summed_by_layer() {
     // By the rule `equal` it is another decomposition, and is told from one by layers.
     let equal = decompose(
         &model("tiny_vit"),
-        &images(),
+        images(),
         &DecomposeOptions {
             granularity: Granularity::Layers,
             ..DecomposeOptions::default()
@@ -344,7 +344,7 @@ fn sets_are_taken_as_they_are_and_stay_where_they_are() {
         &options,
     )
     .unwrap();
-    decompose(&vit, &images.first(3).unwrap(), &options).unwrap();
+    decompose(&vit, images.first(3).unwrap(), &options).unwrap();
     let shared: Arc<dyn DataSet> = Arc::new(images.clone());
     decompose(&vit, &shared, &options).unwrap();
     decompose(&vit, shared.first(3).unwrap(), &options).unwrap();
@@ -472,7 +472,7 @@ fn a_models_own_head_gives_its_classes() {
     let vit = load(folder).unwrap();
     let head = vit.head().unwrap();
     assert_eq!(head.reads().unwrap().weights, vit.hash());
-    let found = vit.classify(&images()).unwrap();
+    let found = vit.classify(images()).unwrap();
     assert_eq!(found.class_count(), head.classes());
     // The forward pass's own logits say the same.
     let pixels = images().pixels(&[0, 1, 2], vit.input()).unwrap();
@@ -486,7 +486,7 @@ fn a_models_own_head_gives_its_classes() {
     let best: Vec<usize> = best.into_iter().map(|c| c as usize).collect();
     assert_eq!(found.classes()[..3], best);
     // Another model's embeddings are not its to read.
-    let others = embed_images(&model("tiny_vit"), &images()).unwrap();
+    let others = embed_images(&model("tiny_vit"), images()).unwrap();
     refused(head.predict(&others), &["tiny_vit"]);
 }
 

@@ -288,7 +288,7 @@ impl Chart for MatrixChart {
                 let hue = value.map_or(color::GRID, |v| scale.color(v as f32).0);
                 let x = left + wide * c as f64;
                 scene.rect((x, y), (wide - 1.0, high - 1.0), hue);
-                let shown = value.map_or("nothing".to_owned(), |v| precise(v));
+                let shown = value.map_or("nothing".to_owned(), precise);
                 let column = &self.columns[c];
                 scene.hover(
                     (x, y),

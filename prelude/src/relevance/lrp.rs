@@ -56,6 +56,8 @@ pub fn attention_relevance(
             ));
         }
     };
+    // A CLIP projects its class token behind the last block.
+    let projection = linear.get(4 * blocks).cloned();
     linear.truncate(4 * blocks);
     let (Some(weight), true) = (weight, linear.len() == 4 * blocks) else {
         return Err(Error::argument(
@@ -71,17 +73,20 @@ pub fn attention_relevance(
     check::same("classes", classes.len(), b, "images")?;
     let features = model.forward(pixels, &Tape::off())?;
     let representation = f64s(features.representation.value())?;
-    // A CLIP projects its class token first: the relevance of what is projected is that of the product of both maps.
     check::same("head", weight.dim(1)?, representation.dim(1)?, "channels")?;
+
+    let one_hot = one_hot(classes, weight.dim(0)?)?;
+    let mut relevance = through_linear(&representation, &weight, &one_hot)?;
+    if let (Some(projection), true) = (projection, relevance.dim(1)? != width) {
+        let class_token = f64s(features.tokens.value())?.narrow(1, 0, 1)?.squeeze(1)?;
+        relevance = through_linear(&class_token, &projection, &relevance)?;
+    }
     check::same(
         "representation",
-        representation.dim(1)?,
+        relevance.dim(1)?,
         width,
         "channels of the stream",
     )?;
-
-    let one_hot = one_hot(classes, weight.dim(0)?)?;
-    let relevance = through_linear(&representation, &weight, &one_hot)?;
     let rest = Tensor::zeros((b, t - 1, width), DType::F64, &Device::Cpu)?;
     let mut relevance = Tensor::cat(&[relevance.unsqueeze(1)?, rest], 1)?;
     let mut found = Vec::with_capacity(blocks);

@@ -110,6 +110,10 @@ impl ContributionStore {
         let names = bucket
             .names("")
             .map_err(|e| bucket.error("reading", "", e))?;
+        // Another process has described it since.
+        if arrays::described(&bucket)? {
+            return Self::join(bucket, header);
+        }
         // The arrays are described before the group: another process may be about to.
         let ours = [arrays::VALUES, arrays::REPRESENTATION, arrays::FINISHED];
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {

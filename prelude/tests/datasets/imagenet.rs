@@ -26,7 +26,7 @@ fn classes(set: &FolderSet) -> Vec<String> {
     labels
         .values
         .iter()
-        .map(|&v| labels.names[v as usize].clone())
+        .map(|&v| labels.names[v].clone())
         .collect()
 }
 

@@ -83,7 +83,7 @@ fn attention_of_windows_lies_where_the_tokens_lie() {
         let map = &found.top[0].attention;
         let windows = activations(
             &model("tiny_swin"),
-            &set.subset(&[found.top[0].index]).unwrap(),
+            set.subset(&[found.top[0].index]).unwrap(),
             &[&format!("{head} pattern")],
         );
         let pattern = windows.unwrap().get(&format!("{head} pattern")).unwrap();

@@ -37,7 +37,7 @@ fn heads_of_several_grids_are_summed_on_the_finest() {
     let aligned = aligned("tiny_swin", &set);
     let texts = words(Factor::Shape);
     let heads = ["stage 0 block 0 head 0", "stage 1 block 0 head 0"];
-    let both = token_importance(&aligned, &heads, &texts).unwrap();
+    let both = token_importance(&aligned, heads, &texts).unwrap();
     let alone = heads.map(|head| aligned.tokens(head).unwrap().along(&texts).unwrap());
     assert!(alone[0].layout().side() > alone[1].layout().side());
     assert_eq!(both.layout(), alone[0].layout());

@@ -53,7 +53,6 @@ fn the_original_is_studied_from_its_folder() -> Result<()> {
         }
         let on_test = embed_images(&vit, data.test())?;
         let labels = data.test().labels("class")?.values;
-        let labels: Vec<usize> = labels.into_iter().map(|v| v as usize).collect();
         let right = study.probe(&vit)?.evaluate(&on_test, &labels)?.correct;
         assert_eq!(groups.iter().map(|g| g.correct).sum::<usize>(), right);
         assert_eq!(groups.iter().map(|g| g.images).sum::<usize>(), 80);

@@ -23,8 +23,7 @@ fn data() -> StudyData {
 }
 
 fn labels(set: &dyn DataSet, column: &str) -> Vec<usize> {
-    let values = set.labels(column).unwrap().values;
-    values.into_iter().map(|v| v as usize).collect()
+    set.labels(column).unwrap().values
 }
 
 fn setting() -> StudySettings {

@@ -104,8 +104,8 @@ fn write_png(set: &GeneratedSet, index: usize, path: &Path) {
 pub fn cleaned_folder(root: &Path, set: &GeneratedSet) {
     let (classes, places) = (values(set, "class"), values(set, "place"));
     for i in 0..set.len() {
-        let class = ["landbird", "waterbird"][classes[i] as usize];
-        let place = ["land", "water"][places[i] as usize];
+        let class = ["landbird", "waterbird"][classes[i]];
+        let place = ["land", "water"][places[i]];
         write_png(
             set,
             i,
