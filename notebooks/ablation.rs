@@ -48,10 +48,7 @@ let names = match &imagenet {
     Some(_) => vec!["deit", "swin", "maxvit"],
     None => vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit"],
 };
-let mut models = Vec::new();
-for name in &names {
-    models.push(load(name)?);
-}
+let models = names.iter().map(|name| load(name)).collect::<Result<Vec<_>>>()?;
 let clip = load_clip(if imagenet.is_some() { "clip" } else { "tiny_clip" })?;
 let by_layer = AblationSettings { random_orders: if quick { 3 } else { 10 }, ..AblationSettings::default() };
 let curves = {
@@ -124,10 +121,12 @@ ranked.chart()
 
 // Any components can be named, patterns take several together: all MLPs at once, then the attention block by block.
 
-let named = ["* mlp", "*5 head *", "*4 head *", "*3 head *", "*2 head *", "*1 head *", "*0 head *"];
-let named = if imagenet.is_some() { &named[..1] } else { &named[..] };
-let named = by_head.clone().order(AblationOrder::named(named));
-let named = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &named)?;
+let patterns = match &imagenet {
+    Some(_) => vec!["* mlp"],
+    None => vec!["* mlp", "*5 head *", "*4 head *", "*3 head *", "*2 head *", "*1 head *", "*0 head *"],
+};
+let in_turn = by_head.clone().order(AblationOrder::named(&patterns));
+let named = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &in_turn)?;
 named.curves()[0].clone()
 
 // Rows for other programs: one for every step of every curve (`.parquet` too). The first of them:

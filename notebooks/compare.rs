@@ -25,15 +25,18 @@ let (names, clip) = match &own {
     None => (vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit"], load_clip("tiny_clip")?),
 };
 let options = DecomposeOptions::default();
-let (mut contributions, mut heads) = (Vec::new(), Vec::new());
-for name in &names {
-    let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
-    let model = load(name)?;
-    let own = decompose(&model, &images, &options)?;
-    let alignment = align(&model, &clip, &fitted, &options, &fit)?;
-    heads.push(alignment.apply(&own)?.select("* head *")?);
-    contributions.push((*own).clone());
-}
+let (contributions, heads) = {
+    let (mut contributions, mut heads) = (Vec::new(), Vec::new());
+    for name in &names {
+        let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
+        let model = load(name)?;
+        let own = decompose(&model, &images, &options)?;
+        let alignment = align(&model, &clip, &fitted, &options, &fit)?;
+        heads.push(alignment.apply(&own)?.select("* head *")?);
+        contributions.push((*own).clone());
+    }
+    (contributions, heads)
+};
 heads[0].clone()
 
 // ## Whole representations

@@ -83,18 +83,21 @@ head_maps(images.subset(&[1])?, &of_few.image(1)?, &*class_embeddings(&clip, &["
 let zoo_clip = load_clip("tiny_clip")?;
 let known = GeneratedSet::new(GeneratedSpec::unbiased(77_200, if quick { 200 } else { 1000 }))?;
 let names = if quick { vec!["tiny_vit", "tiny_swin"] } else { vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit", "tiny_clip"] };
-let mut games = Vec::new();
-for name in &names {
-    let model = load(name)?;
-    let to_clip = align(&model, &zoo_clip, &known, &DecomposeOptions::default(), &fit)?;
-    let of_known = to_clip.apply(&*decompose(&model, &known, &tokens)?)?;
-    for factor in [Factor::Shape, Factor::Location] {
-        let words = class_embeddings(&zoo_clip, factor.names())?;
-        let heads = of_known.score(&words)?.select("* head *")?.top(3)?;
-        let maps = token_importance(&of_known, &heads, &words)?;
-        games.push((name.to_string(), factor, pointing_game(&maps, &known, &known.labels(factor.name())?)?));
+let games = {
+    let mut games = Vec::new();
+    for name in &names {
+        let model = load(name)?;
+        let to_clip = align(&model, &zoo_clip, &known, &DecomposeOptions::default(), &fit)?;
+        let of_known = to_clip.apply(&*decompose(&model, &known, &tokens)?)?;
+        for factor in [Factor::Shape, Factor::Location] {
+            let words = class_embeddings(&zoo_clip, factor.names())?;
+            let heads = of_known.score(&words)?.select("* head *")?.top(3)?;
+            let maps = token_importance(&of_known, &heads, &words)?;
+            games.push((name.to_string(), factor, pointing_game(&maps, &known, &known.labels(factor.name())?)?));
+        }
     }
-}
+    games
+};
 
 // ## Where the hottest patch lies
 //

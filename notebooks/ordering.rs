@@ -46,13 +46,16 @@ for feature in &features {
 // One linear map for each component of each model, fitted on other images than those the correlations are taken on.
 
 let options = DecomposeOptions::default();
-let mut aligned = Vec::new();
-for name in &names {
-    let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
-    let model = load(name)?;
-    let alignment = align(&model, &clip, &fitted, &options, &fit)?;
-    aligned.push(alignment.apply(&*decompose(&model, &images, &options)?)?);
-}
+let aligned = {
+    let mut aligned = Vec::new();
+    for name in &names {
+        let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
+        let model = load(name)?;
+        let alignment = align(&model, &clip, &fitted, &options, &fit)?;
+        aligned.push(alignment.apply(&*decompose(&model, &images, &options)?)?);
+    }
+    aligned
+};
 println!("{} models", aligned.len());
 
 // ## The table

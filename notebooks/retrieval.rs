@@ -49,10 +49,13 @@ let words: Vec<(&str, Vec<&str>)> = match &own {
     ],
     None => [Factor::Location, Factor::Shape, Factor::Colour, Factor::Pattern].map(|factor| (factor.name(), factor.names().to_vec())).to_vec(),
 };
-let mut scores = Vec::new();
-for (name, words) in &words {
-    scores.push(aligned.score(&class_embeddings(&clip, words)?)?.named(*name));
-}
+let scores = {
+    let mut scores = Vec::new();
+    for (name, words) in &words {
+        scores.push(aligned.score(&class_embeddings(&clip, words)?)?.named(*name));
+    }
+    scores
+};
 let chosen = feature_components(&scores, 3)?;
 for feature in &chosen {
     println!("{}: {}", feature.feature, feature.components.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", "));
@@ -90,17 +93,23 @@ retrieve_by_image(&images, &contributions, &probe, &contributions.image(7)?, &ch
 let known = GeneratedSet::new(GeneratedSpec::unbiased(77_100, if quick { 400 } else { 2000 }))?;
 let tiny_clip = load_clip("tiny_clip")?;
 let names = if quick { vec!["tiny_vit"] } else { vec!["tiny_vit", "tiny_dinov2", "tiny_swin", "tiny_maxvit", "tiny_clip"] };
-let mut features = Vec::new();
-for factor in [Factor::Location, Factor::Shape, Factor::Colour, Factor::Pattern] {
-    features.push(RetrievalFeature::new(factor.name(), known.labels(factor.name())?, &*class_embeddings(&tiny_clip, factor.names())?));
-}
-let mut precision = Vec::new();
-for name in &names {
-    let model = load(name)?;
-    let c = decompose(&model, &known, &DecomposeOptions::default())?;
-    let to_clip = align(&model, &tiny_clip, &known, &DecomposeOptions::default(), &fit)?;
-    precision.push(retrieval_precision(&c, &to_clip.apply(&c)?, &features, &PrecisionSettings::default())?);
-}
+let features = {
+    let mut features = Vec::new();
+    for factor in [Factor::Location, Factor::Shape, Factor::Colour, Factor::Pattern] {
+        features.push(RetrievalFeature::new(factor.name(), known.labels(factor.name())?, &*class_embeddings(&tiny_clip, factor.names())?));
+    }
+    features
+};
+let precision = {
+    let mut precision = Vec::new();
+    for name in &names {
+        let model = load(name)?;
+        let c = decompose(&model, &known, &DecomposeOptions::default())?;
+        let to_clip = align(&model, &tiny_clip, &known, &DecomposeOptions::default(), &fit)?;
+        precision.push(retrieval_precision(&c, &to_clip.apply(&c)?, &features, &PrecisionSettings::default())?);
+    }
+    precision
+};
 precision[0].chart()
 
 // The numbers of every model.

@@ -47,26 +47,29 @@ fn probe(model: &Model, train: &GeneratedSet) -> Result<score::LinearHead> {
 
 // ## The comparison
 
-let mut results = Vec::new();
-for name in &names {
-    let model = load(name)?;
-    let settings = match &pairs {
-        Some(_) => SegmentationSettings { column: Some("class".into()), ..SegmentationSettings::default() },
-        None => SegmentationSettings {
-            column: Some("shape".into()),
-            texts: Some((
-                align(&model, &clip, &train, &DecomposeOptions::default(), &fit)?,
-                class_embeddings(&clip, Factor::Shape.names())?,
-            )),
-            ..SegmentationSettings::default()
-        },
-    };
-    let head = match &pairs {
-        Some(_) => model.head()?,
-        None => probe(&model, &train)?,
-    };
-    results.push(segmentation(&model, &images, &head, &settings)?);
-}
+let results = {
+    let mut results = Vec::new();
+    for name in &names {
+        let model = load(name)?;
+        let settings = match &pairs {
+            Some(_) => SegmentationSettings { column: Some("class".into()), ..SegmentationSettings::default() },
+            None => SegmentationSettings {
+                column: Some("shape".into()),
+                texts: Some((
+                    align(&model, &clip, &train, &DecomposeOptions::default(), &fit)?,
+                    class_embeddings(&clip, Factor::Shape.names())?,
+                )),
+                ..SegmentationSettings::default()
+            },
+        };
+        let head = match &pairs {
+            Some(_) => model.head()?,
+            None => probe(&model, &train)?,
+        };
+        results.push(segmentation(&model, &images, &head, &settings)?);
+    }
+    results
+};
 segmentation_table(&results)
 
 // The object, and what each method marks of it.
