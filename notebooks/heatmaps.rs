@@ -73,7 +73,7 @@ token_importance(&of_few, &shape_heads, &*class_embeddings(&clip, &["star", "cir
 //
 // One image and one text, all heads of the model. Most heads say nothing of it.
 
-head_maps(images.subset(&[1])?, &of_few.image(1)?, &*class_embeddings(&clip, &["star"])?)?.chart()?
+head_maps(few.subset(&[1])?, &of_few.image(1)?, &*class_embeddings(&clip, &["star"])?)?.chart()?
 
 // ## Every family
 //

@@ -52,7 +52,7 @@ let words: Vec<(&str, Vec<&str>)> = match &own {
 let scores = {
     let mut scores = Vec::new();
     for (name, words) in &words {
-        scores.push(aligned.score(&class_embeddings(&clip, words)?)?.named(*name));
+        scores.push(aligned.score(&*class_embeddings(&clip, words)?)?.named(*name));
     }
     scores
 };
