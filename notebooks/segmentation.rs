@@ -98,11 +98,10 @@ for result in &results {
 //
 // In words, for each model: what the better of the decomposition's two maps is above, and what not.
 //
-// In the published table the decomposition is ahead of all other methods. Here the order is the one that the lines below say, and
-// where raw attention or rollout stay ahead the pictures above show why. An embedded model sees an image as a few patches and
-// decides a shape by two or three of them, a corner, say: that is where its source tokens give to the logit, and the map marks
-// those patches, not the object's area. Attention spreads over the object, of which there is just one, before a ground that
-// says nothing of the shape. Raw attention and rollout draw the same map whatever class is asked for.
+// In the published table the decomposition is ahead of all other methods. Here the order is the one that the lines below say:
+// raw attention and rollout may stay ahead. In the pictures above the decomposition marks a few patches, and attention the
+// whole object, of which there is just one; whether that is all there is to it was not measured. Raw attention and rollout
+// draw the same map whatever class is asked for.
 
 for result in &results {
     println!("{}", result.verdict());
