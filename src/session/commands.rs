@@ -317,6 +317,10 @@ fn help(session: &mut Session, name: &str) -> Result<Asks, Failure> {
             output::out(&line(command));
         }
         output::out("Everything else is Rust; an expression without `;` is displayed.");
+        output::out(
+            "Results go to other programs by `.export(\"FILE\")?`: arrays as .npy and .safetensors, rows as .csv and \
+             .parquet, tables as .md and .tex, charts as .svg, .png and .pdf.",
+        );
         let modules = session.docs().modules();
         output::out(&format!(
             "Topics, too, for `:help TOPIC`: {}.",
