@@ -30,7 +30,7 @@ nothing_of_the_kind?
         .says("// session::contributions::decompose\n")
         .says("pub fn name(&self)")
         .says("Methods (:doc Contributions::NAME has more of one):")
-        .says("pub fn ablate(")
+        .says("pub fn select(")
         .says("struct Mine { field: u8 }")
         .says("Contributions::select_images")
         .says("\n700\n")

@@ -682,7 +682,7 @@ mod tests {
 
     #[test]
     fn own_types_fields_and_names_of_models_are_known() {
-        assert_eq!(complete("mine."), ["field", "grow"]);
+        assert_eq!(complete("mine."), ["field", "fn grow(&self)"]);
         assert_eq!(complete("Way::"), ["Left", "Right"]);
         assert!(complete("Mine::").contains(&"new".to_owned()));
         assert!(complete("options.ep").contains(&"epochs".to_owned()));

@@ -525,7 +525,7 @@ mod tests {
         let docs = library();
         let text = |name: &str| docs.text(&docs.find(name));
         for (name, method) in [
-            ("Contributions", "pub fn ablate("),
+            ("Contributions", "pub fn select("),
             ("Model", "pub fn name("),
             ("GeneratedSpec", "pub fn unbiased("),
             ("BarChart", "pub fn bar("),
