@@ -707,6 +707,6 @@ mod tests {
                 .contains(&"vit_small_patch14_dinov2.lvd142m".to_owned())
         );
         assert!(complete("load_clip(\"ViT-B-32/").contains(&"ViT-B-32/openai".to_owned()));
-        assert!(complete("load(\"tiny_vit\")?; vi").contains(&"vit".to_owned()));
+        assert!(complete("load(\"tiny_vit\")?; vi")[0].starts_with("vit"));
     }
 }
