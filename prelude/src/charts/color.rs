@@ -33,6 +33,16 @@ pub(super) fn series(i: usize) -> Rgb {
     }
 }
 
+/// Dark ink on light ground, white on dark.
+pub(super) fn ink_on(Rgb(r, g, b): Rgb) -> Rgb {
+    let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
+    if light > 140.0 {
+        INK
+    } else {
+        Rgb(0xff, 0xff, 0xff)
+    }
+}
+
 /// Whether series `i` has the colour of one before it.
 pub(super) fn repeats(i: usize) -> bool {
     i >= SERIES.len()

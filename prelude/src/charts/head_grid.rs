@@ -5,7 +5,8 @@ use super::font;
 use super::heat_scale::Scale;
 use super::number::{Format, finite, precise};
 use super::render::Chart;
-use super::scene::{Anchor, Rgb, Scene, TITLE, bold, plain};
+use super::scale_bar::scale_bar;
+use super::scene::{Anchor, Scene, TITLE, bold, plain};
 use super::table::Table;
 use crate::decompose::{BlockPart, Component};
 use crate::{Error, Result};
@@ -125,25 +126,6 @@ impl HeadGrid {
     }
 }
 
-/// The colour of a cell: of the scale, not mixed with an image.
-fn fill(scale: Scale, value: f64) -> Rgb {
-    match scale {
-        Scale::Signed(most) => color::signed(value as f32 / most),
-        Scale::Neutral(_) => color::signed(0.0),
-        Scale::Rising { .. } => scale.color(value as f32).0,
-    }
-}
-
-/// Black or white, whichever is read on `ground` (relative luminance of ITU-R BT.709).
-fn ink(Rgb(r, g, b): Rgb) -> Rgb {
-    let light = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
-    if light < 130.0 {
-        Rgb(255, 255, 255)
-    } else {
-        INK
-    }
-}
-
 impl Chart for HeadGrid {
     fn scene(&self) -> Result<Scene> {
         let format = Format::of(self.cells.iter().map(|cell| cell.3));
@@ -199,45 +181,21 @@ impl Chart for HeadGrid {
         }
         for ((row, column, name, value), text) in self.cells.iter().zip(&values) {
             let corner = (left + width * *column as f64, top + HEIGHT * *row as f64);
-            let hue = fill(scale, *value);
+            let (hue, _) = scale.color(*value as f32);
             // A frame tells a value near zero, which is nearly white, from a place where there is no head.
             scene.rect(corner, (width - 1.0, HEIGHT - 1.0), GRID);
             let inner = (corner.0 + 1.0, corner.1 + 1.0);
             scene.rect(inner, (width - 3.0, HEIGHT - 3.0), hue);
             if written {
                 let place = (corner.0 + width / 2.0, corner.1 + HEIGHT / 2.0 + 4.0);
-                scene.text(text, place, Anchor::Middle, plain(11.0, ink(hue)));
+                scene.text(text, place, Anchor::Middle, plain(11.0, color::ink_on(hue)));
             }
             let title = format!("{name}: {}", precise(*value));
             scene.hover(corner, (width - 1.0, HEIGHT - 1.0), title);
         }
         let x = right + 16.0;
         let height = (bottom - top).clamp(84.0, 220.0);
-        if let Scale::Neutral(_) = scale {
-            scene.rect((x, top), (SCALE, SCALE), fill(scale, 0.0));
-        } else {
-            let steps = 60;
-            let step = height / f64::from(steps);
-            for i in 0..steps {
-                let value = scale.at(1.0 - (i as f32 + 0.5) / steps as f32);
-                let place = (x, top + step * f64::from(i));
-                scene.rect(place, (SCALE, step + 0.5), fill(scale, f64::from(value)));
-            }
-        }
-        for (place, text) in marks {
-            let y = top + height * (1.0 - f64::from(place));
-            let base = match place {
-                1.0 => y + 10.0,
-                0.0 => y,
-                _ => y + 4.0,
-            };
-            scene.text(
-                &text,
-                (x + SCALE + 6.0, base),
-                Anchor::Start,
-                plain(11.5, FAINT),
-            );
-        }
+        scale_bar(&mut scene, scale, &marks, (x, top), (SCALE, height));
         scene.height = scene.height.max(top + height + 16.0);
         Ok(scene)
     }

@@ -10,6 +10,7 @@ use super::font;
 use super::heat_scale::{Scale, signed};
 use super::number::Format;
 use super::render::Chart;
+use super::scale_bar::scale_bar;
 use super::scene::{Anchor, Scene, Shape, bold, plain};
 use super::tile::{Heat, SIDE, Tile, blend};
 use crate::{Error, Result};
@@ -230,8 +231,6 @@ impl Chart for HeatmapGrid {
 impl HeatmapGrid {
     /// The colour scale beside the first row, with zero marked where it is in the middle.
     fn legend(&self, scene: &mut Scene, (x, top): (f64, f64)) {
-        const STEPS: usize = 84;
-        let how = plain(11.5, FAINT);
         let both = self.heats().any(|h| signed(&h.values));
         let scale = self.shared().unwrap_or(match both {
             true => Scale::Signed(1.0),
@@ -249,30 +248,7 @@ impl HeatmapGrid {
                 .map(|(place, text)| (place, text.to_owned()))
                 .to_vec(),
         };
-        if let Scale::Neutral(value) = scale {
-            scene.rect((x, top), (SCALE, SCALE), scale.color(value).0);
-        } else {
-            let step = CELL / STEPS as f64;
-            // Each step reaches below the next, so that no seams show where a viewer scales the picture.
-            for i in 0..STEPS {
-                let place = 1.0 - (i as f32 + 0.5) / STEPS as f32;
-                let (color, _) = scale.color(scale.at(place));
-                scene.rect((x, top + i as f64 * step), (SCALE, step + 0.5), color);
-            }
-        }
-        for (place, text) in labels {
-            let y = top + CELL * (1.0 - f64::from(place));
-            // The ends stand within the scale's height, a middle beside its mark.
-            let base = match place {
-                1.0 => y + 10.0,
-                0.0 => y,
-                _ => {
-                    scene.line(vec![(x - 2.0, y), (x + SCALE + 4.0, y)], INK, 1.0);
-                    y + 4.0
-                }
-            };
-            scene.text(&text, (x + SCALE + 6.0, base), Anchor::Start, how);
-        }
+        scale_bar(scene, scale, &labels, (x, top), (SCALE, CELL));
     }
 }
 

@@ -8,7 +8,8 @@ use super::font;
 use super::heat_scale::{Scale, signed};
 use super::number::{Format, precise};
 use super::render::Chart;
-use super::scene::{Anchor, Rgb, Scene, bold, plain};
+use super::scale_bar::scale_bar;
+use super::scene::{Anchor, Scene, bold, plain};
 use super::table::Table;
 use crate::{Error, Result};
 
@@ -42,7 +43,6 @@ const MOST: usize = 400;
 const WRITTEN: f64 = 36.0;
 /// Between the baselines of a column name's lines.
 const LINE: f64 = 15.0;
-const WHITE: Rgb = Rgb(0xff, 0xff, 0xff);
 
 impl MatrixChart {
     /// An empty matrix: title, what the values are, and the columns' names.
@@ -164,33 +164,6 @@ impl MatrixChart {
         }
         notes
     }
-
-    /// The colour scale, from `top` down.
-    fn scale_bar(&self, scene: &mut Scene, scale: Scale, (x, top): (f64, f64), height: f64) {
-        const STEPS: usize = 64;
-        let how = plain(11.0, FAINT);
-        match scale {
-            Scale::Neutral(_) => scene.rect((x, top), (BAR, BAR), color::NEUTRAL),
-            _ => {
-                let step = height / STEPS as f64;
-                for i in 0..STEPS {
-                    let place = 1.0 - (i as f32 + 0.5) / STEPS as f32;
-                    let (hue, _) = scale.color(scale.at(place));
-                    // A little more than a step, so that no seam shows.
-                    scene.rect((x, top + i as f64 * step), (BAR, step + 0.5), hue);
-                }
-            }
-        }
-        for (place, text) in scale.labels() {
-            let y = top + height * (1.0 - f64::from(place));
-            let base = match place {
-                1.0 => top + 9.0,
-                0.0 => y,
-                _ => y + 4.0,
-            };
-            scene.text(&text, (x + BAR + 5.0, base), Anchor::Start, how);
-        }
-    }
 }
 
 /// A column's name in at most three lines of `room` pixels; none where they would not hold it.
@@ -200,12 +173,6 @@ fn level(name: &str, room: f64) -> Option<Vec<String>> {
         .split_whitespace()
         .eq(lines.iter().flat_map(|line| line.split_whitespace()));
     whole.then_some(lines)
-}
-
-/// Dark ink on light cells, white on dark ones.
-fn ink(Rgb(r, g, b): Rgb) -> Rgb {
-    let light = 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
-    if light > 140.0 { INK } else { WHITE }
 }
 
 /// Values up to 10 with two digits after the point, up to 1000 with one, others as all charts write them.
@@ -299,7 +266,12 @@ impl Chart for MatrixChart {
                     let text = value.map_or("–".to_owned(), |v| written(format, most, v));
                     let text = font::fit(&text, 10.5, false, wide - 4.0);
                     let place = (x + wide / 2.0, y + high / 2.0 + 3.8);
-                    scene.text(&text, place, Anchor::Middle, plain(10.5, ink(hue)));
+                    scene.text(
+                        &text,
+                        place,
+                        Anchor::Middle,
+                        plain(10.5, color::ink_on(hue)),
+                    );
                 }
             }
         }
@@ -311,7 +283,13 @@ impl Chart for MatrixChart {
         }
         let bottom = place(rows.len() - 1) + high;
         let bar = (bottom - top).clamp(48.0, 170.0);
-        self.scale_bar(&mut scene, scale, (right + 14.0, top), bar);
+        scale_bar(
+            &mut scene,
+            scale,
+            &scale.labels(),
+            (right + 14.0, top),
+            (BAR, bar),
+        );
         scene.height = bottom.max(top + bar) + 20.0;
         Ok(scene)
     }

@@ -34,6 +34,7 @@ pub(crate) mod of_tokens;
 mod paint;
 mod pdf;
 mod render;
+mod scale_bar;
 mod scene;
 mod table;
 mod table_text;

@@ -146,9 +146,10 @@ pub fn activation_gradients(
             Ok(done)
         },
     )?;
+    let origin = origin(model, set);
     Ok(Gradients {
-        values: ActivationCache::concat(&values)?.of(origin(model, set)),
-        gradients: ActivationCache::concat(&slopes)?.of(origin(model, set)),
+        values: ActivationCache::concat(&values)?.of(origin.clone()),
+        gradients: ActivationCache::concat(&slopes)?.of(origin),
         objective: objectives,
     })
 }
