@@ -54,6 +54,19 @@ pub struct Variable {
     pub is_back: bool,
 }
 
+impl Variable {
+    /// What a `let` binds: `mut name`, `name`.
+    fn pattern(&self) -> String {
+        let mutable = if self.mutable { "mut " } else { "" };
+        format!("{mutable}{}", self.name)
+    }
+
+    /// Its type, or the one that the compiler finds.
+    fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or("_")
+    }
+}
+
 /// A line of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Line {
@@ -143,15 +156,9 @@ impl Plan {
     }
 
     fn take(&self, variable: usize) -> String {
-        let Variable {
-            name,
-            mutable,
-            kind,
-            ..
-        } = &self.variables[variable];
-        let mutable = if *mutable { "mut " } else { "" };
-        let kind = kind.as_deref().unwrap_or("_");
-        format!("let {mutable}{name} = ::vitrepl_runtime::take::<{kind}>(\"{name}\");")
+        let variable = &self.variables[variable];
+        let (pattern, kind, name) = (variable.pattern(), variable.kind(), &variable.name);
+        format!("let {pattern} = ::vitrepl_runtime::take::<{kind}>(\"{name}\");")
     }
 
     fn keep(&self, variable: usize) -> String {
@@ -172,23 +179,13 @@ impl Plan {
         let returns = "|| -> ::std::result::Result<_, ::vitrepl_runtime::Failed> {";
         let pattern: String = self
             .given(step, mode)
-            .map(|variable| {
-                let Variable { name, mutable, .. } = &self.variables[variable];
-                format!("{}{name}, ", if *mutable { "mut " } else { "" })
-            })
+            .map(|variable| format!("{}, ", self.variables[variable].pattern()))
             .collect();
         let back: String = self
             .back(step)
             .map(|variable| {
-                let Variable {
-                    name,
-                    mutable,
-                    kind,
-                    ..
-                } = &self.variables[variable];
-                let mutable = if *mutable { "mut " } else { "" };
-                let kind = kind.as_deref().unwrap_or("_");
-                format!(" let {mutable}{name}: {kind};")
+                let variable = &self.variables[variable];
+                format!(" let {}: {};", variable.pattern(), variable.kind())
             })
             .collect();
         if (mode.merged || mode.plain) && step > 0 {

@@ -245,33 +245,24 @@ pub trait AlignedStack: ImageChunks {
     fn made_of(&self) -> Option<&Origin>;
 }
 
-impl AlignedStack for AlignedContributions {
-    fn component_names(&self) -> Vec<String> {
-        self.names()
-    }
+macro_rules! by_own_methods {
+    ($($name:ty),*) => {$(
+        impl AlignedStack for $name {
+            fn component_names(&self) -> Vec<String> {
+                self.names()
+            }
 
-    fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
-        self.check_clip(doing, what, clip)
-    }
+            fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
+                self.check_clip(doing, what, clip)
+            }
 
-    fn made_of(&self) -> Option<&Origin> {
-        self.origin()
-    }
+            fn made_of(&self) -> Option<&Origin> {
+                self.origin()
+            }
+        }
+    )*};
 }
-
-impl AlignedStack for ChunkedAligned {
-    fn component_names(&self) -> Vec<String> {
-        self.names()
-    }
-
-    fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
-        self.check_clip(doing, what, clip)
-    }
-
-    fn made_of(&self) -> Option<&Origin> {
-        self.origin()
-    }
-}
+by_own_methods!(AlignedContributions, ChunkedAligned);
 
 impl ImageChunks for AlignedContributions {
     fn extent(&self, name: &'static str) -> Result<(usize, usize, usize)> {

@@ -51,6 +51,7 @@ pub use line::LineChart;
 pub use matrix::MatrixChart;
 pub use of_images::ShowImages;
 pub use render::Chart;
+pub(crate) use render::show_or_say;
 pub use scene::{Anchor, Rgb, Scene, Shape};
 pub use table::Table;
 pub use tile::Tile;

@@ -66,6 +66,14 @@ pub trait Chart {
     }
 }
 
+/// Shows a chart in an evcxr front end, or says what kept it from being made.
+pub(crate) fn show_or_say<C: Chart>(chart: Result<C>) {
+    match chart {
+        Ok(chart) => crate::report::show(&chart.blocks()),
+        Err(error) => println!("{error}"),
+    }
+}
+
 /// The forms of a picture that answer the pointer first: a front end takes the first that it can show.
 pub(super) fn picture_blocks(scene: &Scene) -> Result<String> {
     let (svg, png) = (scene.svg()?, BASE64_STANDARD.encode(scene.png()?));

@@ -64,6 +64,8 @@ macro_rules! shows_facts {
                 write!(f, "{}", facts(self))
             }
         }
+
+        debug_as_display!($name);
     )*};
 }
 
@@ -78,18 +80,7 @@ shows_facts!(
     TarSet
 );
 
-debug_as_display!(
-    Batch,
-    FolderSet,
-    GeneratedSet,
-    Labels,
-    ParquetSet,
-    Preprocessed,
-    Relabelled,
-    SegmentationSet,
-    Subset,
-    TarSet
-);
+debug_as_display!(Batch, Labels);
 
 impl fmt::Display for dyn DataSet + '_ {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod attribution;
+mod class_texts;
 pub mod classification;
 pub mod compare;
 pub mod effects;

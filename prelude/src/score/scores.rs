@@ -86,18 +86,7 @@ impl AlignedContributions {
     /// As [`Self::score`].
     pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
         self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
-        if let Some(origin) = texts.origin() {
-            self.check_clip("scoring contributions", "texts", &origin.clip)?;
-        }
-        Ok(Scores {
-            measure,
-            feature: texts.texts().join(", "),
-            components: self.components().to_vec(),
-            values: measure.of(self.values(), texts)?,
-            origin: self.origin().cloned(),
-            texts: texts.origin().cloned(),
-            places: None,
-        })
+        scored(self, self.components().to_vec(), measure, texts)
     }
 }
 
@@ -116,19 +105,29 @@ impl ChunkedAligned {
     /// As [`Self::score`].
     pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
         self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
-        if let Some(origin) = texts.origin() {
-            self.check_clip("scoring contributions", "texts", &origin.clip)?;
-        }
-        Ok(Scores {
-            measure,
-            feature: texts.texts().join(", "),
-            components: self.components(),
-            values: measure.of(self, texts)?,
-            origin: self.origin().cloned(),
-            texts: texts.origin().cloned(),
-            places: None,
-        })
+        scored(self, self.components(), measure, texts)
     }
+}
+
+/// The scores of all `components` of `aligned`.
+fn scored<A: AlignedStack>(
+    aligned: &A,
+    components: Vec<Component>,
+    measure: ScoreMeasure,
+    texts: &TextEmbeddings,
+) -> Result<Scores> {
+    if let Some(origin) = texts.origin() {
+        aligned.check_space("scoring contributions", "texts", &origin.clip)?;
+    }
+    Ok(Scores {
+        measure,
+        feature: texts.texts().join(", "),
+        components,
+        values: measure.of(aligned, texts)?,
+        origin: aligned.made_of().cloned(),
+        texts: texts.origin().cloned(),
+        places: None,
+    })
 }
 
 impl Scores {

@@ -5,6 +5,7 @@ mod reader;
 pub(super) use reader::{Head, Reader};
 
 use crate::data::{DataSet, Labels};
+use crate::experiments::class_texts::class_texts;
 use crate::score::ProbeOptions;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -106,19 +107,7 @@ impl ClassificationTask {
     /// # Errors
     /// Another number of classes, a class without texts.
     pub fn class_texts<T: AsRef<str>>(mut self, texts: &[impl AsRef<[T]>]) -> Result<Self> {
-        let each: Vec<Vec<String>> = texts
-            .iter()
-            .map(|of| of.as_ref().iter().map(|t| t.as_ref().to_string()).collect())
-            .collect();
-        if each.len() != self.classes.len() || each.iter().any(Vec::is_empty) {
-            let expected = format!("one or more for each class: {}", self.classes.join(", "));
-            return Err(Error::argument(
-                "class_texts",
-                format!("{each:?}"),
-                expected,
-            ));
-        }
-        self.texts = Some(each);
+        self.texts = Some(class_texts(&self.classes, texts)?);
         Ok(self)
     }
 

@@ -3,7 +3,7 @@
 use super::words::attributed;
 use crate::align::AlignedContributions;
 use crate::charts::of_tokens::{check_images, seen};
-use crate::charts::{HeatmapGrid, Table, Tile};
+use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
 use crate::decompose::TokenScores;
 use crate::files::rows::{Column, export};
@@ -269,10 +269,7 @@ impl HeadStudy {
 
     /// Shown by evcxr: images and maps.
     pub fn evcxr_display(&self) {
-        match self.chart() {
-            Ok(chart) => chart.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
+        show_or_say(self.chart())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::words::{correlations, unit};
 use crate::activations::{record, select};
 use crate::charts::of_tokens::seen;
-use crate::charts::{HeatmapGrid, Table, Tile};
+use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
 use crate::files::rows::{Column, export};
 use crate::identity::TextEmbeddings;
@@ -281,10 +281,7 @@ impl Neurons {
 
     /// Shown by evcxr: the pictures.
     pub fn evcxr_display(&self) {
-        match self.chart() {
-            Ok(chart) => chart.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
+        show_or_say(self.chart())
     }
 }
 

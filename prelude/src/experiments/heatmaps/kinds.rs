@@ -3,9 +3,9 @@
 use super::together::token_importance;
 use crate::align::AlignedContributions;
 use crate::charts::of_tokens::{check_images, seen};
-use crate::charts::{HeatmapGrid, Table, Tile};
+use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
-use crate::decompose::{BlockPart, Component, TokenScores};
+use crate::decompose::{BlockPart, Component, TokenScores, TokenShares};
 use crate::files::rows::{Column, export};
 use crate::identity::TextEmbeddings;
 use crate::score::{Ranking, ShownSign, enlarge, scaled};
@@ -124,17 +124,8 @@ impl Heatmaps {
             for scores in &self.columns {
                 let text = &scores.directions()[0];
                 let shares = scores.shares(i, text)?;
-                let before: f64 = shares.before.iter().map(|(_, v)| v).sum();
-                let (row, column, _) = shares.hottest;
-                table = table.row([
-                    name.clone(),
-                    text.clone(),
-                    scores.component().to_string(),
-                    format!("{:.4}", shares.total),
-                    format!("{before:.4}"),
-                    format!("{:.4}", shares.patches),
-                    format!("row {row}, column {column}"),
-                ]);
+                let whose = [name.clone(), text.clone(), scores.component().to_string()];
+                table = table.row(whose.into_iter().chain(cells(&shares)));
             }
         }
         Ok(table)
@@ -142,11 +133,20 @@ impl Heatmaps {
 
     /// Shown by evcxr: the maps on one scale.
     pub fn evcxr_display(&self) {
-        match self.chart(HeatScale::Shared) {
-            Ok(chart) => chart.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
+        show_or_say(self.chart(HeatScale::Shared))
     }
+}
+
+/// What all tokens, those before the patches, and the patches give, and where the hottest patch is, for a table.
+fn cells(shares: &TokenShares) -> [String; 4] {
+    let before: f64 = shares.before.iter().map(|(_, v)| v).sum();
+    let (row, column, _) = shares.hottest;
+    [
+        format!("{:.4}", shares.total),
+        format!("{before:.4}"),
+        format!("{:.4}", shares.patches),
+        format!("row {row}, column {column}"),
+    ]
 }
 
 /// 3 x H x W with the mean of the channels in each, as Captum's grey image.
@@ -247,15 +247,8 @@ impl HeadMaps {
         let mut table = Table::new(self.title.as_str()).columns(header);
         for scores in &self.heads {
             let shares = scores.shares(0, &scores.directions()[0])?;
-            let before: f64 = shares.before.iter().map(|(_, v)| v).sum();
-            let (row, column, _) = shares.hottest;
-            table = table.row([
-                scores.component().to_string(),
-                format!("{:.4}", shares.total),
-                format!("{before:.4}"),
-                format!("{:.4}", shares.patches),
-                format!("row {row}, column {column}"),
-            ]);
+            let head = std::iter::once(scores.component().to_string());
+            table = table.row(head.chain(cells(&shares)));
         }
         Ok(table)
     }
@@ -290,10 +283,7 @@ impl HeadMaps {
 
     /// Shown by evcxr: the thumbnails.
     pub fn evcxr_display(&self) {
-        match self.chart() {
-            Ok(chart) => chart.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
+        show_or_say(self.chart())
     }
 }
 

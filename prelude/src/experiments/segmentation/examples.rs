@@ -2,7 +2,7 @@
 
 use super::SegmentationMethod;
 use crate::Result;
-use crate::charts::{HeatmapGrid, Tile};
+use crate::charts::{HeatmapGrid, Tile, show_or_say};
 use crate::score::clipped;
 use candle_core::Tensor;
 
@@ -63,10 +63,7 @@ impl SegmentationExamples {
 
     /// Shown by evcxr.
     pub fn evcxr_display(&self) {
-        match self.chart() {
-            Ok(chart) => chart.evcxr_display(),
-            Err(error) => println!("{error}"),
-        }
+        show_or_say(self.chart())
     }
 }
 

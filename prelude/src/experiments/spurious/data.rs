@@ -1,6 +1,7 @@
 //! The images of a study, what is known of them, and the words for it.
 
 use crate::data::{DataSet, Labels};
+use crate::experiments::class_texts::class_texts;
 use crate::score::cross_groups;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -194,18 +195,7 @@ impl StudyData {
     /// # Errors
     /// Another number of classes, a class without texts.
     pub fn class_texts<T: AsRef<str>>(mut self, texts: &[impl AsRef<[T]>]) -> Result<Self> {
-        let each = texts.iter().map(|of_class| of_class.as_ref());
-        let each = each.map(|of_class| of_class.iter().map(|t| t.as_ref().to_string()).collect());
-        let each: Vec<Vec<String>> = each.collect();
-        if each.len() != self.classes.len() || each.iter().any(Vec::is_empty) {
-            let expected = format!("one or more for each class: {}", self.classes.join(", "));
-            return Err(Error::argument(
-                "class_texts",
-                format!("{each:?}"),
-                expected,
-            ));
-        }
-        self.class_texts = each;
+        self.class_texts = class_texts(&self.classes, texts)?;
         Ok(self)
     }
 
