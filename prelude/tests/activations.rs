@@ -1,6 +1,9 @@
 //! Named activations: what they are, what becomes of a model when they are changed, and their gradients.
 
+mod common;
+
 use candle_core::{D, DType, Device, Tensor};
+use common::refused;
 use vitrepl_prelude::activations::{
     Intervention, gradients, hook_points, record, run_with, select,
 };
@@ -48,18 +51,6 @@ fn error(a: &Tensor, b: &Tensor) -> f32 {
             .unwrap()
     };
     most(&(a - b).unwrap()) / most(b)
-}
-
-fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    for part in parts {
-        assert!(
-            error.to_string().contains(part),
-            "\"{part}\" is not in: {error}"
-        );
-    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 //!
 //! `checkpoints/make.py` made the files with PyTorch and timm, and the values they must give.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
+use common::refused;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::models::weights::{Checkpoint, keys};
@@ -54,19 +57,6 @@ fn is(model: &Model, name: &str, tolerance: f32) {
         "{} is not {name}: {error:.1e}",
         model.name()
     );
-}
-
-/// The message of an error, which must contain each of `parts`.
-#[track_caller]
-fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
-    text
 }
 
 /// What the model assumes must be said with each of `parts`, or be nothing.

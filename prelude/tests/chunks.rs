@@ -1,6 +1,9 @@
 //! What is computed over images does not depend on how they are cut into chunks: one image, seven, or all at a time.
 
+mod common;
+
 use candle_core::{Device, Tensor};
+use common::CACHE;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use vitrepl_prelude::align::{Aligner, Alignment};
@@ -14,14 +17,6 @@ use vitrepl_prelude::score::{
     ordering, retrieval, segment, text_spans, variance_attributed, variance_explained,
     word_correlations,
 };
-use vitrepl_prelude::session::set_cache_folder;
-
-/// The cache of this test's process.
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 /// Numbers about `centre` that a linear congruence draws.
 fn random(shape: &[usize], seed: u64, centre: f32) -> Tensor {

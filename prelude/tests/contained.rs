@@ -1,11 +1,13 @@
 //! What a finer decomposition holds is not computed again: heads from tokens, layers from heads, embeddings from either.
 
+mod common;
+
 use candle_core::{DType, Tensor};
+use common::CACHE;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use vitrepl_prelude::data::{DataSet, ModelInput};
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::session::set_cache_folder;
 
 /// One test at a time: a session is a process's.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -13,12 +15,6 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 /// Generated images that count how many of them are drawn.
 struct Counted {

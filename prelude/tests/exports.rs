@@ -1,20 +1,16 @@
 //! What goes out to other programs is read back as they read it.
 
+mod common;
+
 use candle_core::Tensor;
+use common::CACHE;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::RowAccessor;
+use parquet::record::{Row, RowAccessor};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use vitrepl_prelude::charts::{BarChart, HeatmapGrid, LineChart, Tile};
 use vitrepl_prelude::prelude::*;
 use vitrepl_prelude::score::{GroupAccuracy, GroupCount};
-use vitrepl_prelude::session::set_cache_folder;
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 fn contributions() -> Arc<Contributions> {
     LazyLock::force(&CACHE);
@@ -65,6 +61,13 @@ impl Desk {
 fn equal(a: &Tensor, b: &Tensor) -> bool {
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     a.dims() == b.dims() && flat(a) == flat(b)
+}
+
+fn parquet_rows(path: &std::path::Path) -> Vec<Row> {
+    let file = std::fs::File::open(path).unwrap();
+    let rows = SerializedFileReader::new(file).unwrap();
+    let rows = rows.get_row_iter(None).unwrap();
+    rows.map(|row| row.unwrap()).collect()
 }
 
 #[test]
@@ -138,13 +141,7 @@ fn rows_as_csv_and_parquet_in_full_precision() {
         .collect();
     assert_eq!(read, own);
     scores.export(desk.path("scores.parquet")).unwrap();
-    let file = std::fs::File::open(desk.path("scores.parquet")).unwrap();
-    let rows = SerializedFileReader::new(file).unwrap();
-    let rows: Vec<_> = rows
-        .get_row_iter(None)
-        .unwrap()
-        .map(|row| row.unwrap())
-        .collect();
+    let rows = parquet_rows(&desk.path("scores.parquet"));
     let read: Vec<(String, f64)> = rows
         .iter()
         .map(|row| {
@@ -158,13 +155,7 @@ fn rows_as_csv_and_parquet_in_full_precision() {
     assert_eq!(rows[0].get_string(3).unwrap(), "sea, forest, dark");
     let top = scores.top(3).unwrap();
     top.export(desk.path("top.parquet")).unwrap();
-    let file = std::fs::File::open(desk.path("top.parquet")).unwrap();
-    let rows = SerializedFileReader::new(file).unwrap();
-    let rows: Vec<_> = rows
-        .get_row_iter(None)
-        .unwrap()
-        .map(|row| row.unwrap())
-        .collect();
+    let rows = parquet_rows(&desk.path("top.parquet"));
     assert_eq!(rows[2].get_long(0).unwrap(), 3);
     assert_eq!(rows[2].get_string(1).unwrap(), &top[2].name);
     assert_eq!(rows[2].get_long(2).unwrap(), top[2].index as i64);
@@ -182,13 +173,7 @@ fn rows_as_csv_and_parquet_in_full_precision() {
         "group,correct,images,accuracy\n\"a, \"\"b\"\"\",1,3,0.3333333333333333\nempty,0,0,\n";
     assert_eq!(text, expected);
     groups.export(desk.path("groups.parquet")).unwrap();
-    let file = std::fs::File::open(desk.path("groups.parquet")).unwrap();
-    let rows = SerializedFileReader::new(file).unwrap();
-    let rows: Vec<_> = rows
-        .get_row_iter(None)
-        .unwrap()
-        .map(|row| row.unwrap())
-        .collect();
+    let rows = parquet_rows(&desk.path("groups.parquet"));
     assert_eq!(rows[0].get_double(3).unwrap(), 1.0 / 3.0);
     assert!(rows[1].get_double(3).is_err(), "no accuracy is no number");
 }

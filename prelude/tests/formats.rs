@@ -2,7 +2,10 @@
 //!
 //! `formats/make.py` made the files and values, with the libraries themselves.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
+use common::refused;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::data::{CropMode, Interpolation};
@@ -57,18 +60,6 @@ fn represents(model: &Model, batch: usize, want: &Tensor, tolerance: f32) {
         .encode(&pixels(batch, encoder.image_size()))
         .unwrap();
     equal(&got, want, tolerance);
-}
-
-/// The message of an error, which must contain each of `parts`.
-#[track_caller]
-fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
 }
 
 fn tensors(path: impl AsRef<Path>) -> BTreeMap<String, Tensor> {

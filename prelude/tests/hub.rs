@@ -1,6 +1,9 @@
 //! Fetching from a hub that a thread of the test plays, with redirects and ranges as the Hugging Face hub has them.
 
+mod common;
+
 use candle_core::{Device, Tensor};
+use common::refused;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -206,17 +209,6 @@ fn hub(endpoint: &str, cache: &Path) -> Hub {
 
 fn open(hub: &Hub, name: &str) -> Result<Model> {
     Model::open_from(hub, name, &json!({}), &Device::Cpu, &())
-}
-
-#[track_caller]
-fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
 }
 
 /// The model must be the one of that folder of `formats`.

@@ -1,6 +1,9 @@
 //! Results know what they were made of, and two that do not belong together are refused, both named.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
+use common::CACHE;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use vitrepl_prelude::align::{AlignedContributions, Aligner, Alignment};
@@ -8,14 +11,6 @@ use vitrepl_prelude::data::DataSet;
 use vitrepl_prelude::identity::{ModelId, Prompts, Vectors};
 use vitrepl_prelude::prelude::*;
 use vitrepl_prelude::score::{Labelled, MitigateOptions, ProbeOptions};
-use vitrepl_prelude::session::set_cache_folder;
-
-/// The cache of this test's process.
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 fn model(name: &str) -> Arc<Model> {
     LazyLock::force(&CACHE);
@@ -50,15 +45,10 @@ fn texts(names: &[&str]) -> Arc<TextEmbeddings> {
     class_embeddings(&model("tiny_clip"), names).unwrap()
 }
 
-/// The message of an error, which must contain each of `parts`.
+/// The message of an error, which must contain each of `parts` and no more than it should.
+#[track_caller]
 fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
+    let text = common::refused(result, parts);
     assert!(
         !text.contains("backtrace") && !text.starts_with("tensor:"),
         "{text}"

@@ -4,7 +4,10 @@
 //! Needs Python 3 with its `venv` module and PyPI the first time; what it installs lies in the target folder. Where there
 //! is no Python, the tests say so and do nothing.
 
+mod common;
+
 use candle_core::DType;
+use common::CACHE;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,15 +20,8 @@ use vitrepl_prelude::prelude::{
     ContributionStore, Contributions, DecomposeOptions, GeneratedSet, GeneratedSpec, StoreOptions,
     StoreType, Tensor, decompose, load,
 };
-use vitrepl_prelude::session::set_cache_folder;
 
 const REQUIREMENTS: &str = include_str!("other_programs/requirements.txt");
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 /// A Python with the packages, made once; none where there is no Python with `venv`.
 fn python() -> Option<&'static Path> {

@@ -1,19 +1,15 @@
 //! Which components decided a prediction, and what becomes of it when parts of another image are put in their place.
 
+mod common;
+
 use candle_core::{DType, Tensor};
+use common::{CACHE, refused};
 use std::path::Path;
 use std::sync::LazyLock;
 use vitrepl_prelude::charts::Chart;
 use vitrepl_prelude::experiments::{LogitShares, Swap};
 use vitrepl_prelude::prelude::*;
 use vitrepl_prelude::score::{LinearHead, ProbeOptions, fit_probe};
-use vitrepl_prelude::session::set_cache_folder;
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 fn model(name: &str) -> Arc<Model> {
     LazyLock::force(&CACHE);
@@ -35,18 +31,6 @@ fn probe(name: &str) -> LinearHead {
     };
     let (head, _) = fit_probe(&embeddings, &labels, shape.count(), &options).unwrap();
     head.named(shape.names().iter().copied()).unwrap()
-}
-
-fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    for part in parts {
-        assert!(
-            error.to_string().contains(part),
-            "\"{part}\" is not in: {error}"
-        );
-    }
 }
 
 /// Leaves a chart to be looked at, and checks that no text leaves it.

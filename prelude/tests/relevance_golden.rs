@@ -1,15 +1,13 @@
 //! Parity of relevance maps with reference values: `relevance`, `relevance_swin` and `relevance_maxvit` of
 //! `tests/golden`, or of the folder named by `VITREPL_GOLDEN_DIR`.
 
-use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
-use std::path::PathBuf;
+mod common;
+
+use candle_core::{DType, Tensor};
+use common::golden::Golden;
+use std::ops::Deref;
 use vitrepl_prelude::Result;
 use vitrepl_prelude::activations::{Objective, gradients, select};
-use vitrepl_prelude::models::weights::Checkpoint;
-use vitrepl_prelude::models::{
-    ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
-};
 use vitrepl_prelude::relevance::{
     RelevanceMethod, attention_relevance, grad_cam, relevance, scaled_to_unit,
 };
@@ -17,61 +15,28 @@ use vitrepl_prelude::score::enlarge;
 
 const TOLERANCE: f64 = 1e-4;
 
-struct Golden {
-    file: Checkpoint,
-    model: Box<dyn ImageEncoder>,
-    pixels: Tensor,
+struct Relevance {
+    golden: Golden,
     classes: Vec<usize>,
 }
 
-impl Golden {
+impl Deref for Relevance {
+    type Target = Golden;
+
+    fn deref(&self) -> &Golden {
+        &self.golden
+    }
+}
+
+impl Relevance {
     fn open(name: &str) -> Self {
-        let folder = std::env::var_os("VITREPL_GOLDEN_DIR")
-            .map(PathBuf::from)
-            .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
-        let open = || Checkpoint::open(folder.join(format!("{name}.safetensors"))).unwrap();
-        let (file, weights) = (open(), open().under("weights."));
-        let meta = |key: &str| -> Value {
-            let text = &file.metadata()[key];
-            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
-        };
-        let numbers = |key: &str| -> [f32; 3] { serde_json::from_value(meta(key)).unwrap() };
-        let normalisation = Normalisation {
-            mean: numbers("mean"),
-            std: numbers("std"),
-        };
-        let config = meta("config");
-        let device = Device::Cpu;
-        let model: Box<dyn ImageEncoder> = match meta("family").as_str().unwrap() {
-            "vit" => {
-                let config = VitConfig::infer(&weights, &config).unwrap();
-                let vit = weights.build("the golden vit", &device, |vb| Vit::new(&config, vb));
-                Box::new(vit.unwrap())
-            }
-            "swin" => {
-                let config = SwinConfig::infer(&weights, &config).unwrap();
-                let swin = weights.build("the golden swin", &device, |vb| Swin::new(&config, vb));
-                Box::new(swin.unwrap())
-            }
-            _ => {
-                let config = MaxVitConfig::infer(&weights, &config).unwrap();
-                let maxvit =
-                    weights.build("the golden maxvit", &device, |vb| MaxVit::new(&config, vb));
-                Box::new(maxvit.unwrap())
-            }
-        };
-        let pixels = normalisation.apply(file.tensor("pixels").unwrap()).unwrap();
-        let classes = file
-            .tensor("classes")
-            .unwrap()
-            .to_dtype(DType::I64)
-            .unwrap();
+        let golden = Golden::open(name);
+        let classes = golden.file.tensor("classes").unwrap();
+        let classes = classes.to_dtype(DType::I64).unwrap();
         let classes = classes.to_vec1::<i64>().unwrap();
         Self {
             classes: classes.into_iter().map(|class| class as usize).collect(),
-            file,
-            model,
-            pixels,
+            golden,
         }
     }
 
@@ -134,14 +99,14 @@ impl Golden {
 
 #[test]
 fn grad_cam_of_every_family() -> Result<()> {
-    Golden::open("relevance").grad_cam("block 2 ln1")?;
-    Golden::open("relevance_swin").grad_cam("stage 1 block 1 ln2")?;
-    Golden::open("relevance_maxvit").grad_cam("stage 1 block 0 window ln1")
+    Relevance::open("relevance").grad_cam("block 2 ln1")?;
+    Relevance::open("relevance_swin").grad_cam("stage 1 block 1 ln2")?;
+    Relevance::open("relevance_maxvit").grad_cam("stage 1 block 0 window ln1")
 }
 
 #[test]
 fn attention_and_its_gradients() -> Result<()> {
-    let golden = Golden::open("relevance");
+    let golden = Relevance::open("relevance");
     let model = golden.model.as_ref();
     let at = select(model, &["block * pattern"])?;
     let found = gradients(
@@ -161,7 +126,7 @@ fn attention_and_its_gradients() -> Result<()> {
 
 #[test]
 fn relevance_of_attention() -> Result<()> {
-    let golden = Golden::open("relevance");
+    let golden = Relevance::open("relevance");
     let objective = Objective::Logit(&golden.classes);
     let found = attention_relevance(golden.model.as_ref(), &golden.pixels, objective)?;
     golden.close("attention_relevance", &Tensor::stack(&found, 1)?);
@@ -185,7 +150,7 @@ fn relevance_of_attention() -> Result<()> {
 
 #[test]
 fn maps_of_attention() -> Result<()> {
-    let golden = Golden::open("relevance");
+    let golden = Relevance::open("relevance");
     golden.close(
         "generic_attention",
         &golden.map(RelevanceMethod::GenericAttention)?,
@@ -202,7 +167,7 @@ fn maps_of_attention() -> Result<()> {
 
 #[test]
 fn methods_that_read_the_class_token_are_refused_by_name_elsewhere() {
-    let golden = Golden::open("relevance_swin");
+    let golden = Relevance::open("relevance_swin");
     for method in [
         RelevanceMethod::Rollout,
         RelevanceMethod::GenericAttention,

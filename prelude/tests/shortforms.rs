@@ -1,18 +1,14 @@
 //! What a person types most: components by name and pattern, images by number, one picture as a set, classes of images;
 //! and what is said where a short form does not fit.
 
+mod common;
+
 use candle_core::Tensor;
+use common::{CACHE, refused};
 use std::sync::LazyLock;
 use vitrepl_prelude::align::{AlignedContributions, Alignment};
 use vitrepl_prelude::data::DataSet;
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::session::set_cache_folder;
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 fn model(name: &str) -> Arc<Model> {
     LazyLock::force(&CACHE);
@@ -48,18 +44,6 @@ fn same(a: &Tensor, b: &Tensor) -> bool {
 fn far(a: &Tensor, b: &Tensor) -> f32 {
     let apart = (a - b).unwrap().abs().unwrap().max_all().unwrap();
     apart.to_scalar::<f32>().unwrap()
-}
-
-/// The message of an error, which must contain each of `parts`.
-fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
-    text
 }
 
 #[test]

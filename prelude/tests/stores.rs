@@ -1,20 +1,15 @@
 //! Contributions in stores: what comes back is what went in, whatever was killed, damaged, or written twice.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
+use common::{CACHE, refused};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::session::set_cache_folder;
 use vitrepl_prelude::store::{RunOptions, Shard, run};
-
-/// The cache of this test's process.
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 fn contributions(model: &str, images: usize, granularity: Granularity) -> Arc<Contributions> {
     LazyLock::force(&CACHE);
@@ -41,16 +36,6 @@ impl Place {
 
     fn at(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
-    }
-}
-
-fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
     }
 }
 

@@ -1,5 +1,8 @@
 //! A text that cannot be embedded for what it says is refused, and the message says what can.
 
+mod common;
+
+use common::refused;
 use std::path::PathBuf;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::wordlevel::WordLevel;
@@ -9,18 +12,6 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, TruncationParams};
 use vitrepl_prelude::data::Tokenizer;
 use vitrepl_prelude::prelude::*;
-
-#[track_caller]
-fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
-    text
-}
 
 #[test]
 fn unknown_words_fail_by_name_and_the_vocabulary_says_what_is_known() -> Result<()> {

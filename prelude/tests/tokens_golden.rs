@@ -1,67 +1,35 @@
 //! Parity of source tokens with reference values: `tokens_*` of `tests/golden`, or of the folder named by
 //! `VITREPL_GOLDEN_DIR`.
 
+mod common;
+
 use candle_core::{DType, Device, Tensor};
+use common::golden::Golden;
 use serde_json::Value;
-use std::path::PathBuf;
 use vitrepl_prelude::decompose::{
     BlockPart, Component, DecomposeOptions, Decomposer, Granularity, TokenLayout,
-};
-use vitrepl_prelude::models::weights::Checkpoint;
-use vitrepl_prelude::models::{
-    ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
 };
 use vitrepl_prelude::trace::{Block, Partition};
 
 const TOLERANCE: f64 = 1e-4;
 
 fn check(name: &str) {
-    let folder = std::env::var_os("VITREPL_GOLDEN_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
-    let open = || Checkpoint::open(folder.join(format!("{name}.safetensors"))).unwrap();
-    let (file, weights) = (open(), open().under("weights."));
-    let meta = |key: &str| -> Value {
-        let text = &file.metadata()[key];
-        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
-    };
-    let numbers = |key: &str| -> [f32; 3] { serde_json::from_value(meta(key)).unwrap() };
-    let (config, device) = (meta("config"), Device::Cpu);
-    let model: Box<dyn ImageEncoder> = match meta("family").as_str().unwrap() {
-        "vit" => {
-            let config = VitConfig::infer(&weights, &config).unwrap();
-            let vit = weights.build("the golden vit", &device, |vb| Vit::new(&config, vb));
-            Box::new(vit.unwrap())
-        }
-        "swin" => {
-            let config = SwinConfig::infer(&weights, &config).unwrap();
-            let swin = weights.build("the golden swin", &device, |vb| Swin::new(&config, vb));
-            Box::new(swin.unwrap())
-        }
-        _ => {
-            let config = MaxVitConfig::infer(&weights, &config).unwrap();
-            let maxvit = weights.build("the golden maxvit", &device, |vb| MaxVit::new(&config, vb));
-            Box::new(maxvit.unwrap())
-        }
-    };
-    let (mean, std) = (numbers("mean"), numbers("std"));
-    let pixels = Normalisation { mean, std }
-        .apply(file.tensor("pixels").unwrap())
-        .unwrap();
+    let golden = Golden::open(name);
+    let meta = |key: &str| golden.meta(key);
     let options = DecomposeOptions {
         granularity: Granularity::Tokens,
         first_block: first_block(&meta("first_block")),
         ..DecomposeOptions::default()
     };
-    let decomposed = Decomposer::new(model.as_ref(), options).unwrap();
-    let decomposed = decomposed.run(&pixels).unwrap();
+    let decomposed = Decomposer::new(golden.model.as_ref(), options).unwrap();
+    let decomposed = decomposed.run(&golden.pixels).unwrap();
     let tokens = decomposed.token_contributions().unwrap();
     let layers = meta("tokens");
     let mut worst: f64 = 0.0;
     let layers = layers.as_object().unwrap();
     assert!(!layers.is_empty(), "{name} has no layers");
     for (key, layer) in layers {
-        let want = file.tensor(key).unwrap();
+        let want = golden.file.tensor(key).unwrap();
         let block = block(key.strip_prefix("tokens.").unwrap());
         for head in 0..layer["heads"].as_array().unwrap().len() {
             let part = BlockPart::Head(head);
@@ -85,7 +53,7 @@ fn check(name: &str) {
             check_layout(asked.layout(), layer);
             // Tokens in another order would be seen.
             let order: Vec<u32> = (0..want.dim(1).unwrap() as u32).rev().collect();
-            let order = Tensor::new(order, &device).unwrap();
+            let order = Tensor::new(order, &Device::Cpu).unwrap();
             let turned = want.index_select(&order, 1).unwrap();
             assert!(difference(got.values(), &turned) > 100.0 * TOLERANCE);
         }

@@ -3,6 +3,8 @@
 mod ablation;
 mod attribution;
 mod charts;
+#[path = "../common/mod.rs"]
+mod common;
 mod compare;
 mod completeness;
 mod labels;

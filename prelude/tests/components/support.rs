@@ -1,5 +1,6 @@
 //! What the tests share: the embedded models, and aligned contributions of them on generated images.
 
+pub use crate::common::refused;
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -46,17 +47,6 @@ pub fn aligned(name: &str) -> Result<AlignedContributions> {
     };
     let alignment = align(&model, &clip(), fitted(), &options, &fit)?;
     alignment.apply(&*decompose(&model, tested(), &options)?)
-}
-
-/// Check that `result` is an error that says each of `parts`.
-pub fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("accepted, where {parts:?} was expected");
-    };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "no \"{part}\" in: {message}");
-    }
 }
 
 /// Standard normal values.

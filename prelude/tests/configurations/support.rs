@@ -1,5 +1,6 @@
 //! Folders with a changed configuration, and what to expect of them.
 
+pub use crate::common::refused;
 use candle_core::{DType, Device, Tensor};
 pub use serde_json::Value;
 use std::collections::HashMap;
@@ -171,19 +172,6 @@ pub fn apart(got: &Tensor, want: &Tensor) -> f32 {
 pub fn represented(model: &Model) -> Tensor {
     let encoder = model.encoder();
     encoder.encode(&pixels(2, encoder.image_size())).unwrap()
-}
-
-/// The message of an error, which must contain each of `parts`.
-#[track_caller]
-pub fn refused<T>(result: Result<T>, parts: &[&str]) -> String {
-    let Err(error) = result else {
-        panic!("was accepted, expected an error about {parts:?}")
-    };
-    let text = error.to_string();
-    for part in parts {
-        assert!(text.contains(part), "\"{part}\" is not in: {text}");
-    }
-    text
 }
 
 /// Loads each folder of `formats` with each change, which must be refused in these words.

@@ -1,5 +1,6 @@
 //! A folder for a test, and what it is filled with.
 
+pub use crate::common::refused;
 use std::fs;
 use std::path::{Path, PathBuf};
 use vitrepl_prelude::Result;
@@ -88,17 +89,6 @@ pub fn shows(set: &dyn DataSet, order: &[usize]) -> Result<()> {
         assert_eq!((read - drawn)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
     }
     Ok(())
-}
-
-/// Check that `result` is an error that says each of `parts`.
-pub fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("accepted, where {parts:?} was expected");
-    };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "no \"{part}\" in: {message}");
-    }
 }
 
 impl Desk {

@@ -1,5 +1,7 @@
 //! Every layout of data and every kind of broken file, in small folders made from the generated set.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod desk;
 mod imagenet;
 mod layouts;

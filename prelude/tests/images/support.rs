@@ -1,16 +1,10 @@
 //! What these tests share: models, images with known factors, aligned contributions with source tokens.
 
+pub use crate::common::refused;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use vitrepl_prelude::align::AlignedContributions;
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::session::set_cache_folder;
-
-static CACHE: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let folder = tempfile::tempdir().unwrap();
-    set_cache_folder(folder.path());
-    folder
-});
 
 /// One vision model of each family, each aligned to the embedded CLIP; and that CLIP itself.
 pub const MODELS: [&str; 5] = [
@@ -22,12 +16,12 @@ pub const MODELS: [&str; 5] = [
 ];
 
 pub fn model(name: &str) -> Arc<Model> {
-    LazyLock::force(&CACHE);
+    LazyLock::force(&crate::common::CACHE);
     load(name).unwrap()
 }
 
 pub fn clip() -> Arc<Model> {
-    LazyLock::force(&CACHE);
+    LazyLock::force(&crate::common::CACHE);
     load_clip("tiny_clip").unwrap()
 }
 
@@ -64,17 +58,6 @@ pub fn aligned(name: &str, set: &GeneratedSet) -> AlignedContributions {
 
 pub fn words(factor: Factor) -> Arc<TextEmbeddings> {
     class_embeddings(&clip(), factor.names()).unwrap()
-}
-
-/// Check that `result` is an error that says each of `parts`.
-pub fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("accepted, where {parts:?} was expected");
-    };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "no \"{part}\" in: {message}");
-    }
 }
 
 pub fn file(name: &str) -> PathBuf {

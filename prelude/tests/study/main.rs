@@ -3,6 +3,8 @@
 mod adam_probe;
 mod bootstrap;
 mod columns;
+#[path = "../common/mod.rs"]
+mod common;
 mod correction;
 mod paths;
 mod plain;

@@ -1,5 +1,6 @@
 //! What the tests share: a hand-made world of components, and folders of birds.
 
+pub use crate::common::refused;
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -9,21 +10,10 @@ use std::sync::Arc;
 use vitrepl_prelude::data::{DataSet, GeneratedSet, GeneratedSpec};
 use vitrepl_prelude::models::Model;
 use vitrepl_prelude::score::{Ablation, Grouped, LinearHead};
-use vitrepl_prelude::{Result, session};
+use vitrepl_prelude::session;
 
 pub fn model(name: &str) -> Arc<Model> {
     session::load(name).unwrap()
-}
-
-/// Check that `result` is an error that says each of `parts`.
-pub fn refused<T>(result: Result<T>, parts: &[&str]) {
-    let Err(error) = result else {
-        panic!("accepted, where {parts:?} was expected");
-    };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "no \"{part}\" in: {message}");
-    }
 }
 
 pub fn names(n: usize) -> Vec<String> {
