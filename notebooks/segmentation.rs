@@ -99,8 +99,8 @@ for result in &results {
 // In words, for each model: what the better of the decomposition's two maps is above, and what not.
 //
 // In the published table the decomposition is ahead of all other methods. Here the order is the one that the lines below say:
-// raw attention and rollout may stay ahead. In the pictures above the decomposition marks a few patches, and attention the
-// whole object, of which there is just one; whether that is all there is to it was not measured. Raw attention and rollout
+// raw attention and rollout may stay ahead. In the pictures above the decomposition marks a few patches, and rollout most of
+// the object, of which there is just one; whether that is all there is to it was not measured. Raw attention and rollout
 // draw the same map whatever class is asked for.
 
 for result in &results {

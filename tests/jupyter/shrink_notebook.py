@@ -1,7 +1,7 @@
 """Makes the pictures of a saved notebook small enough for a repository: shrink_notebook.py NOTEBOOK ...
 
-Pictures are saved at twice their nominal size in full colour; here they are brought to the nominal size and 255 colours.
-Needs Pillow.
+Pictures are saved at twice their nominal size; here they are brought to the nominal size, and those that PNG cannot
+hold in a few hundred kB, as grids of photographs, become JPEG. Needs Pillow.
 """
 
 import base64
@@ -10,6 +10,8 @@ import json
 import sys
 
 from PIL import Image
+
+LARGE = 300_000
 
 for name in sys.argv[1:]:
     with open(name) as file:
@@ -24,8 +26,13 @@ for name in sys.argv[1:]:
             image = Image.open(io.BytesIO(png)).convert("RGB")
             image = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
             small = io.BytesIO()
-            image.quantize(255).save(small, "PNG", optimize=True)
-            data["image/png"] = base64.b64encode(small.getvalue()).decode()
+            image.save(small, "PNG", optimize=True)
+            kind = "image/png"
+            if len(small.getvalue()) > LARGE:
+                small, kind = io.BytesIO(), "image/jpeg"
+                image.save(small, "JPEG", quality=92, subsampling=0, optimize=True)
+            del data["image/png"]
+            data[kind] = base64.b64encode(small.getvalue()).decode()
     with open(name, "w") as file:
         json.dump(notebook, file, indent=2, ensure_ascii=False)
         file.write("\n")
