@@ -46,6 +46,12 @@ impl AlignedTokens {
     }
 }
 
+impl AsRef<AlignedContributions> for AlignedContributions {
+    fn as_ref(&self) -> &AlignedContributions {
+        self
+    }
+}
+
 impl AlignedContributions {
     /// Put together `values` (n x B x D) of `components` (n) from elsewhere.
     ///

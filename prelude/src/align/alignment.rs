@@ -30,9 +30,10 @@ impl Alignment {
     /// As [`Aligner::fit`], and when the two are known to be of other images.
     pub fn fit<C: Alignable + ?Sized>(
         contributions: &C,
-        targets: &ImageEmbeddings,
+        targets: impl AsRef<ImageEmbeddings>,
         options: &FitOptions,
     ) -> Result<Self> {
+        let targets = targets.as_ref();
         Self::fit_in_cache(contributions, targets, options, None)
     }
 
@@ -110,7 +111,8 @@ impl Alignment {
     ///
     /// # Errors
     /// When no component is called `component`, or the texts are of another CLIP or width.
-    pub fn pull_back(&self, component: &str, texts: &TextEmbeddings) -> Result<Tensor> {
+    pub fn pull_back(&self, component: &str, texts: impl AsRef<TextEmbeddings>) -> Result<Tensor> {
+        let texts = texts.as_ref();
         let origin = self.aligner.origin();
         if let (Some(clip), Some(of)) = (origin.and_then(|o| o.clip.as_ref()), texts.origin())
             && let Some(reason) = clip.weights_differ(&of.clip)

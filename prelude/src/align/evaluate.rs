@@ -64,8 +64,9 @@ impl Alignment {
     pub fn evaluate<C: super::Alignable + ImageChunks + ?Sized>(
         &self,
         contributions: &C,
-        targets: &ImageEmbeddings,
+        targets: impl AsRef<ImageEmbeddings>,
     ) -> Result<f64> {
+        let targets = targets.as_ref();
         self.check(contributions)?;
         let clip = self
             .aligner

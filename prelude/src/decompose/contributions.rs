@@ -25,6 +25,12 @@ pub struct Contributions {
     pub(super) part_of: Option<usize>,
 }
 
+impl AsRef<Contributions> for Contributions {
+    fn as_ref(&self) -> &Contributions {
+        self
+    }
+}
+
 impl Contributions {
     /// Put together `values` (n x B x d) of `components` (n) and what they sum to (B x d).
     ///

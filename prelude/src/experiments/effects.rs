@@ -41,7 +41,12 @@ pub struct Effects {
 ///
 /// # Errors
 /// When a component is not there or is no part of a block, an image cannot be read, or the call was stopped.
-pub fn effects(model: &Model, set: impl DataSet, components: &[&str]) -> Result<Effects> {
+pub fn effects(
+    model: impl AsRef<Model>,
+    set: impl DataSet,
+    components: &[&str],
+) -> Result<Effects> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &set;
     // Each component's own constants: a share of those of others would be a direct effect of nothing.
     let options = DecomposeOptions {

@@ -96,7 +96,8 @@ impl FeatureWords {
     ///
     /// # Errors
     /// As [`session::class_embeddings`].
-    pub fn embed(&self, clip: &Model) -> Result<Arc<TextEmbeddings>> {
+    pub fn embed(&self, clip: impl AsRef<Model>) -> Result<Arc<TextEmbeddings>> {
+        let clip = clip.as_ref();
         session::class_embeddings(clip, &self.words)
     }
 }

@@ -16,12 +16,13 @@ use crate::{Error, Result, session};
 /// When `count` is 0 or above the number of texts, `clip` has no text tower or is not the one aligned to, or the
 /// components were ranked for another model.
 pub fn text_labels<A: AlignedStack + ?Sized>(
-    clip: &Model,
+    clip: impl AsRef<Model>,
     aligned: &A,
     components: &Ranking,
     texts: &[&str],
     count: usize,
 ) -> Result<Table> {
+    let clip = clip.as_ref();
     let doing = "labelling components";
     aligned.check_space(doing, "texts", &ModelId::of(clip))?;
     components.check(doing, aligned)?;

@@ -73,7 +73,8 @@ pub fn local_models(folder: Option<&Path>) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When the set has fewer images, or a step fails.
-pub fn measure(model: &Model, set: impl DataSet, batch: usize) -> Result<Measured> {
+pub fn measure(model: impl AsRef<Model>, set: impl DataSet, batch: usize) -> Result<Measured> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &set;
     let encoder = model.encoder();
     let pixels = set.pixels(&(0..batch).collect::<Vec<_>>(), model.input())?;

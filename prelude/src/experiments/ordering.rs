@@ -52,11 +52,12 @@ pub struct ComponentOrderings {
 /// When a model's contributions are aligned to another CLIP, of other images or a part of the components; fewer than two
 /// features; a feature or component whose correlations are all the same, which has no order; an image cannot be read.
 pub fn component_orderings(
-    clip: &Model,
+    clip: impl AsRef<Model>,
     models: &[&AlignedContributions],
     images: impl DataSet,
     features: &[FeatureWords],
 ) -> Result<ComponentOrderings> {
+    let clip = clip.as_ref();
     check_features(features, 2)?;
     if models.is_empty() {
         let expected = "aligned contributions of a model or more";

@@ -36,6 +36,12 @@ pub struct TextEmbeddings {
     origin: Option<TextOrigin>,
 }
 
+impl AsRef<TextEmbeddings> for TextEmbeddings {
+    fn as_ref(&self) -> &TextEmbeddings {
+        self
+    }
+}
+
 impl TextEmbeddings {
     /// Directions from elsewhere, N x D, each with a name. Nothing is known of the space they are in, so only their
     /// width is checked against what they are used with.
@@ -110,6 +116,12 @@ pub struct ImageOrigin {
 pub struct ImageEmbeddings {
     tensor: Tensor,
     origin: Option<ImageOrigin>,
+}
+
+impl AsRef<ImageEmbeddings> for ImageEmbeddings {
+    fn as_ref(&self) -> &ImageEmbeddings {
+        self
+    }
 }
 
 impl ImageEmbeddings {

@@ -55,6 +55,12 @@ pub struct Model {
     source: String,
 }
 
+impl AsRef<Model> for Model {
+    fn as_ref(&self) -> &Model {
+        self
+    }
+}
+
 impl Model {
     /// Load an embedded model, one published on the Hugging Face hub ([`hub::named`]), or a local weights file or
     /// folder by path ([`Place::of`]). `given` is as for [`family::build`], and may name besides which `weights` of

@@ -76,7 +76,8 @@ impl AlignedContributions {
     /// # Errors
     /// When the texts were embedded by another CLIP than the one aligned to, or have another width; of a part of the
     /// components, as a score compares each with the sum of all; as [`variance_attributed`].
-    pub fn score(&self, texts: &TextEmbeddings) -> Result<Scores> {
+    pub fn score(&self, texts: impl AsRef<TextEmbeddings>) -> Result<Scores> {
+        let texts = texts.as_ref();
         self.score_by(ScoreMeasure::VarianceAttributed, texts)
     }
 
@@ -84,7 +85,12 @@ impl AlignedContributions {
     ///
     /// # Errors
     /// As [`Self::score`].
-    pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
+    pub fn score_by(
+        &self,
+        measure: ScoreMeasure,
+        texts: impl AsRef<TextEmbeddings>,
+    ) -> Result<Scores> {
+        let texts = texts.as_ref();
         self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
         scored(self, self.components().to_vec(), measure, texts)
     }
@@ -95,7 +101,8 @@ impl ChunkedAligned {
     ///
     /// # Errors
     /// As [`AlignedContributions::score`]; when a chunk cannot be read.
-    pub fn score(&self, texts: &TextEmbeddings) -> Result<Scores> {
+    pub fn score(&self, texts: impl AsRef<TextEmbeddings>) -> Result<Scores> {
+        let texts = texts.as_ref();
         self.score_by(ScoreMeasure::VarianceAttributed, texts)
     }
 
@@ -103,7 +110,12 @@ impl ChunkedAligned {
     ///
     /// # Errors
     /// As [`Self::score`].
-    pub fn score_by(&self, measure: ScoreMeasure, texts: &TextEmbeddings) -> Result<Scores> {
+    pub fn score_by(
+        &self,
+        measure: ScoreMeasure,
+        texts: impl AsRef<TextEmbeddings>,
+    ) -> Result<Scores> {
+        let texts = texts.as_ref();
         self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
         scored(self, self.components(), measure, texts)
     }

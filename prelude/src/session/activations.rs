@@ -18,7 +18,8 @@ const MOST: usize = 16 << 30;
 ///
 /// # Errors
 /// When the forward pass fails.
-pub fn activation_names(model: &Model) -> Result<ActivationNames> {
+pub fn activation_names(model: impl AsRef<Model>) -> Result<ActivationNames> {
+    let model = model.as_ref();
     let points = hook_points(model.encoder())?;
     Ok(ActivationNames::new(model.name(), &points))
 }
@@ -36,7 +37,12 @@ fn origin(model: &Model, set: &dyn DataSet) -> ImageOrigin {
 ///
 /// # Errors
 /// When a pattern asks for nothing, they would take more than 16 GiB, an image cannot be read, or the call was stopped.
-pub fn activations(model: &Model, set: impl DataSet, patterns: &[&str]) -> Result<ActivationCache> {
+pub fn activations(
+    model: impl AsRef<Model>,
+    set: impl DataSet,
+    patterns: &[&str],
+) -> Result<ActivationCache> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &set;
     let selected = select(model.encoder(), patterns)?;
     let mut batches = Vec::new();
@@ -66,10 +72,11 @@ pub fn activations(model: &Model, set: impl DataSet, patterns: &[&str]) -> Resul
 /// When a pattern asks for nothing, a value to put in place was recorded for another number of images, an image cannot
 /// be read, or the call was stopped.
 pub fn intervene(
-    model: &Model,
+    model: impl AsRef<Model>,
     set: impl DataSet,
     changes: &[(&str, ActivationChange)],
 ) -> Result<Intervened> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &set;
     let encoder = model.encoder();
     let interventions = changes
@@ -120,12 +127,13 @@ fn check_swap(recorded: &ActivationCache, set: &dyn DataSet) -> Result<()> {
 /// # Errors
 /// As [`activations`]; when there is not one class for each image, or the objective does not fit the model.
 pub fn activation_gradients(
-    model: &Model,
+    model: impl AsRef<Model>,
     set: impl DataSet,
     patterns: &[&str],
     classes: &[usize],
     objective: impl for<'a> Fn(&'a [usize]) -> Objective<'a>,
 ) -> Result<Gradients> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &set;
     check::same("classes", classes.len(), set.len(), "images")?;
     let selected = select(model.encoder(), patterns)?;

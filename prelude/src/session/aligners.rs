@@ -25,12 +25,13 @@ use std::sync::Arc;
 /// # Errors
 /// When an image cannot be read, the options do not fit, or the call was stopped.
 pub fn align(
-    model: &Model,
-    clip: &Model,
+    model: impl AsRef<Model>,
+    clip: impl AsRef<Model>,
     set: impl DataSet,
     options: &DecomposeOptions,
     fit: &FitOptions,
 ) -> Result<Arc<Alignment>> {
+    let (model, clip) = (model.as_ref(), clip.as_ref());
     alignment(model, clip, &set, options, fit)
 }
 

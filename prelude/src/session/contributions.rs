@@ -34,10 +34,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// When an image cannot be read, the options do not fit the model, there is too little memory, or the call was stopped.
 pub fn decompose(
-    model: &Model,
+    model: impl AsRef<Model>,
     set: impl DataSet,
     options: &DecomposeOptions,
 ) -> Result<Arc<Contributions>> {
+    let model = model.as_ref();
     contributions(model, &set, options)
 }
 
@@ -164,7 +165,8 @@ impl Batches {
 ///
 /// # Errors
 /// When an image cannot be read, or the call was stopped.
-pub fn embed_images(model: &Model, set: impl DataSet) -> Result<Arc<ImageEmbeddings>> {
+pub fn embed_images(model: impl AsRef<Model>, set: impl DataSet) -> Result<Arc<ImageEmbeddings>> {
+    let model = model.as_ref();
     embeddings(model, &set)
 }
 

@@ -20,7 +20,11 @@ const NAMED: usize = 10;
 ///
 /// # Errors
 /// When the model is no CLIP, or a text is too long for it.
-pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<TextEmbeddings>> {
+pub fn embed_texts(
+    clip: impl AsRef<Model>,
+    texts: &[impl AsRef<str>],
+) -> Result<Arc<TextEmbeddings>> {
+    let clip = clip.as_ref();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     embeddings(clip, &texts, Prompts::Plain, || encode(clip, &texts))
 }
@@ -31,7 +35,11 @@ pub fn embed_texts(clip: &Model, texts: &[impl AsRef<str>]) -> Result<Arc<TextEm
 ///
 /// # Errors
 /// As [`embed_texts`].
-pub fn class_embeddings(clip: &Model, names: &[impl AsRef<str>]) -> Result<Arc<TextEmbeddings>> {
+pub fn class_embeddings(
+    clip: impl AsRef<Model>,
+    names: &[impl AsRef<str>],
+) -> Result<Arc<TextEmbeddings>> {
+    let clip = clip.as_ref();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     embeddings(clip, &names, Prompts::Templates, || {
         clip.check_texts(&names)?;

@@ -161,12 +161,13 @@ impl fmt::Display for RunReport {
 /// When an image cannot be read, the options do not fit the model, the store holds others' contributions or cannot be
 /// written, or the run was stopped.
 pub fn run(
-    model: &Model,
+    model: impl AsRef<Model>,
     set: &dyn DataSet,
     address: &str,
     options: &RunOptions,
     tell: &mut dyn FnMut(&RunProgress),
 ) -> Result<RunReport> {
+    let model = model.as_ref();
     if options.decompose.granularity == Granularity::Tokens {
         return Err(Error::argument(
             "granularity",

@@ -83,12 +83,13 @@ pub struct TextCompleteness {
 /// When `aligned` is a part of the components, of other images or of another CLIP, has no heads, or a number is
 /// outside what there is; or the call was stopped.
 pub fn text_completeness(
-    clip: &Model,
-    aligned: &AlignedContributions,
+    clip: impl AsRef<Model>,
+    aligned: impl AsRef<AlignedContributions>,
     task: &ClassificationTask,
     vocabulary: &[impl AsRef<str>],
     options: &CompletenessOptions,
 ) -> Result<TextCompleteness> {
+    let (clip, aligned) = (clip.as_ref(), aligned.as_ref());
     let doing = "rebuilding from texts";
     aligned.check_clip(doing, "texts", &ModelId::of(clip))?;
     aligned.check_whole(doing, "the whole decomposition")?;

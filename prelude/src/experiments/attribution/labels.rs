@@ -84,11 +84,12 @@ pub struct ComponentLabels {
 /// A `clip` without text tower or other than the one aligned to, words it does not know, fewer than two images, more texts
 /// than the vocabulary has, a penalty of 0 or less, or the call was stopped.
 pub fn component_labels(
-    clip: &Model,
-    aligned: &AlignedContributions,
+    clip: impl AsRef<Model>,
+    aligned: impl AsRef<AlignedContributions>,
     vocabulary: &[impl AsRef<str>],
     options: &LabelOptions,
 ) -> Result<ComponentLabels> {
+    let (clip, aligned) = (clip.as_ref(), aligned.as_ref());
     let doing = "labelling components";
     aligned.check_clip(doing, "texts", &ModelId::of(clip))?;
     check(vocabulary.len(), aligned.images(), options)?;

@@ -24,11 +24,12 @@ pub struct AttributionMatrix {
 /// # Errors
 /// No feature or two of one name, words that the CLIP does not know; as [`AlignedContributions::score_by`].
 pub fn attribution_matrix(
-    clip: &Model,
-    aligned: &AlignedContributions,
+    clip: impl AsRef<Model>,
+    aligned: impl AsRef<AlignedContributions>,
     features: &[FeatureWords],
     measure: ScoreMeasure,
 ) -> Result<AttributionMatrix> {
+    let (clip, aligned) = (clip.as_ref(), aligned.as_ref());
     check_features(features, 1)?;
     let score = |feature: &FeatureWords| -> Result<Scores> {
         let scores = aligned.score_by(measure, &*feature.embed(clip)?)?;

@@ -56,7 +56,12 @@ pub fn representation_cka(models: &[&Contributions], estimate: CkaEstimate) -> R
 ///
 /// # Errors
 /// When the two are of other images or one is a part of the components, fewer than four images.
-pub fn layer_cka(a: &Contributions, b: &Contributions, estimate: CkaEstimate) -> Result<CkaMatrix> {
+pub fn layer_cka(
+    a: impl AsRef<Contributions>,
+    b: impl AsRef<Contributions>,
+    estimate: CkaEstimate,
+) -> Result<CkaMatrix> {
+    let (a, b) = (a.as_ref(), b.as_ref());
     check_images(a, b)?;
     let layers = |of: &Contributions| -> Result<(Vec<String>, Vec<Option<Centred>>)> {
         let layers = of.by_layer()?;

@@ -58,13 +58,14 @@ const WORDS: usize = 5;
 /// When `aligned` is of other images, another model or has no source tokens, no head is called so, or an image cannot be
 /// read.
 pub fn head_study<S: DataSet + Clone + 'static>(
-    model: &Model,
+    model: impl AsRef<Model>,
     images: &S,
-    aligned: &AlignedContributions,
+    aligned: impl AsRef<AlignedContributions>,
     head: &str,
-    texts: &TextEmbeddings,
+    texts: impl AsRef<TextEmbeddings>,
     count: usize,
 ) -> Result<HeadStudy> {
+    let (model, aligned, texts) = (model.as_ref(), aligned.as_ref(), texts.as_ref());
     let of = aligned.origin().map(|origin| &origin.images);
     check_images("studying a head", of, aligned.images(), images)?;
     if let Some(origin) = texts.origin() {

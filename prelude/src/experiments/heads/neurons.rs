@@ -58,13 +58,14 @@ const WORDS: usize = 3;
 /// When the model has no such block, the texts are another CLIP's, there are fewer images or units than asked for, or the
 /// call was stopped.
 pub fn neurons<S: DataSet + Clone + 'static>(
-    model: &Model,
-    clip: &Model,
+    model: impl AsRef<Model>,
+    clip: impl AsRef<Model>,
     images: &S,
     block: &str,
-    texts: &TextEmbeddings,
+    texts: impl AsRef<TextEmbeddings>,
     (units, count): (usize, usize),
 ) -> Result<Neurons> {
+    let (model, clip, texts) = (model.as_ref(), clip.as_ref(), texts.as_ref());
     let name = format!("{block} mlp_post");
     let selected = select(model.encoder(), &[&name])?;
     let before = match model.encoder().blocks().iter().any(|b| b.stage.is_some()) {

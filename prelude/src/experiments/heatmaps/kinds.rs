@@ -44,9 +44,10 @@ pub struct Heatmaps {
 /// Other images than those of `aligned`; more or fewer than one text a pair; as [`token_importance`].
 pub fn heatmaps(
     images: impl DataSet,
-    aligned: &AlignedContributions,
+    aligned: impl AsRef<AlignedContributions>,
     columns: &[(Ranking, Arc<TextEmbeddings>)],
 ) -> Result<Heatmaps> {
+    let aligned = aligned.as_ref();
     let set: &dyn DataSet = &images;
     let of = aligned.origin().map(|origin| &origin.images);
     check_images("drawing heatmaps", of, aligned.images(), set)?;
@@ -174,9 +175,10 @@ pub struct HeadMaps {
 /// More or other images than the one of `aligned`, more than one text, contributions without source tokens.
 pub fn head_maps(
     images: impl DataSet,
-    aligned: &AlignedContributions,
-    text: &TextEmbeddings,
+    aligned: impl AsRef<AlignedContributions>,
+    text: impl AsRef<TextEmbeddings>,
 ) -> Result<HeadMaps> {
+    let (aligned, text) = (aligned.as_ref(), text.as_ref());
     let set: &dyn DataSet = &images;
     check::same(
         "images",

@@ -13,10 +13,11 @@ use candle_core::{Device, Tensor};
 /// # Errors
 /// When a name is no head's, the contributions have no source tokens, or the texts are another CLIP's.
 pub fn token_importance(
-    aligned: &AlignedContributions,
+    aligned: impl AsRef<AlignedContributions>,
     heads: impl ComponentNames,
-    texts: &TextEmbeddings,
+    texts: impl AsRef<TextEmbeddings>,
 ) -> Result<TokenScores> {
+    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
     let chosen = aligned.select(heads)?;
     let other = chosen.components().iter().find(|component| {
         !matches!(

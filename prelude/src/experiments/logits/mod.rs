@@ -61,10 +61,11 @@ pub struct LogitAttribution {
 /// # Errors
 /// When the readout is of another model, an image cannot be read, or the call was stopped.
 pub fn attribute_logits(
-    model: &Model,
+    model: impl AsRef<Model>,
     set: impl DataSet,
     readout: impl Into<Readout>,
 ) -> Result<LogitAttribution> {
+    let model = model.as_ref();
     let options = DecomposeOptions {
         sharing: Sharing::Own,
         ..DecomposeOptions::default()

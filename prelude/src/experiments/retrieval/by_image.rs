@@ -57,12 +57,13 @@ pub fn feature_components(scores: &[Scores], count: usize) -> Result<Vec<Feature
 /// be read.
 pub fn retrieve_by_image(
     images: impl DataSet,
-    contributions: &Contributions,
+    contributions: impl AsRef<Contributions>,
     probe: impl DataSet,
-    of_probe: &Contributions,
+    of_probe: impl AsRef<Contributions>,
     features: &[FeatureComponents],
     count: usize,
 ) -> Result<Retrieved> {
+    let (contributions, of_probe) = (contributions.as_ref(), of_probe.as_ref());
     let (set, probe): (&dyn DataSet, &dyn DataSet) = (&images, &probe);
     let doing = "retrieving images";
     let of = contributions.origin().map(|origin| &origin.images);

@@ -16,10 +16,11 @@ use crate::{Error, Result};
 /// When `aligned` is of other images, the texts are another CLIP's, or an image cannot be read.
 pub fn retrieve_by_text(
     images: impl DataSet,
-    aligned: &AlignedContributions,
-    texts: &TextEmbeddings,
+    aligned: impl AsRef<AlignedContributions>,
+    texts: impl AsRef<TextEmbeddings>,
     count: usize,
 ) -> Result<Retrieved> {
+    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
     let set: &dyn DataSet = &images;
     let names = check(set, aligned, texts)?;
     let all: Vec<usize> = (0..aligned.len()).collect();
@@ -45,12 +46,13 @@ pub fn retrieve_by_text(
 /// As [`retrieve_by_text`]; fewer components than the groups take.
 pub fn retrieve_by_groups(
     images: impl DataSet,
-    aligned: &AlignedContributions,
+    aligned: impl AsRef<AlignedContributions>,
     ranking: &Ranking,
     (groups, size): (usize, usize),
-    texts: &TextEmbeddings,
+    texts: impl AsRef<TextEmbeddings>,
     count: usize,
 ) -> Result<Retrieved> {
+    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
     let set: &dyn DataSet = &images;
     let names = check(set, aligned, texts)?;
     ranking.check("retrieving images", aligned)?;

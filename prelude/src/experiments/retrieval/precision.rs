@@ -85,11 +85,12 @@ pub struct RetrievalPrecision {
 /// When contributions, aligned contributions and labels are not of the same images, fewer than two features, settings
 /// outside their range.
 pub fn retrieval_precision(
-    contributions: &Contributions,
-    aligned: &AlignedContributions,
+    contributions: impl AsRef<Contributions>,
+    aligned: impl AsRef<AlignedContributions>,
     features: &[RetrievalFeature],
     settings: &PrecisionSettings,
 ) -> Result<RetrievalPrecision> {
+    let (contributions, aligned) = (contributions.as_ref(), aligned.as_ref());
     let images = contributions.images();
     check::same("aligned", aligned.images(), images, "images")?;
     check::same("aligned", aligned.len(), contributions.len(), "components")?;
@@ -240,7 +241,8 @@ fn sum_of(stack: &Tensor, set: &[usize]) -> Result<Tensor> {
 
 impl RetrievalFeature {
     /// The feature `name` of images with these `labels`, the values of which are called by `texts` in the same order.
-    pub fn new(name: impl Into<String>, labels: Labels, texts: &TextEmbeddings) -> Self {
+    pub fn new(name: impl Into<String>, labels: Labels, texts: impl AsRef<TextEmbeddings>) -> Self {
+        let texts = texts.as_ref();
         Self {
             name: name.into(),
             labels,

@@ -48,11 +48,12 @@ impl Default for SegmentationSettings {
 /// When the images have no masks, the head is of another model or has fewer classes than the labels, an image cannot be
 /// read, or the call was stopped.
 pub fn segmentation(
-    model: &Model,
+    model: impl AsRef<Model>,
     images: impl DataSet,
     head: &LinearHead,
     settings: &SegmentationSettings,
 ) -> Result<Segmentation> {
+    let model = model.as_ref();
     let set: &dyn DataSet = &images;
     let encoder = model.encoder();
     check::same("head", head.width(), encoder.width(), "channels")?;

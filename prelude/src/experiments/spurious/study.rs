@@ -108,7 +108,8 @@ impl Study {
     ///
     /// # Errors
     /// As [`session::align`].
-    pub fn align(&self, model: &Model) -> Result<Arc<Alignment>> {
+    pub fn align(&self, model: impl AsRef<Model>) -> Result<Arc<Alignment>> {
+        let model = model.as_ref();
         let fit = FitOptions {
             epochs: self.settings.align_epochs,
             ..FitOptions::default()
@@ -121,7 +122,8 @@ impl Study {
     ///
     /// # Errors
     /// When a step fails, or zero-shot is asked of a model other than the study's CLIP.
-    pub fn run(&self, model: &Model, head: Classifier) -> Result<Mitigated> {
+    pub fn run(&self, model: impl AsRef<Model>, head: Classifier) -> Result<Mitigated> {
+        let model = model.as_ref();
         let linear = match head {
             Classifier::Probe => self.probe(model)?,
             Classifier::ZeroShot => self.zero_shot(model)?,
@@ -233,7 +235,8 @@ impl Study {
     ///
     /// # Errors
     /// As [`score::fit_probe`] and [`score::fit_adam_probe`].
-    pub fn probe(&self, model: &Model) -> Result<LinearHead> {
+    pub fn probe(&self, model: impl AsRef<Model>) -> Result<LinearHead> {
+        let model = model.as_ref();
         let representations = session::embed_images(model, self.data.train())?;
         let (labels, classes) = (&self.data.train.classes, self.data.classes.len());
         match &self.settings.protocol {
@@ -270,7 +273,8 @@ impl Study {
     ///
     /// # Errors
     /// When `model` is not the study's CLIP.
-    pub fn zero_shot(&self, model: &Model) -> Result<LinearHead> {
+    pub fn zero_shot(&self, model: impl AsRef<Model>) -> Result<LinearHead> {
+        let model = model.as_ref();
         if model.hash() != self.clip.hash() {
             let reason = "zero-shot needs the model whose text tower embeds the classes; take Classifier::Probe";
             return Err(Error::argument("model", model.name(), reason));
