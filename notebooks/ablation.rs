@@ -52,7 +52,7 @@ let models = names.iter().map(|name| load(name)).collect::<Result<Vec<_>>>()?;
 let clip = load_clip(if imagenet.is_some() { "clip" } else { "tiny_clip" })?;
 let by_layer = AblationSettings { random_orders: if quick { 3 } else { 10 }, ..AblationSettings::default() };
 let curves = {
-    let mut cases: Vec<(&Model, Classifier)> = models.iter().map(|model| (&**model, Classifier::Own)).collect();
+    let mut cases: Vec<(&Arc<Model>, Classifier)> = models.iter().map(|model| (model, Classifier::Own)).collect();
     cases.push((&clip, Classifier::ZeroShot));
     ablation_curves(&task, &cases, &by_layer)?
 };
@@ -72,10 +72,10 @@ curves.table()
 let readers = match task.fitted() {
     Some(_) => {
         let cases = [
-            (&*models[0], Classifier::Own),
-            (&*models[0], Classifier::Probe),
-            (&*clip, Classifier::Probe),
-            (&*clip, Classifier::ZeroShot),
+            (&models[0], Classifier::Own),
+            (&models[0], Classifier::Probe),
+            (&clip, Classifier::Probe),
+            (&clip, Classifier::ZeroShot),
         ];
         ablation_curves(&task, &cases, &by_layer)?
     }
@@ -90,7 +90,7 @@ readers.chart()
 let forth = by_layer.clone().order(AblationOrder::FirstToLast);
 let published = by_layer.clone().order(AblationOrder::Published);
 let orders = {
-    let case = [(&*models[0], Classifier::Own)];
+    let case = [(&models[0], Classifier::Own)];
     let back = ablation_curves(&task, &case, &by_layer)?;
     let back_and_forth = back.with(&ablation_curves(&task, &case, &forth)?)?;
     back_and_forth.with(&ablation_curves(&task, &case, &published)?)?
@@ -113,10 +113,10 @@ let words: Vec<String> = match &imagenet {
     Some(_) => ["sea", "beach", "forest", "desert", "city", "sky"].map(String::from).to_vec(),
     None => task.classes().to_vec(),
 };
-let scores = alignment.apply(&contributions)?.score(&*class_embeddings(&teacher, &words)?)?.named("location");
+let scores = alignment.apply(&contributions)?.score(&class_embeddings(&teacher, &words)?)?.named("location");
 let by_head = AblationSettings { decompose: options, ..by_layer.clone() };
 let ranked = by_head.clone().order(AblationOrder::ranked(scores.ranked()?));
-let ranked = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &ranked)?;
+let ranked = ablation_curves(&task, &[(&models[0], Classifier::Own)], &ranked)?;
 ranked.chart()
 
 // Any components can be named, patterns take several together: all MLPs at once, then the attention block by block.
@@ -126,7 +126,7 @@ let patterns = match &imagenet {
     None => vec!["* mlp", "*5 head *", "*4 head *", "*3 head *", "*2 head *", "*1 head *", "*0 head *"],
 };
 let in_turn = by_head.clone().order(AblationOrder::named(&patterns));
-let named = ablation_curves(&task, &[(&*models[0], Classifier::Own)], &in_turn)?;
+let named = ablation_curves(&task, &[(&models[0], Classifier::Own)], &in_turn)?;
 named.curves()[0].clone()
 
 // Rows for other programs: one for every step of every curve (`.parquet` too). The first of them:

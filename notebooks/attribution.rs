@@ -33,7 +33,7 @@ let alignment = {
     let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
     align(&model, &clip, &fitted, &options, &fit)?
 };
-let aligned = alignment.apply(&*decompose(&model, &images, &options)?)?;
+let aligned = alignment.apply(&decompose(&model, &images, &options)?)?;
 println!("{alignment}");
 
 // ## Components by features

@@ -21,7 +21,7 @@ let (vit, clip) = match &own {
 let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
 let alignment = align(&vit, &clip, &images, &DecomposeOptions::default(), &fit)?;
 let tokens = DecomposeOptions { granularity: Granularity::Tokens, ..DecomposeOptions::default() };
-let aligned = alignment.apply(&*decompose(&vit, &images, &tokens)?)?;
+let aligned = alignment.apply(&decompose(&vit, &images, &tokens)?)?;
 
 // ## The head that carries most of the location
 
@@ -32,7 +32,7 @@ let words = match &own {
 let texts = class_embeddings(&clip, &words)?;
 let location = class_embeddings(&clip, &["sea", "desert", "snow", "forest", "meadow", "city"])?;
 let best = aligned.score(&location)?.select("* head *")?.top(1)?;
-let study = head_study(&*vit, &images, &aligned, &best[0].name, &texts, 5)?;
+let study = head_study(&vit, &images, &aligned, &best[0].name, &texts, 5)?;
 study.table()
 
 // The images in which it gives most along its first word, with the map of its source tokens below each, and those in which it
@@ -49,7 +49,7 @@ study.attention()?
 
 let shape = class_embeddings(&clip, &["circle", "ring", "heart", "square", "triangle", "star"])?;
 let best = aligned.score(&shape)?.select("* head *")?.top(1)?;
-let study = head_study(&*vit, &images, &aligned, &best[0].name, &texts, 5)?;
+let study = head_study(&vit, &images, &aligned, &best[0].name, &texts, 5)?;
 study.chart()?
 
 study.table()
@@ -60,7 +60,7 @@ study.table()
 // over images, by CLIP), each with the images it answers to most and its activation at every patch.
 
 let block = vit.encoder().blocks().last().map_or("block 0".to_string(), |last| last.to_string());
-let units = neurons(&*vit, &*clip, &images, &block, &texts, (6, 5))?;
+let units = neurons(&vit, &clip, &images, &block, &texts, (6, 5))?;
 units.chart()?
 
 // Their words.

@@ -33,7 +33,7 @@ let alignment = align(&vit, &clip, &images, &DecomposeOptions::default(), &fit)?
 
 let few = images.subset(&[0, 1, 2, 3])?;
 let tokens = DecomposeOptions { granularity: Granularity::Tokens, ..DecomposeOptions::default() };
-let of_few = alignment.apply(&*decompose(&vit, &few, &tokens)?)?;
+let of_few = alignment.apply(&decompose(&vit, &few, &tokens)?)?;
 let texts = class_embeddings(&clip, &["circle", "star", "sea", "forest"])?;
 let one_head = of_few.tokens("block 5 head 3")?.along(&texts)?;
 one_head.heatmap(&few)?
@@ -47,10 +47,10 @@ one_head.table()?
 // For each feature the three heads that carry most of it (of all images), summed, along one of its words. Blue speaks against
 // the text and red for it, on one scale for all.
 
-let aligned = alignment.apply(&*decompose(&vit, &images, &DecomposeOptions::default())?)?;
-let shape_heads = aligned.score(&*class_embeddings(&clip, Factor::Shape.names())?)?.select("* head *")?.top(3)?;
-let location_heads = aligned.score(&*class_embeddings(&clip, Factor::Location.names())?)?.select("* head *")?.top(3)?;
-let colour_heads = aligned.score(&*class_embeddings(&clip, Factor::Colour.names())?)?.select("* head *")?.top(3)?;
+let aligned = alignment.apply(&decompose(&vit, &images, &DecomposeOptions::default())?)?;
+let shape_heads = aligned.score(&class_embeddings(&clip, Factor::Shape.names())?)?.select("* head *")?.top(3)?;
+let location_heads = aligned.score(&class_embeddings(&clip, Factor::Location.names())?)?.select("* head *")?.top(3)?;
+let colour_heads = aligned.score(&class_embeddings(&clip, Factor::Colour.names())?)?.select("* head *")?.top(3)?;
 let beside = heatmaps(&few, &of_few, &[
     (shape_heads.clone(), class_embeddings(&clip, &["star"])?),
     (location_heads.clone(), class_embeddings(&clip, &["sea"])?),
@@ -67,13 +67,13 @@ beside.chart(HeatScale::Published)?
 //
 // What speaks for one text rather than for another: two maps of the same heads, the one less the other.
 
-token_importance(&of_few, &shape_heads, &*class_embeddings(&clip, &["star", "circle"])?)?.contrast("star", "circle")?.heatmap(&few)?
+token_importance(&of_few, &shape_heads, &class_embeddings(&clip, &["star", "circle"])?)?.contrast("star", "circle")?.heatmap(&few)?
 
 // ## Every head
 //
 // One image and one text, all heads of the model. Most heads say nothing of it.
 
-head_maps(few.subset(&[1])?, &of_few.image(1)?, &*class_embeddings(&clip, &["star"])?)?.chart()?
+head_maps(few.subset(&[1])?, &of_few.image(1)?, &class_embeddings(&clip, &["star"])?)?.chart()?
 
 // ## Every family
 //
@@ -88,7 +88,7 @@ let games = {
     for name in &names {
         let model = load(name)?;
         let to_clip = align(&model, &zoo_clip, &known, &DecomposeOptions::default(), &fit)?;
-        let of_known = to_clip.apply(&*decompose(&model, &known, &tokens)?)?;
+        let of_known = to_clip.apply(&decompose(&model, &known, &tokens)?)?;
         for factor in [Factor::Shape, Factor::Location] {
             let words = class_embeddings(&zoo_clip, factor.names())?;
             let heads = of_known.score(&words)?.select("* head *")?.top(3)?;

@@ -52,7 +52,7 @@ let aligned = {
         let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default() };
         let model = load(name)?;
         let alignment = align(&model, &clip, &fitted, &options, &fit)?;
-        aligned.push(alignment.apply(&*decompose(&model, &images, &options)?)?);
+        aligned.push(alignment.apply(&decompose(&model, &images, &options)?)?);
     }
     aligned
 };

@@ -52,7 +52,7 @@ let words: Vec<(&str, Vec<&str>)> = match &own {
 let scores = {
     let mut scores = Vec::new();
     for (name, words) in &words {
-        scores.push(aligned.score(&*class_embeddings(&clip, words)?)?.named(*name));
+        scores.push(aligned.score(&class_embeddings(&clip, words)?)?.named(*name));
     }
     scores
 };
@@ -96,7 +96,7 @@ let names = if quick { vec!["tiny_vit"] } else { vec!["tiny_vit", "tiny_dinov2",
 let features = {
     let mut features = Vec::new();
     for factor in [Factor::Location, Factor::Shape, Factor::Colour, Factor::Pattern] {
-        features.push(RetrievalFeature::new(factor.name(), known.labels(factor.name())?, &*class_embeddings(&tiny_clip, factor.names())?));
+        features.push(RetrievalFeature::new(factor.name(), known.labels(factor.name())?, &class_embeddings(&tiny_clip, factor.names())?));
     }
     features
 };

@@ -40,7 +40,7 @@ let fit = FitOptions { epochs: if quick { 2 } else { 4 }, ..FitOptions::default(
 fn probe(model: &Model, train: &GeneratedSet) -> Result<score::LinearHead> {
     let labels = train.labels("shape")?;
     let representations = embed_images(model, train)?;
-    let (head, report) = score::fit_probe(&*representations, &labels.values, labels.names.len(), &score::ProbeOptions::default())?;
+    let (head, report) = score::fit_probe(&representations, &labels.values, labels.names.len(), &score::ProbeOptions::default())?;
     println!("{}: the probe knows {:.1} % of the images it was fitted on", model.name(), 100.0 * report.train_accuracy);
     head.named(labels.names)
 }

@@ -16,7 +16,7 @@ fn contributions() -> Arc<Contributions> {
     LazyLock::force(&CACHE);
     let images = GeneratedSet::new(GeneratedSpec::unbiased(1, 5)).unwrap();
     decompose(
-        &load("tiny_vit").unwrap(),
+        load("tiny_vit").unwrap(),
         &images,
         &DecomposeOptions::default(),
     )
@@ -36,7 +36,7 @@ fn scores() -> Scores {
     );
     let aligned = alignment.unwrap().apply(&c).unwrap();
     aligned
-        .score(&class_embeddings(&clip, &["sea", "forest, dark"]).unwrap())
+        .score(class_embeddings(&clip, &["sea", "forest, dark"]).unwrap())
         .unwrap()
 }
 

@@ -22,13 +22,13 @@ fn images(seed: u64) -> GeneratedSet {
 }
 
 fn contributions(name: &str, seed: u64) -> Arc<Contributions> {
-    decompose(&model(name), images(seed), &DecomposeOptions::default()).unwrap()
+    decompose(model(name), images(seed), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment(name: &str) -> Arc<Alignment> {
     let clip = model("tiny_clip");
     align(
-        &model(name),
+        model(name),
         &clip,
         images(1),
         &DecomposeOptions::default(),
@@ -42,7 +42,7 @@ fn aligned(name: &str, seed: u64) -> AlignedContributions {
 }
 
 fn texts(names: &[&str]) -> Arc<TextEmbeddings> {
-    class_embeddings(&model("tiny_clip"), names).unwrap()
+    class_embeddings(model("tiny_clip"), names).unwrap()
 }
 
 /// The message of an error, which must contain each of `parts` and no more than it should.
@@ -110,7 +110,7 @@ fn an_aligner_of_one_model_does_not_map_anothers_components() {
 fn other_options_make_other_components() {
     let vit = alignment("tiny_vit");
     let with =
-        |options: DecomposeOptions| decompose(&model("tiny_vit"), images(1), &options).unwrap();
+        |options: DecomposeOptions| decompose(model("tiny_vit"), images(1), &options).unwrap();
     for (options, name) in [
         (
             DecomposeOptions {
@@ -210,7 +210,7 @@ fn texts_of_another_clip_of_the_same_width_are_refused() {
         &["in the space of tiny_clip", name, "weights"],
     );
     let top = aligned
-        .score(&texts(&["sea", "forest"]))
+        .score(texts(&["sea", "forest"]))
         .unwrap()
         .top(2)
         .unwrap();
@@ -224,21 +224,14 @@ fn texts_of_another_clip_of_the_same_width_are_refused() {
     );
     // An aligner to the other CLIP maps to that one's space.
     let options = (DecomposeOptions::default(), FitOptions::default());
-    let to_other = align(
-        &model("tiny_vit"),
-        &other,
-        images(1),
-        &options.0,
-        &options.1,
-    )
-    .unwrap();
+    let to_other = align(model("tiny_vit"), &other, images(1), &options.0, &options.1).unwrap();
     let there = to_other.apply(&contributions("tiny_vit", 1)).unwrap();
     there.score(&location).unwrap();
     refused(
         there
             .score(&location)
             .unwrap()
-            .minus(&aligned.score(&texts(&["sea"])).unwrap()),
+            .minus(&aligned.score(texts(&["sea"])).unwrap()),
         &["tiny_clip", name],
     );
 }
@@ -327,7 +320,7 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
 
     let labels: Vec<usize> = (0..24).map(|i| i % 2).collect();
     let probe = |name: &str| {
-        let embeddings = embed_images(&model(name), images(1)).unwrap();
+        let embeddings = embed_images(model(name), images(1)).unwrap();
         let (head, _) =
             score::fit_probe(&embeddings, &labels, 2, &ProbeOptions::default()).unwrap();
         assert!(head.accuracy(&embeddings, &labels).unwrap() > 0.5);
@@ -339,7 +332,7 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
         test.ablation(&means, &other),
         &["representation of tiny_dinov2", "contributions of tiny_vit"],
     );
-    let embeddings = embed_images(&model("tiny_vit"), images(2)).unwrap();
+    let embeddings = embed_images(model("tiny_vit"), images(2)).unwrap();
     assert!(head.predict(&embeddings).is_ok());
     refused(
         other.predict(&embeddings),
@@ -360,7 +353,7 @@ fn means_and_heads_of_another_model_switch_nothing_off() {
     );
 
     let scores = aligned("tiny_vit", 1)
-        .score(&texts(&["sea", "forest"]))
+        .score(texts(&["sea", "forest"]))
         .unwrap();
     let groups = [0usize; 24];
     let mitigate = |scores: &Scores, means: &ComponentMeans, head, test: &Contributions| {
@@ -441,7 +434,7 @@ fn batches_of_one_decomposition_are_joined() {
         granularity: Granularity::Tokens,
         ..DecomposeOptions::default()
     };
-    let tokens = decompose(&model("tiny_vit"), images(1), &tokens).unwrap();
+    let tokens = decompose(model("tiny_vit"), images(1), &tokens).unwrap();
     refused(
         Contributions::concat(&[(*a).clone(), (*tokens).clone()]),
         &["source tokens", "Granularity::Tokens"],
@@ -474,12 +467,7 @@ fn images_have_the_names_of_their_files() {
     let part = parquet.subset(&[2, 0]).unwrap();
     assert_eq!(part.image_name(0), names[2]);
     assert_eq!(Arc::new(part).image_name(1), names[0]);
-    let c = decompose(
-        &model("tiny_vit"),
-        &folder_set,
-        &DecomposeOptions::default(),
-    )
-    .unwrap();
+    let c = decompose(model("tiny_vit"), &folder_set, &DecomposeOptions::default()).unwrap();
     assert_eq!(c.image_names().unwrap()[0], "alpha.png.png");
     assert_eq!(c.image_names().unwrap().len(), folder_set.len());
 }
@@ -520,9 +508,9 @@ fn values_put_together_by_hand_are_checked_by_shape_and_names() {
         let t = Tensor::randn(0f32, 1., (2, width), &Device::Cpu).unwrap();
         TextEmbeddings::new(&["a", "b"], t).unwrap()
     };
-    assert!(aligned("tiny_vit", 1).score(&directions(64)).is_ok());
+    assert!(aligned("tiny_vit", 1).score(directions(64)).is_ok());
     refused(
-        aligned("tiny_vit", 1).score(&directions(96)),
+        aligned("tiny_vit", 1).score(directions(96)),
         &["96 channels", "64 channels"],
     );
     let t = Tensor::zeros((3, 4), DType::F32, &Device::Cpu).unwrap();
@@ -678,7 +666,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
         granularity: Granularity::Tokens,
         ..DecomposeOptions::default()
     };
-    let c = decompose(&model("tiny_vit"), images(1), &options).unwrap();
+    let c = decompose(model("tiny_vit"), images(1), &options).unwrap();
     let location = texts(&["sea", "forest"]);
     let tokens = c.tokens("block 5 head 3").unwrap();
     let remedy = "alignment.apply(&c)?.tokens(\"block 5 head 3\")?.along(&texts)?";
@@ -687,7 +675,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
         &["directions = [2, 64]", "k x 96", remedy],
     );
     // Of the same width, as those of ViT-B/16 and of CLIP L/14 are, they are told apart by their model.
-    let (other, widths) = (embed_images(&model("tiny_dinov2"), images(1)).unwrap(), 96);
+    let (other, widths) = (embed_images(model("tiny_dinov2"), images(1)).unwrap(), 96);
     assert_eq!(other.dims()[1], widths);
     for directions in [&other as &dyn Vectors, &location] {
         refused(
@@ -695,7 +683,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
             &["the tokens of tiny_vit", "directions of tiny_", remedy],
         );
     }
-    let clip = decompose(&model("tiny_clip"), images(1), &options).unwrap();
+    let clip = decompose(model("tiny_clip"), images(1), &options).unwrap();
     assert!(
         clip.tokens("block 5 head 3")
             .unwrap()
@@ -753,7 +741,7 @@ fn directions_of_another_width_are_named_in_plain_words() {
 
 #[test]
 fn every_measure_scores_aligned_contributions() {
-    let c = decompose(&model("tiny_vit"), images(1), &DecomposeOptions::default()).unwrap();
+    let c = decompose(model("tiny_vit"), images(1), &DecomposeOptions::default()).unwrap();
     let aligned = alignment("tiny_vit").apply(&c).unwrap();
     let clip = model("tiny_clip");
     let (forward, back) = (
@@ -862,7 +850,7 @@ fn values_show_what_they_are() {
             ["variance attributed", "sea, forest", "tiny_vit"],
         ),
         (
-            format!("{:?}", embed_images(&model("tiny_vit"), images(1)).unwrap()),
+            format!("{:?}", embed_images(model("tiny_vit"), images(1)).unwrap()),
             ["tiny_vit", "width 96", "24 images"],
         ),
         (

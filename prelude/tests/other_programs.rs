@@ -69,7 +69,7 @@ fn contributions(images: usize) -> Arc<Contributions> {
     LazyLock::force(&CACHE);
     let set = GeneratedSet::new(GeneratedSpec::unbiased(11, images)).unwrap();
     decompose(
-        &load("tiny_vit").unwrap(),
+        load("tiny_vit").unwrap(),
         &set,
         &DecomposeOptions::default(),
     )

@@ -23,7 +23,7 @@ fn images() -> GeneratedSet {
 /// A probe for the shape, of representations of `model`.
 fn probe(name: &str) -> LinearHead {
     let (set, shape) = (images(), Factor::Shape);
-    let embeddings = embed_images(&model(name), &set).unwrap();
+    let embeddings = embed_images(model(name), &set).unwrap();
     let labels = set.labels(shape.name()).unwrap().values;
     let options = ProbeOptions {
         l2: 0.1,
@@ -250,7 +250,7 @@ fn what_cannot_be_attributed_is_named_with_what_to_do() -> Result<()> {
         &["block 9 mlp", "block 0 to 5"],
     );
     refused(
-        attribute_logits(&model("tiny_swin"), &set, &head),
+        attribute_logits(model("tiny_swin"), &set, &head),
         &["tiny_vit", "tiny_swin"],
     );
     let part = decompose(&vit, &set, &DecomposeOptions::default())?.select("block 5 *")?;

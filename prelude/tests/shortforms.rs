@@ -20,7 +20,7 @@ fn images() -> GeneratedSet {
 }
 
 fn contributions(name: &str) -> Arc<Contributions> {
-    decompose(&model(name), images(), &DecomposeOptions::default()).unwrap()
+    decompose(model(name), images(), &DecomposeOptions::default()).unwrap()
 }
 
 fn alignment() -> Arc<Alignment> {
@@ -34,7 +34,7 @@ fn aligned() -> AlignedContributions {
 }
 
 fn location() -> Arc<TextEmbeddings> {
-    class_embeddings(&model("tiny_clip"), Factor::Location.names()).unwrap()
+    class_embeddings(model("tiny_clip"), Factor::Location.names()).unwrap()
 }
 
 fn same(a: &Tensor, b: &Tensor) -> bool {
@@ -56,7 +56,7 @@ fn heads_and_mlps_by_number_and_by_name() {
         &aligned().head(5, 3).unwrap(),
         &aligned().get("block 5 head 3").unwrap()
     ));
-    let scores = aligned().score(&location()).unwrap();
+    let scores = aligned().score(location()).unwrap();
     assert_eq!(
         scores.head(5, 3).unwrap(),
         scores.get("block 5 head 3").unwrap()
@@ -92,7 +92,7 @@ fn an_unknown_component_is_named_with_the_nearest_and_what_there_is() {
     refused(swin.select("block 0 *"), &["select(\"* block 0 *\")?"]);
     refused(aligned().select("block 55 *"), &["block 55 *", there]);
     refused(
-        aligned().score(&location()).unwrap().select("x"),
+        aligned().score(location()).unwrap().select("x"),
         &["\"x\"", there],
     );
 }
@@ -125,7 +125,7 @@ fn what_takes_all_components_refuses_a_part() {
     refused(part.ablate(&part.means().unwrap(), "block 5 mlp"), parts);
     refused(part.ablate(&c.means().unwrap(), "block 5 mlp"), parts);
     let some = aligned().select("block 5 *").unwrap();
-    let text = refused(some.score(&location()), parts);
+    let text = refused(some.score(location()), parts);
     assert!(
         text.contains("aligned.score(&texts)?.select(..)?"),
         "{text}"
@@ -153,7 +153,7 @@ fn components_are_switched_off_by_names_patterns_and_rankings() {
     let by_pattern = c.ablate(&means, ["block 4 *", "block 5 head 3"]).unwrap();
     assert!(same(&by_name, &by_pattern));
     assert!(far(&by_name, c.representation()) > 1e-3);
-    let top = aligned().score(&location()).unwrap().top(3).unwrap();
+    let top = aligned().score(location()).unwrap().top(3).unwrap();
     let names: Vec<&str> = top.iter().map(|r| r.name.as_str()).collect();
     assert!(same(
         &c.ablate(&means, &top).unwrap(),
@@ -178,7 +178,7 @@ fn images_by_number() {
     assert!(ten.sum_error().unwrap() < 1e-5);
     // They are those of the data set's own part.
     let first = images().first(10).unwrap();
-    let own = decompose(&model("tiny_vit"), &first, &DecomposeOptions::default()).unwrap();
+    let own = decompose(model("tiny_vit"), &first, &DecomposeOptions::default()).unwrap();
     assert_eq!(
         own.origin().unwrap().images.key,
         ten.origin().unwrap().images.key
@@ -209,7 +209,7 @@ fn tokens_go_with_their_heads_and_images() {
             granularity: Granularity::Tokens,
             ..DecomposeOptions::default()
         };
-        let c = decompose(&model(name), images().first(5).unwrap(), &options).unwrap();
+        let c = decompose(model(name), images().first(5).unwrap(), &options).unwrap();
         let head = c
             .components()
             .iter()
@@ -250,7 +250,7 @@ fn heads_are_summed_by_layer() {
             sharing: Sharing::Own,
             ..DecomposeOptions::default()
         };
-        decompose(&model("tiny_vit"), images(), &options).unwrap()
+        decompose(model("tiny_vit"), images(), &options).unwrap()
     };
     let (heads, layers) = (own(Granularity::Heads), own(Granularity::Layers));
     let summed = heads.by_layer().unwrap();
@@ -260,7 +260,7 @@ fn heads_are_summed_by_layer() {
     summed.ablate(&means, "block 5 attn").unwrap();
     // By the rule `equal` it is another decomposition, and is told from one by layers.
     let equal = decompose(
-        &model("tiny_vit"),
+        model("tiny_vit"),
         images(),
         &DecomposeOptions {
             granularity: Granularity::Layers,
@@ -274,7 +274,7 @@ fn heads_are_summed_by_layer() {
         &["granularity"],
     );
     // Scores of layers are those of the sums; only a covariance is the sum of its heads'.
-    let scores = aligned().score(&location()).unwrap();
+    let scores = aligned().score(location()).unwrap();
     refused(
         scores.by_layer(),
         &["variance attributed", "aligned.by_layer()?.score(&texts)?"],
@@ -283,16 +283,16 @@ fn heads_are_summed_by_layer() {
         aligned()
             .by_layer()
             .unwrap()
-            .score(&location())
+            .score(location())
             .unwrap()
             .len(),
         13
     );
     let covariance = ScoreMeasure::CovarianceAttributed;
-    let summed = aligned().score_by(covariance, &location()).unwrap();
+    let summed = aligned().score_by(covariance, location()).unwrap();
     let summed = summed.by_layer().unwrap();
     let scored = aligned().by_layer().unwrap();
-    let scored = scored.score_by(covariance, &location()).unwrap();
+    let scored = scored.score_by(covariance, location()).unwrap();
     for (a, b) in summed.values().iter().zip(scored.values()) {
         assert!((a - b).abs() < 1e-6 * (1.0 + a.abs()), "{a} {b}");
     }
@@ -300,7 +300,7 @@ fn heads_are_summed_by_layer() {
 
 #[test]
 fn selected_scores_keep_their_places() {
-    let scores = aligned().score(&location()).unwrap();
+    let scores = aligned().score(location()).unwrap();
     let mlps = scores.select("* mlp").unwrap();
     assert_eq!(mlps.len(), 6);
     for ranked in mlps.ranked().unwrap().iter() {
@@ -309,7 +309,7 @@ fn selected_scores_keep_their_places() {
     // So the texts of a component are those of the component ranked.
     let top = mlps.top(1).unwrap();
     let texts = ["sea", "forest", "city"];
-    text_labels(&model("tiny_clip"), &aligned(), &top, &texts, 1).unwrap();
+    text_labels(model("tiny_clip"), &aligned(), &top, &texts, 1).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mlps.safetensors");
     mlps.save(&path).unwrap();
@@ -323,7 +323,7 @@ fn sets_are_taken_as_they_are_and_stay_where_they_are() {
     let images = images();
     let options = DecomposeOptions::default();
     decompose(
-        &load("tiny_vit").unwrap(),
+        load("tiny_vit").unwrap(),
         images.first(3).unwrap(),
         &options,
     )
@@ -337,6 +337,35 @@ fn sets_are_taken_as_they_are_and_stay_where_they_are() {
     // It was not given away.
     assert_eq!(images.split(1, &[0.5, 0.5]).unwrap()[0].len(), 12);
     assert_eq!(images.len(), 24);
+}
+
+#[test]
+fn what_a_call_gives_is_taken_where_it_stands() -> Result<()> {
+    LazyLock::force(&CACHE);
+    let (images, options) = (images(), DecomposeOptions::default());
+    let c = decompose(&load("tiny_vit")?, &images, &options)?;
+    assert!(c.sum_error()? < 1e-5);
+    assert!(Arc::ptr_eq(
+        &c,
+        &decompose(load("tiny_vit")?, &images, &options)?
+    ));
+    assert_eq!(embed_images(&load("tiny_vit")?, &images)?.dims(), [24, 96]);
+    let fit = FitOptions::default();
+    let alignment = align(
+        &load("tiny_vit")?,
+        &load_clip("tiny_clip")?,
+        &images,
+        &options,
+        &fit,
+    )?;
+    let aligned = alignment.apply(&decompose(&load("tiny_vit")?, &images, &options)?)?;
+    let colours = Factor::Colour.names();
+    let scores = aligned.score(&class_embeddings(&load_clip("tiny_clip")?, colours)?)?;
+    assert_eq!(scores.names().len(), 43);
+    let head = score::zero_shot(&class_embeddings(&load_clip("tiny_clip")?, colours)?)?;
+    assert_eq!(head.classes(), colours.len());
+    assert_eq!(activation_names(&load("tiny_vit")?)?.len(), 90);
+    Ok(())
 }
 
 #[test]
@@ -360,7 +389,7 @@ fn one_picture_is_a_set_of_one() {
     assert_eq!((one.name(), one.len()), ("photo.jpg", 1));
     assert_eq!(one.image_name(0), "photo.jpg");
     let c = decompose(
-        &model("tiny_vit"),
+        model("tiny_vit"),
         image(photo).unwrap(),
         &DecomposeOptions::default(),
     )
@@ -470,7 +499,7 @@ fn a_models_own_head_gives_its_classes() {
     let best: Vec<usize> = best.into_iter().map(|c| c as usize).collect();
     assert_eq!(found.classes()[..3], best);
     // Another model's embeddings are not its to read.
-    let others = embed_images(&model("tiny_vit"), images()).unwrap();
+    let others = embed_images(model("tiny_vit"), images()).unwrap();
     refused(head.predict(&others), &["tiny_vit"]);
 }
 

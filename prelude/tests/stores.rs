@@ -18,7 +18,7 @@ fn contributions(model: &str, images: usize, granularity: Granularity) -> Arc<Co
         granularity,
         ..DecomposeOptions::default()
     };
-    decompose(&load(model).unwrap(), &set, &options).unwrap()
+    decompose(load(model).unwrap(), &set, &options).unwrap()
 }
 
 fn flat(t: &Tensor) -> Vec<f64> {

@@ -651,7 +651,7 @@ mod tests {
         let takes = |left: &str| Some(format!("{left}{gives}"));
         assert_eq!(
             open("let c = decompose("),
-            takes("model: &Model, set: impl DataSet, options: &DecomposeOptions")
+            takes("model: impl AsRef<Model>, set: impl DataSet, options: &DecomposeOptions")
         );
         assert_eq!(
             open("decompose(&vit"),

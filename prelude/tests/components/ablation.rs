@@ -135,7 +135,7 @@ fn components_go_in_the_order_that_is_asked_for() -> Result<()> {
     let counts: Vec<usize> = named.iter().map(|n| n.1).collect();
     // Six heads and an MLP, the five other MLPs, one head.
     assert_eq!(counts, [7, 12, 13]);
-    let location = class_embeddings(&clip(), Factor::Location.names())?;
+    let location = class_embeddings(clip(), Factor::Location.names())?;
     let ranking = aligned("tiny_vit")?.score(&location)?.top(4)?;
     let ranked = names(AblationOrder::ranked(ranking.clone()), &heads)?;
     let wanted: Vec<String> = ranking.iter().map(|r| r.name.clone()).collect();
@@ -175,7 +175,7 @@ fn curve(name: &str, column: &str, settings: &AblationSettings) -> Result<Ablati
 fn what_scores_high_for_a_factor_is_what_its_classifier_needs() -> Result<()> {
     for name in BACKBONES {
         for factor in [Factor::Location, Factor::Colour] {
-            let texts = class_embeddings(&clip(), factor.names())?;
+            let texts = class_embeddings(clip(), factor.names())?;
             let ranking = aligned(name)?.score(&texts)?;
             // A third of all components.
             let off = ranking.len() / 3;
@@ -291,7 +291,7 @@ fn a_classifier_that_cannot_be_had_is_refused_with_what_to_take() {
         &["tiny_clip", "fit_probe"],
     );
     refused(
-        ablation_curves(&plain, &[], &small()),
+        ablation_curves(&plain, &[] as &[(&Model, Classifier)], &small()),
         &["a model and a classifier"],
     );
     refused(

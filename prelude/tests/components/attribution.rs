@@ -6,18 +6,13 @@ use vitrepl_prelude::prelude::*;
 
 fn matrix(name: &str) -> Result<AttributionMatrix> {
     let measure = ScoreMeasure::VarianceAttributed;
-    attribution_matrix(
-        &clip(),
-        &aligned(name)?,
-        &FeatureWords::generated(),
-        measure,
-    )
+    attribution_matrix(clip(), &aligned(name)?, &FeatureWords::generated(), measure)
 }
 
 #[test]
 fn the_matrix_has_the_scores_of_each_feature() -> Result<()> {
     let matrix = matrix("tiny_vit")?;
-    let colours = class_embeddings(&clip(), Factor::Colour.names())?;
+    let colours = class_embeddings(clip(), Factor::Colour.names())?;
     let wanted = aligned("tiny_vit")?.score(&colours)?;
     assert_eq!(matrix.feature("colour")?.values(), wanted.values());
     assert_eq!(matrix.features(), Factor::ALL.map(Factor::name));
@@ -44,7 +39,7 @@ fn the_matrix_has_the_scores_of_each_feature() -> Result<()> {
 fn features_that_cannot_be_compared_are_refused() -> Result<()> {
     let aligned = aligned("tiny_vit")?;
     let measure = ScoreMeasure::VarianceAttributed;
-    let run = |features: &[FeatureWords]| attribution_matrix(&clip(), &aligned, features, measure);
+    let run = |features: &[FeatureWords]| attribution_matrix(clip(), &aligned, features, measure);
     refused(run(&[]), &["features = 0"]);
     let shape = FeatureWords::of_factor(Factor::Shape);
     refused(
@@ -58,7 +53,7 @@ fn features_that_cannot_be_compared_are_refused() -> Result<()> {
     );
     let heads = aligned.select("* head *")?;
     refused(
-        attribution_matrix(&clip(), &heads, &[shape], measure),
+        attribution_matrix(clip(), &heads, &[shape], measure),
         &["36 of 43"],
     );
     Ok(())

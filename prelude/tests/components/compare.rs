@@ -11,7 +11,7 @@ fn heads(name: &str) -> Result<AlignedContributions> {
 }
 
 fn contributions(name: &str) -> Result<Arc<Contributions>> {
-    decompose(&model(name), tested(), &DecomposeOptions::default())
+    decompose(model(name), tested(), &DecomposeOptions::default())
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn heads_of_different_models_say_the_same_of_the_same_features() -> Result<()> {
     let best = |name: &str| -> Result<Vec<(String, Option<usize>)>> {
         let features = FeatureWords::generated();
         let matrix = attribution_matrix(
-            &clip(),
+            clip(),
             &aligned(name)?,
             &features,
             ScoreMeasure::VarianceAttributed,
@@ -113,7 +113,7 @@ fn heads_of_different_models_say_the_same_of_the_same_features() -> Result<()> {
 #[test]
 fn only_a_features_span_counts_where_it_is_given() -> Result<()> {
     let (a, b) = (heads("tiny_vit")?, heads("tiny_swin")?);
-    let colours = class_embeddings(&clip(), Factor::Colour.names())?;
+    let colours = class_embeddings(clip(), Factor::Colour.names())?;
     let options = SimilarityOptions {
         directions: Some(colours.clone()),
         shuffles: 0,
@@ -143,7 +143,7 @@ fn what_is_of_other_images_or_alone_is_refused() -> Result<()> {
         compare_components(&[&own, &fewer], &plain),
         &["comparing components", "600 images"],
     );
-    let other = decompose(&model("tiny_swin"), fitted(), &DecomposeOptions::default())?;
+    let other = decompose(model("tiny_swin"), fitted(), &DecomposeOptions::default())?;
     let vit = contributions("tiny_vit")?;
     refused(
         representation_cka(&[&vit, &other], CkaEstimate::Plain),

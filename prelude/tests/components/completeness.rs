@@ -100,7 +100,7 @@ fn texts_account_for_more_than_random_directions_and_means() -> Result<()> {
             last_layers: layers,
             ..options()
         };
-        let found = text_completeness(&clip(), &aligned(name)?, &task, &words(), &options)?;
+        let found = text_completeness(clip(), &aligned(name)?, &task, &words(), &options)?;
         println!("{}", found.table());
         found
             .chart()

@@ -23,7 +23,7 @@ fn vocabulary() -> Vec<&'static str> {
 #[test]
 fn a_component_made_of_words_is_labelled_with_them() -> Result<()> {
     let words = vocabulary();
-    let texts = class_embeddings(&clip(), &words)?;
+    let texts = class_embeddings(clip(), &words)?;
     let texts = texts.tensor().clone();
     let differences = texts.broadcast_sub(&texts.mean_keepdim(0)?)?;
     let made_of = ["red", "blue", "forest"].map(|w| words.iter().position(|v| *v == w).unwrap());
@@ -35,7 +35,7 @@ fn a_component_made_of_words_is_labelled_with_them() -> Result<()> {
     let components = [Component::Init, Component::Bias];
     let aligned =
         AlignedContributions::new(components.to_vec(), Tensor::stack(&[made, still], 0)?)?;
-    let labels = component_labels(&clip(), &aligned, &words, &LabelOptions::default())?;
+    let labels = component_labels(clip(), &aligned, &words, &LabelOptions::default())?;
     let [span, pursuit, code] = labels.get("init")?.ways.clone().unwrap();
     for way in [&pursuit, &code] {
         let mut found: Vec<&str> = way.texts.iter().map(|t| t.0.as_str()).collect();
@@ -60,11 +60,11 @@ fn a_component_made_of_words_is_labelled_with_them() -> Result<()> {
 fn what_carries_the_location_is_called_by_places() -> Result<()> {
     for name in BACKBONES {
         let aligned = aligned(name)?;
-        let places = class_embeddings(&clip(), Factor::Location.names())?;
+        let places = class_embeddings(clip(), Factor::Location.names())?;
         // One component's three texts need not name the feature that it is ranked by: what goes with the location may be
         // a small part of what it does. Over several components they do.
         let ranked = aligned.score(&places)?.top(aligned.components().len())?;
-        let labels = component_labels(&clip(), &aligned, &vocabulary(), &LabelOptions::default())?;
+        let labels = component_labels(clip(), &aligned, &vocabulary(), &LabelOptions::default())?;
         let share = |ranked: &[Ranked]| -> Result<f64> {
             let (mut places, mut all) = (0, 0);
             for one in ranked {
@@ -112,7 +112,7 @@ fn more_texts_explain_more_and_a_higher_penalty_less() -> Result<()> {
             penalty,
             coded_images: 50,
         };
-        component_labels(&clip(), &aligned, &vocabulary(), &options)
+        component_labels(clip(), &aligned, &vocabulary(), &options)
     };
     let (few, many) = (with(1, 0.4)?, with(5, 0.1)?);
     for (few, many) in few.components.iter().zip(&many.components) {
@@ -129,12 +129,12 @@ fn more_texts_explain_more_and_a_higher_penalty_less() -> Result<()> {
         ..LabelOptions::default()
     };
     refused(
-        component_labels(&clip(), &aligned, &vocabulary(), &none),
+        component_labels(clip(), &aligned, &vocabulary(), &none),
         &["coded_images"],
     );
     refused(
         component_labels(
-            &model("tiny_vit"),
+            model("tiny_vit"),
             &aligned,
             &vocabulary(),
             &LabelOptions::default(),
@@ -142,7 +142,7 @@ fn more_texts_explain_more_and_a_higher_penalty_less() -> Result<()> {
         &["tiny_clip", "tiny_vit"],
     );
     refused(
-        component_labels(&clip(), &aligned, &["red"], &LabelOptions::default()),
+        component_labels(clip(), &aligned, &["red"], &LabelOptions::default()),
         &["two texts"],
     );
     Ok(())

@@ -53,7 +53,7 @@ fn scores_order_components_as_clip_does_and_better_than_other_features_scores() 
         .map(|n| aligned(n))
         .collect::<Result<_>>()?;
     let found = component_orderings(
-        &clip(),
+        clip(),
         &all.iter().collect::<Vec<_>>(),
         tested(),
         &features(),

@@ -45,7 +45,7 @@ pub fn aligned(name: &str) -> Result<AlignedContributions> {
         epochs: 4,
         ..FitOptions::default()
     };
-    let alignment = align(&model, &clip(), fitted(), &options, &fit)?;
+    let alignment = align(&model, clip(), fitted(), &options, &fit)?;
     alignment.apply(&*decompose(&model, tested(), &options)?)
 }
 

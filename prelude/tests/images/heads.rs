@@ -10,7 +10,7 @@ fn all_words() -> Arc<TextEmbeddings> {
         Factor::Colour,
         Factor::Pattern,
     ];
-    class_embeddings(&clip(), &factors.map(Factor::names).concat()).unwrap()
+    class_embeddings(clip(), &factors.map(Factor::names).concat()).unwrap()
 }
 
 #[test]
@@ -18,11 +18,11 @@ fn a_head_shows_its_words_its_images_and_where_it_looks() {
     let set = images(300);
     for name in ["tiny_vit", "tiny_swin", "tiny_maxvit"] {
         let aligned = aligned(name, &set);
-        let scores = aligned.score(&words(Factor::Location)).unwrap();
+        let scores = aligned.score(words(Factor::Location)).unwrap();
         let head = scores.select("* head *").unwrap().top(1).unwrap()[0]
             .name
             .clone();
-        let found = head_study(&model(name), &set, &aligned, &head, &all_words(), 5).unwrap();
+        let found = head_study(model(name), &set, &aligned, &head, all_words(), 5).unwrap();
         println!("{found}");
         look(&format!("head_{name}"), &found.chart().unwrap());
         look(
@@ -55,18 +55,18 @@ fn a_head_shows_its_words_its_images_and_where_it_looks() {
             assert!(sum < 1.0 + 1e-5);
         }
         refused(
-            head_study(&model(name), &set, &aligned, "block 5 mlp", &all_words(), 5),
+            head_study(model(name), &set, &aligned, "block 5 mlp", all_words(), 5),
             &["block 5 mlp"],
         );
     }
     let aligned = aligned("tiny_vit", &set);
     refused(
         head_study(
-            &model("tiny_vit"),
+            model("tiny_vit"),
             &images(200),
             &aligned,
             "block 5 head 3",
-            &all_words(),
+            all_words(),
             5,
         ),
         &["studying a head", "belong"],
@@ -79,10 +79,10 @@ fn attention_of_windows_lies_where_the_tokens_lie() {
     let set = images(20);
     let aligned = aligned("tiny_swin", &set);
     for head in ["stage 0 block 1 head 0", "stage 1 block 1 head 1"] {
-        let found = head_study(&model("tiny_swin"), &set, &aligned, head, &all_words(), 2).unwrap();
+        let found = head_study(model("tiny_swin"), &set, &aligned, head, all_words(), 2).unwrap();
         let map = &found.top[0].attention;
         let windows = activations(
-            &model("tiny_swin"),
+            model("tiny_swin"),
             set.subset(&[found.top[0].index]).unwrap(),
             &[&format!("{head} pattern")],
         );
@@ -105,7 +105,7 @@ fn units_of_the_last_mlps_show_their_words_and_images() {
             Some(last) if name == "tiny_swin" => last.to_string(),
             _ => block.to_string(),
         };
-        let found = neurons(&model(name), &clip(), &set, &block, &all_words(), (4, 5)).unwrap();
+        let found = neurons(model(name), clip(), &set, &block, all_words(), (4, 5)).unwrap();
         println!("{found}");
         look(&format!("neurons_{name}"), &found.chart().unwrap());
         assert_eq!(found.units.len(), 4);
@@ -126,11 +126,11 @@ fn units_of_the_last_mlps_show_their_words_and_images() {
     }
     let vit = model("tiny_vit");
     refused(
-        neurons(&vit, &clip(), &set, "block 9", &all_words(), (4, 5)),
+        neurons(&vit, clip(), &set, "block 9", all_words(), (4, 5)),
         &["block 9 mlp_post"],
     );
     refused(
-        neurons(&vit, &clip(), &set, "block 5", &all_words(), (0, 5)),
+        neurons(&vit, clip(), &set, "block 5", all_words(), (0, 5)),
         &["units = 0"],
     );
 }

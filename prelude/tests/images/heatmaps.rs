@@ -58,9 +58,9 @@ fn heatmaps_stand_beside_each_other_on_three_scales() {
     let of_all = aligned("tiny_vit", &all);
     let (set, aligned) = (all.first(3).unwrap(), of_all.select_images(0..3).unwrap());
     let column = |factor: Factor, text: &str| {
-        let scores = of_all.score(&words(factor)).unwrap();
+        let scores = of_all.score(words(factor)).unwrap();
         let heads = scores.select("* head *").unwrap().top(3).unwrap();
-        (heads, class_embeddings(&clip(), &[text]).unwrap())
+        (heads, class_embeddings(clip(), &[text]).unwrap())
     };
     let columns = [
         column(Factor::Shape, "star"),
@@ -74,8 +74,8 @@ fn heatmaps_stand_beside_each_other_on_three_scales() {
     assert!(published.to_string().contains("98 % value"));
     look("heatmaps_published", &published);
     assert_eq!(found.table().unwrap().to_string().matches("sea").count(), 3);
-    let text = class_embeddings(&clip(), &["star"]).unwrap();
-    let one = head_maps(set.subset(&[1]).unwrap(), &aligned.image(1).unwrap(), &text).unwrap();
+    let text = class_embeddings(clip(), &["star"]).unwrap();
+    let one = head_maps(set.subset(&[1]).unwrap(), aligned.image(1).unwrap(), &text).unwrap();
     assert_eq!(one.heads.len(), 36);
     look("head_maps", &one.chart().unwrap());
     refused(

@@ -9,7 +9,7 @@ fn a_decomposition_that_will_not_fit_is_refused_before_it_starts() {
     let many = GeneratedSet::new(GeneratedSpec::unbiased(1, 100_000_000)).unwrap();
     for options in [DecomposeOptions::default(), with_tokens()] {
         let started = std::time::Instant::now();
-        let refusal = decompose(&model("tiny_vit"), &many, &options)
+        let refusal = decompose(model("tiny_vit"), &many, &options)
             .unwrap_err()
             .to_string();
         assert!(started.elapsed().as_secs() < 20, "{refusal}");

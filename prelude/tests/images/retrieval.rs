@@ -12,7 +12,7 @@ fn features(set: &GeneratedSet) -> Vec<RetrievalFeature> {
     ]
     .map(|factor| {
         let labels = set.labels(factor.name()).unwrap();
-        RetrievalFeature::new(factor.name(), labels, &words(factor))
+        RetrievalFeature::new(factor.name(), labels, words(factor))
     })
     .to_vec()
 }
@@ -21,7 +21,7 @@ fn features(set: &GeneratedSet) -> Vec<RetrievalFeature> {
 fn components_of_the_location_find_it_better_than_the_whole_and_than_random_ones() {
     let set = images(1000);
     for name in MODELS {
-        let heads = decompose(&model(name), &set, &DecomposeOptions::default()).unwrap();
+        let heads = decompose(model(name), &set, &DecomposeOptions::default()).unwrap();
         let aligned = alignment(name).apply(&heads).unwrap();
         let settings = PrecisionSettings::default();
         let found = retrieval_precision(&heads, &aligned, &features(&set), &settings).unwrap();
@@ -55,11 +55,11 @@ fn look_at(name: &str, found: &RetrievalPrecision) {
 #[test]
 fn the_pictures_shown_are_those_that_were_found() {
     let set = images(300);
-    let heads = decompose(&model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
+    let heads = decompose(model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
     let aligned = alignment("tiny_vit").apply(&heads).unwrap();
-    let texts = class_embeddings(&clip(), &["sea", "snow"]).unwrap();
+    let texts = class_embeddings(clip(), &["sea", "snow"]).unwrap();
     let scores = aligned
-        .score(&words(Factor::Location))
+        .score(words(Factor::Location))
         .unwrap()
         .named("location");
     let top = aligned.select(scores.top(3).unwrap()).unwrap();
@@ -93,14 +93,14 @@ fn the_pictures_shown_are_those_that_were_found() {
 #[test]
 fn a_probe_finds_others_like_it_and_not_itself() {
     let set = images(300);
-    let c = decompose(&model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
+    let c = decompose(model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
     let aligned = alignment("tiny_vit").apply(&c).unwrap();
     let scored = [Factor::Location, Factor::Colour, Factor::Pattern]
-        .map(|factor| aligned.score(&words(factor)).unwrap().named(factor.name()));
+        .map(|factor| aligned.score(words(factor)).unwrap().named(factor.name()));
     let chosen = feature_components(&scored, 3).unwrap();
     assert_eq!(chosen[0].feature, "location");
     let probe = set.subset(&[7]).unwrap();
-    let found = retrieve_by_image(&set, &c, &probe, &c.image(7).unwrap(), &chosen, 4).unwrap();
+    let found = retrieve_by_image(&set, &c, &probe, c.image(7).unwrap(), &chosen, 4).unwrap();
     look("by_image", &found.chart().unwrap());
     assert!(
         found
@@ -124,21 +124,21 @@ fn a_probe_finds_others_like_it_and_not_itself() {
     assert!(2 * like > all, "{like} of {all}");
     // A probe that is not in the set, decomposed alone, finds the set's image 7 first.
     let alone = decompose(
-        &model("tiny_vit"),
+        model("tiny_vit"),
         images(8).subset(&[7]).unwrap(),
         &DecomposeOptions::default(),
     );
     let alone = alone.unwrap();
     let part = set.subset(&[6, 5, 4]).unwrap();
-    let c_part = decompose(&model("tiny_vit"), &part, &DecomposeOptions::default()).unwrap();
+    let c_part = decompose(model("tiny_vit"), &part, &DecomposeOptions::default()).unwrap();
     let probe = images(8).subset(&[7]).unwrap();
     assert!(retrieve_by_image(&part, &c_part, &probe, &alone, &chosen, 3).is_ok());
     // What does not belong together.
     refused(
-        retrieve_by_image(&set, &c, &probe, &c.image(6).unwrap(), &chosen, 3),
+        retrieve_by_image(&set, &c, &probe, c.image(6).unwrap(), &chosen, 3),
         &["retrieving images", "belong"],
     );
-    let dinov2 = decompose(&model("tiny_dinov2"), &probe, &DecomposeOptions::default()).unwrap();
+    let dinov2 = decompose(model("tiny_dinov2"), &probe, &DecomposeOptions::default()).unwrap();
     refused(
         retrieve_by_image(&set, &c, &probe, &dinov2, &chosen, 3),
         &["tiny_dinov2"],

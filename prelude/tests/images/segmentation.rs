@@ -8,7 +8,7 @@ use vitrepl_prelude::score::{LinearHead, ProbeOptions, fit_probe};
 fn probe(name: &str) -> LinearHead {
     let train = GeneratedSet::new(GeneratedSpec::unbiased(89_500, 1500)).unwrap();
     let labels = train.labels("shape").unwrap();
-    let representations = embed_images(&model(name), &train).unwrap();
+    let representations = embed_images(model(name), &train).unwrap();
     let fitted = fit_probe(
         &representations,
         &labels.values,
@@ -38,7 +38,7 @@ fn the_decomposition_segments_better_than_grad_cam_in_every_family() {
             texts: Some((alignment(name), words(Factor::Shape))),
             ..SegmentationSettings::default()
         };
-        let found = segmentation(&model(name), &set, &head, &settings).unwrap();
+        let found = segmentation(model(name), &set, &head, &settings).unwrap();
         println!("{found}\n{}", found.verdict());
         look(
             &format!("segmentation_{name}"),
@@ -145,7 +145,7 @@ fn search() {
                 texts: (i == 0).then(|| (alignment.clone(), words(Factor::Shape))),
                 ..SegmentationSettings::default()
             };
-            let found = segmentation(&model(name), &set, &head, &settings).unwrap();
+            let found = segmentation(model(name), &set, &head, &settings).unwrap();
             for row in &found.rows {
                 let s = &row.scores;
                 println!(

@@ -38,7 +38,7 @@ pub fn with_tokens() -> DecomposeOptions {
 }
 
 pub fn contributions(name: &str, set: &GeneratedSet) -> Arc<Contributions> {
-    decompose(&model(name), set, &with_tokens()).unwrap()
+    decompose(model(name), set, &with_tokens()).unwrap()
 }
 
 /// An alignment fitted on other images than those of [`images`].
@@ -49,7 +49,7 @@ pub fn alignment(name: &str) -> Arc<vitrepl_prelude::align::Alignment> {
         ..FitOptions::default()
     };
     let heads = DecomposeOptions::default();
-    align(&model(name), &clip(), &fitted_on, &heads, &fit).unwrap()
+    align(model(name), clip(), &fitted_on, &heads, &fit).unwrap()
 }
 
 pub fn aligned(name: &str, set: &GeneratedSet) -> AlignedContributions {
@@ -57,7 +57,7 @@ pub fn aligned(name: &str, set: &GeneratedSet) -> AlignedContributions {
 }
 
 pub fn words(factor: Factor) -> Arc<TextEmbeddings> {
-    class_embeddings(&clip(), factor.names()).unwrap()
+    class_embeddings(clip(), factor.names()).unwrap()
 }
 
 pub fn file(name: &str) -> PathBuf {

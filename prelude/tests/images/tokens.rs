@@ -96,7 +96,7 @@ fn pictures_and_texts_that_do_not_belong_to_the_scores_are_refused() {
     refused(scores.map(3, "star"), &["image 3 does not exist"]);
     refused(aligned.tokens("block 5 mlp"), &["block 5 mlp", "head"]);
     refused(aligned.tokens("block 5 head 9"), &["block 5 head 9"]);
-    let heads = decompose(&model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
+    let heads = decompose(model("tiny_vit"), &set, &DecomposeOptions::default()).unwrap();
     refused(heads.tokens("block 5 head 3"), &["Granularity::Tokens"]);
     // One part of both goes together.
     let part = scores.select_images(1..3).unwrap();

@@ -79,7 +79,7 @@ fn the_cleaned_folders_are_studied_by_the_papers_protocol() -> Result<()> {
         ..StudySettings::paper()
     };
     let study = Study::new(&model("tiny_clip"), in_known_words(data), setting)?;
-    let result = study.run(&model("tiny_vit"), Classifier::Probe)?;
+    let result = study.run(model("tiny_vit"), Classifier::Probe)?;
     assert_eq!(result.mitigation.k, 10);
     let images: usize = result.before.accuracy.groups.iter().map(|g| g.images).sum();
     assert_eq!(images, 120);

@@ -116,7 +116,7 @@ fn every_accuracy_lies_within_its_interval_and_remedies_within_their_grid() -> R
         ("tiny_vit", Classifier::Probe),
         ("tiny_clip", Classifier::ZeroShot),
     ] {
-        let result = study.run(&model(name), head)?;
+        let result = study.run(model(name), head)?;
         let outcomes = result.remedies.iter().map(|r| &r.outcome);
         for outcome in std::iter::once(&result.before).chain(outcomes) {
             let (accuracy, found) = (&outcome.accuracy, &outcome.intervals);
@@ -215,7 +215,7 @@ fn the_papers_protocol_scores_and_tests_on_both_splits() -> Result<()> {
 }
 
 fn run(setting: StudySettings) -> Result<Mitigated> {
-    Study::new(&model("tiny_clip"), data(), setting)?.run(&model("tiny_vit"), Classifier::Probe)
+    Study::new(&model("tiny_clip"), data(), setting)?.run(model("tiny_vit"), Classifier::Probe)
 }
 
 #[test]

@@ -29,9 +29,9 @@ fn results() -> Result<[Mitigated; 3]> {
         with(StudySettings::paper())?,
     );
     Ok([
-        validated.run(&model("tiny_vit"), Classifier::Probe)?,
-        validated.run(&model("tiny_clip"), Classifier::ZeroShot)?,
-        paper.run(&model("tiny_vit"), Classifier::Probe)?,
+        validated.run(model("tiny_vit"), Classifier::Probe)?,
+        validated.run(model("tiny_clip"), Classifier::ZeroShot)?,
+        paper.run(model("tiny_vit"), Classifier::Probe)?,
     ])
 }
 

@@ -66,14 +66,15 @@ const AT_ONCE: usize = 1 << 25;
 /// read, or the call was stopped.
 pub fn ablation_curves(
     task: &ClassificationTask,
-    cases: &[(&Model, Classifier)],
+    cases: &[(impl AsRef<Model>, Classifier)],
     settings: &AblationSettings,
 ) -> Result<AblationCurves> {
     if cases.is_empty() {
-        let expected = "a model and a classifier, &[(&*vit, Classifier::Probe)], or more";
+        let expected = "a model and a classifier, &[(&vit, Classifier::Probe)], or more";
         return Err(Error::argument("cases", "[]", expected));
     }
     let curves = cases.iter().map(|(model, classifier)| {
+        let model = model.as_ref();
         // What cannot be had is said before anything is decomposed.
         let reader = task.reader(model, *classifier)?;
         curve(task, model, *classifier, &reader, settings)
