@@ -189,6 +189,25 @@ pub(crate) fn free_memory() -> Option<u64> {
     Some(1024 * kilobytes)
 }
 
+/// `Display` and `Debug` of a type by the facts about a value of it.
+macro_rules! shows {
+    ($name:ty, |$value:ident| $facts:expr) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let $value = self;
+                write!(f, "{}", $facts)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+pub(crate) use shows;
+
 #[cfg(test)]
 mod tests {
     use super::*;

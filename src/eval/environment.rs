@@ -21,6 +21,9 @@ const WRAPPER: &str = "RUSTC_WRAPPER";
 /// variables, which the session learns from rustc; so it is shown an empty folder.
 const STD_SOURCES: &str = "RUST_SRC_PATH";
 
+/// Where programs look for the width of the terminal; cells, whose output is a pipe, set their tables by it.
+const COLUMNS: &str = "COLUMNS";
+
 /// Compiles a cell, if this is what the program was started for.
 pub fn compile_if_asked() -> Option<ExitCode> {
     let session = std::env::var(SESSION).ok()?;
@@ -40,12 +43,16 @@ pub fn enter(sources: &Path) -> Result<()> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     std::fs::create_dir_all(sources.join("core"))
         .with_context(|| format!("cannot create {}", sources.display()))?;
-    let error = Command::new(&program)
+    let mut again = Command::new(&program);
+    again
         .args(std::env::args_os().skip(1))
         .env(SESSION, this)
         .env(WRAPPER, &program)
-        .env(STD_SOURCES, sources)
-        .exec();
+        .env(STD_SOURCES, sources);
+    if let Some((_, columns)) = console::Term::stdout().size_checked() {
+        again.env(COLUMNS, columns.to_string());
+    }
+    let error = again.exec();
     Err(error).with_context(|| format!("cannot start {} again", program.display()))
 }
 

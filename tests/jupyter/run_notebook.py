@@ -1,6 +1,7 @@
 """Runs a notebook with the installed kernel: run_notebook.py FROM TO writes it with its outputs.
 
-Fails at the first cell that does, and says how many pictures and progress bars there were.
+With run_notebook.py FROM TO KERNEL CELL another kernel runs it, and this cell comes first. Fails at the first cell that
+does, and says how many pictures and progress bars there were.
 """
 
 import sys
@@ -8,10 +9,12 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 
-source, target = sys.argv[1:]
+source, target, *other = sys.argv[1:]
+kernel, *first = other or ["vitrepl"]
 notebook = nbformat.read(source, as_version=4)
 nbformat.validate(notebook)
-NotebookClient(notebook, timeout=1800, kernel_name="vitrepl").execute()
+notebook.cells[:0] = [nbformat.v4.new_code_cell(cell) for cell in first]
+NotebookClient(notebook, timeout=1800, kernel_name=kernel).execute()
 nbformat.validate(notebook)
 nbformat.write(notebook, target)
 

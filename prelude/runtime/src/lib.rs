@@ -14,6 +14,7 @@
 //! ```
 
 mod channel;
+mod layout;
 mod places;
 mod timeit;
 mod variables;
@@ -216,7 +217,8 @@ fn display(kind: &str, value: &dyn Debug) {
     let mut text = Bounded::default();
     // A type may refuse to be written; what it has written so far is shown.
     let _ = write!(text, "{value:?}");
-    let Bounded { mut text, is_cut } = text;
+    let Bounded { text, is_cut } = text;
+    let mut text = layout::lay_out(text, is_cut);
     if is_cut {
         text.push_str(" ... (shortened; print it to see all of it)");
     }

@@ -2,6 +2,7 @@
 
 use super::{ActivationCache, Selected};
 use crate::check;
+use crate::facts::{self, Facts};
 use crate::models::{Features, ImageEncoder};
 use crate::score::LinearHead;
 use crate::trace::{HookPoint, Tape};
@@ -21,6 +22,22 @@ pub enum Objective<'a> {
     /// The representation's product with one direction, of d numbers.
     Along(&'a Tensor),
 }
+
+facts::shows!(Objective<'_>, |it| match it {
+    Self::Logit(classes) => Facts::new(format!(
+        "the logit of each image's class, {}",
+        facts::count(classes.len(), "image")
+    )),
+    Self::Head(head, classes) => Facts::new(format!(
+        "the logit of each image's class, {}",
+        facts::count(classes.len(), "image")
+    ))
+    .row("head", format!("{} classes", head.classes())),
+    Self::Along(direction) => {
+        Facts::new("the representation's product with a direction")
+            .row("direction", facts::tensor(direction))
+    }
+});
 
 /// Named values and the gradients of an objective with respect to them.
 #[derive(Clone)]

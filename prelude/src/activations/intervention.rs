@@ -44,6 +44,12 @@ pub struct Intervened {
 }
 
 impl Intervention {
+    /// The names of what is changed, as [`select`] gives them.
+    pub fn names(&self) -> Vec<String> {
+        let selected = self.changes.iter().map(|(selected, _)| selected);
+        selected.map(ToString::to_string).collect()
+    }
+
     /// `change` of every value of `model` that `pattern` asks for ([`select`]).
     ///
     /// # Errors

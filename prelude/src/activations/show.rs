@@ -1,6 +1,6 @@
 //! What activations show of themselves.
 
-use super::{Gradients, Intervened, Named};
+use super::{ActivationChange, Gradients, Intervened, Intervention, Named};
 use crate::facts::{self, Facts};
 use crate::identity::debug_as_display;
 use crate::trace::HookKind;
@@ -99,4 +99,33 @@ impl fmt::Display for Intervened {
     }
 }
 
-debug_as_display!(ActivationNames, Gradients, Intervened);
+/// What becomes of the values, as a sentence about them would say it.
+impl fmt::Display for ActivationChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zero => f.write_str("zeros in place of the value"),
+            Self::Scale(factor) => write!(f, "the value times {}", facts::number(*factor)),
+            Self::Mean(recorded) => write!(f, "the mean of {recorded}"),
+            Self::Swap(recorded) => write!(f, "values of another image: {recorded}"),
+        }
+    }
+}
+
+impl fmt::Display for Intervention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.names();
+        let title = format!("change of {}", facts::count(names.len(), "activation"));
+        let shown = Facts::new(title)
+            .row("activations", facts::list(names, 110))
+            .row("use", "run_with(model, pixels, &[intervention], first)?");
+        write!(f, "{shown}")
+    }
+}
+
+debug_as_display!(
+    ActivationChange,
+    ActivationNames,
+    Gradients,
+    Intervened,
+    Intervention
+);

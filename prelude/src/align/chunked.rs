@@ -36,6 +36,7 @@ pub trait Alignable {
 
 /// Which components some contributions have, and of what.
 #[doc(hidden)]
+#[derive(Debug)]
 pub struct Belonging<'a>(pub(crate) Side<'a>);
 
 impl Alignable for Contributions {

@@ -18,7 +18,7 @@ const OPEN: usize = 2 * WINDOW;
 
 /// Contributions as a fit takes them.
 #[doc(hidden)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Drawn<'a> {
     /// n x B x d.
     Whole(&'a Tensor),

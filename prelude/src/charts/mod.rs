@@ -37,7 +37,6 @@ mod render;
 mod scale_bar;
 mod scene;
 mod table;
-mod table_text;
 mod tile;
 mod waterfall;
 

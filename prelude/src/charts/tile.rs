@@ -6,6 +6,7 @@ use image::{Rgb as Pixel, RgbImage};
 use super::heat_scale::Scale;
 use super::number::{Format, precise};
 use super::scene::{Rgb, Scene};
+use crate::facts::Facts;
 use crate::{Error, Result};
 
 /// Side of a tile's picture in pixels.
@@ -18,6 +19,23 @@ pub struct Tile {
     pub(super) heat: Option<Heat>,
     pub(super) caption: String,
 }
+
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (width, height) = self.image.dimensions();
+        let heat = self
+            .heat
+            .as_ref()
+            .map(|heat| format!("{} x {} values laid over it", heat.rows, heat.columns));
+        let shown = Facts::new(format!("tile \"{}\"", self.caption))
+            .row("image", format!("{width} x {height} pixels"))
+            .maybe("heat map", heat)
+            .row("drawn by", "HeatmapGrid::new(title, legend).tile(tile)");
+        write!(f, "{shown}")
+    }
+}
+
+crate::identity::debug_as_display!(Tile);
 
 /// One value for each place of a grid, row by row.
 #[derive(Clone)]

@@ -9,6 +9,7 @@
 
 use super::generated::vocabulary;
 use super::words::{self, Unknown};
+use crate::facts::{self, Facts};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::path::Path;
@@ -33,6 +34,12 @@ pub struct Tokenizer {
     hash: String,
 }
 
+facts::shows!(Tokenizer, |it| Facts::new(format!(
+    "tokenizer, {} of {} ids a text",
+    facts::count(it.vocabulary_size(), "token"),
+    it.context
+)));
+
 /// Token ids, and the words that the vocabulary does not have.
 pub struct Tokens {
     /// `B x context`, u32, each row `start, words..., end, 0...`.
@@ -42,6 +49,10 @@ pub struct Tokens {
     /// For each unknown word the first text it is in.
     unknown_in: Vec<usize>,
 }
+
+facts::shows!(Tokens, |it| Facts::new("tokenized texts")
+    .row("ids", facts::tensor(&it.ids))
+    .row("unknown words", facts::list(&it.unknown, 110)));
 
 impl Tokenizer {
     /// The tokenizer of the embedded CLIP, with rows of `context` ids.

@@ -5,6 +5,7 @@ use super::folder::{FolderSet, OnUnreadable};
 use super::listing::{folder_name, list};
 use super::table::Table;
 use super::{Labels, table};
+use crate::facts::{self, Facts};
 use crate::files::expand;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -16,6 +17,13 @@ const SPLITS: [&str; 3] = ["train", "val", "test"];
 
 /// Opens Waterbirds folders. See [`Waterbirds::open`].
 pub struct Waterbirds;
+
+facts::shows!(Waterbirds, |it| {
+    let _ = it;
+    Facts::new("Waterbirds: land and water birds before land and water")
+        .row("classes", facts::list(CLASSES, 110))
+        .row("opened by", "Waterbirds::open(root, OnUnreadable::Fail)?")
+});
 
 impl Waterbirds {
     /// The images of `root` with the columns `class` (landbird, waterbird), `place` (land, water) and `group`

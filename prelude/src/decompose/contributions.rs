@@ -1,6 +1,6 @@
 //! The result of a decomposition.
 
-use super::names::{index_of, summary};
+use super::names::{index_of, names_in_words};
 use super::origin::{Side, same_components};
 use super::{Component, HeadTokens, Origin, TokenContributions};
 use crate::data::ModelInput;
@@ -240,7 +240,10 @@ impl Contributions {
             Error::argument(
                 "component",
                 component,
-                format!("this decomposition has {}", summary(&self.components)),
+                format!(
+                    "this decomposition has {}",
+                    names_in_words(&self.components)
+                ),
             )
         })?;
         Ok(self.values.get(index)?)

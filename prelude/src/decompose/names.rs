@@ -132,7 +132,7 @@ const SUGGESTED: usize = 3;
 /// The error for a name or pattern that fits no component.
 pub(crate) fn unknown(components: &[Component], pattern: &str) -> Error {
     let names: Vec<String> = components.iter().map(Component::to_string).collect();
-    let there = format!("there are {}", summary(components));
+    let there = format!("there are {}", names_in_words(components));
     let longer = [
         format!("{pattern} *"),
         format!("* {pattern}"),
@@ -175,7 +175,7 @@ pub(crate) fn unknown(components: &[Component], pattern: &str) -> Error {
 }
 
 /// What components there are, in few words: `init, block 0 to 5 (head 0 to 5, mlp)`.
-pub(crate) fn summary(components: &[Component]) -> String {
+pub(crate) fn names_in_words(components: &[Component]) -> String {
     // Of each block in turn, what its components are called without it.
     let mut blocks: Vec<(Block, Vec<String>)> = Vec::new();
     let mut lone = Vec::new();
@@ -274,7 +274,7 @@ mod tests {
             }
         }
         assert_eq!(
-            summary(&all),
+            names_in_words(&all),
             "init, stage 0 block 0 to 2 (head 0 to 1, mlp)"
         );
         let error = unknown(&all, "block 1").to_string();

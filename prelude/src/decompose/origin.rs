@@ -65,6 +65,7 @@ impl fmt::Display for Origin {
 
 /// One of two values that are used together: what it is called, its components where they are known, and what it was
 /// made of where that is known.
+#[derive(Debug)]
 pub(crate) struct Side<'a> {
     pub what: &'a str,
     pub components: Option<&'a [Component]>,

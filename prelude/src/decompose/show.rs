@@ -1,10 +1,10 @@
 //! What contributions show of themselves.
 
-use super::names::summary;
+use super::names::names_in_words;
 use super::part::rows;
 use super::{
     BlockPart, ChunkedContributions, Component, Contributions, DecomposeOptions, DecomposeTarget,
-    Granularity, Origin, Sharing, TokenContributions,
+    Decomposer, Granularity, Origin, Sharing, TokenContributions,
 };
 use crate::facts::{self, Facts};
 use crate::identity::debug_as_display;
@@ -37,7 +37,7 @@ impl fmt::Display for Contributions {
             ),
         };
         let shown = Facts::new(title)
-            .row("components", summary(self.components()))
+            .row("components", names_in_words(self.components()))
             .maybe(
                 "options",
                 self.origin().map(|origin| origin.options.words()),
@@ -75,7 +75,7 @@ impl fmt::Display for ChunkedContributions {
             how_many(self.len(), self.part_of())
         );
         let shown = Facts::new(title)
-            .row("components", summary(self.components()))
+            .row("components", names_in_words(self.components()))
             .maybe("options", self.options().map(DecomposeOptions::words))
             .row(
                 "values",
@@ -124,6 +124,25 @@ impl DecomposeOptions {
             words.push(format!("from {first}"));
         }
         words.join(", ")
+    }
+}
+
+impl fmt::Display for Decomposer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let title = format!(
+            "decomposer into {}",
+            how_many(self.components().len(), None)
+        );
+        let shown = Facts::new(title)
+            .row("components", names_in_words(self.components()))
+            .row("options", self.options.words());
+        write!(f, "{shown}")
+    }
+}
+
+impl fmt::Debug for Decomposer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

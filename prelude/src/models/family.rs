@@ -8,6 +8,7 @@ use super::vit::{Vit, VitConfig};
 use super::weights::Checkpoint;
 use super::{ImageEncoder, assumed, overlay, told};
 use crate::data::Preprocess;
+use crate::facts::{self, Facts};
 use crate::{Error, Result};
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -19,6 +20,11 @@ pub enum Network {
     /// Images and text in one space.
     Clip(Box<Clip>),
 }
+
+facts::shows!(Network, |it| Facts::new(match it {
+    Self::Image(encoder) => format!("image encoder of width {}", encoder.width()),
+    Self::Clip(clip) => format!("CLIP, image encoder of width {}", clip.width()),
+}));
 
 /// A family of architectures.
 pub struct Family {
@@ -32,6 +38,9 @@ pub struct Family {
     told: fn(&Checkpoint) -> Result<Value>,
     build: fn(Checkpoint, &Value, &Device) -> Result<Network>,
 }
+
+facts::shows!(Family, |it| Facts::new(format!("family \"{}\"", it.name))
+    .row("known by its tensor", it.signature));
 
 /// Every family there is: one line each.
 pub const FAMILIES: &[Family] = &[
@@ -76,6 +85,14 @@ pub struct Built {
     /// What neither the weights nor a configuration decided, one sentence each.
     pub assumed: Vec<String>,
 }
+
+facts::shows!(Built, |it| Facts::new(format!(
+    "a model of the family \"{}\"",
+    it.family
+))
+.row("network", &it.network)
+.row("preprocessing", format!("{:?}", it.preprocess))
+.row("assumed", facts::list(&it.assumed, 110)));
 
 /// Build the model a weights file holds. Its configuration is read off the shapes; over that goes `published`, what is
 /// known of the model by its name, then the file's metadata or the configuration beside it, then `given`, in timm's

@@ -3,6 +3,7 @@
 use super::hub::{self, Hub, Source, named};
 use super::weights::folder;
 use super::zoo::{self, Embedded};
+use crate::facts::{self, Facts};
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,12 @@ pub enum Place {
     /// On the Hugging Face hub, or in its cache.
     Published(Box<Source>),
 }
+
+facts::shows!(Place, |it| Facts::new(match it {
+    Self::Embedded(embedded) => format!("embedded model \"{}\"", embedded.name),
+    Self::Local(path) => format!("model at {}", path.display()),
+    Self::Published(source) => format!("published model {source:?}"),
+}));
 
 /// Endings of files that people take for weights; a name with one of them is a path.
 const OTHER_ENDINGS: [&str; 16] = [

@@ -1,6 +1,8 @@
 //! The embedded zoo: small models of every family, trained by `vitrepl-prelude`'s own `train` command on the
 //! generated image set, and part of the library.
 
+use crate::facts::{self, Facts};
+
 /// A model that is part of the library.
 pub struct Embedded {
     pub name: &'static str,
@@ -9,6 +11,13 @@ pub struct Embedded {
     pub(super) weights: &'static [u8],
     pub(super) card: &'static str,
 }
+
+facts::shows!(Embedded, |it| Facts::new(format!(
+    "embedded model \"{}\"",
+    it.name
+))
+.row("about", it.about)
+.row("weights", facts::size(it.weights.len())));
 
 impl Embedded {
     /// The weights file.

@@ -1,17 +1,29 @@
 //! Grad-CAM ("Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", Selvaraju et al. 2017).
 
 use crate::check;
+use crate::facts::{self, Facts};
 use crate::{Error, Result};
 use candle_core::Tensor;
 
 /// What Grad-CAM finds in a layer of tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GradCam {
     /// The mean over patches of the gradient: B x C.
     pub weights: Tensor,
     /// The sum over channels of weight times value, before ReLU: B x h x w.
     pub raw: Tensor,
 }
+
+impl std::fmt::Display for GradCam {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = Facts::new("Grad-CAM of a layer")
+            .row("weights", facts::tensor(&self.weights))
+            .row("maps before ReLU", facts::tensor(&self.raw));
+        write!(f, "{shown}")
+    }
+}
+
+crate::identity::debug_as_display!(GradCam);
 
 /// Grad-CAM of a layer's `values` and their `gradients`, both B x T x C, of which the first `prefix` tokens are no
 /// patches.

@@ -44,7 +44,7 @@ impl Default for AdamProbeOptions {
 }
 
 /// How the fit went.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct AdamProbeReport {
     /// Mean cross-entropy of each epoch, each batch's taken before its step.
     pub losses: Vec<f64>,

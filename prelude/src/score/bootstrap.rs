@@ -46,7 +46,7 @@ pub struct Interval {
 }
 
 /// An interval for each quantity of a [`GroupAccuracy`](super::GroupAccuracy), or for the change of each.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct GroupIntervals {
     /// Of each group; none for one without images.
     pub groups: Vec<Option<Interval>>,
@@ -62,14 +62,14 @@ pub struct GroupIntervals {
 }
 
 /// Resamples of images within their groups.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Bootstrap {
     /// The images of each group that has some, with its place among all groups.
     members: Vec<(usize, Vec<usize>)>,
-    groups: usize,
-    images: usize,
+    pub(super) groups: usize,
+    pub(super) images: usize,
     weights: Option<Vec<f64>>,
-    options: BootstrapOptions,
+    pub(super) options: BootstrapOptions,
 }
 
 impl Bootstrap {

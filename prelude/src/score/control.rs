@@ -9,7 +9,7 @@ use super::{Ablation, GroupAccuracy, Grouped};
 use crate::{Error, Result};
 
 /// Test accuracy with the same change made to random components, one entry a draw; without draws its means are NaN.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RandomDraws {
     pub draws: Vec<GroupAccuracy>,
 }

@@ -37,7 +37,7 @@ impl Default for CorrectionOptions {
 }
 
 /// What was chosen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Correction {
     /// How many components are switched off.
     pub off: usize,

@@ -21,7 +21,7 @@ pub enum ShownSign {
 }
 
 /// A map with values in -1 to 1 (or 0 to 1), and what 1 stands for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Scaled {
     /// H x W, f32 on the CPU.
     pub values: Tensor,

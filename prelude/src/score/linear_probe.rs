@@ -35,7 +35,7 @@ impl Default for ProbeOptions {
 }
 
 /// How a probe was fitted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ProbeReport {
     /// Mean cross-entropy plus penalty at the end.
     pub loss: f64,

@@ -55,6 +55,7 @@ mod scores;
 mod scores_file;
 mod segmentation;
 mod show;
+mod show_fits;
 mod show_texts;
 mod similarity;
 mod singular;

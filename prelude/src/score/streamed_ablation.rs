@@ -14,9 +14,9 @@ use crate::{Error, Result};
 pub struct StreamedAblation<C> {
     contributions: C,
     means: Tensor,
-    head: LinearHead,
-    components: usize,
-    images: usize,
+    pub(super) head: LinearHead,
+    pub(super) components: usize,
+    pub(super) images: usize,
 }
 
 impl<C: ImageChunks> StreamedAblation<C> {

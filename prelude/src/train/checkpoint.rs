@@ -1,6 +1,7 @@
 //! Files of training: what a run needs to go on, and the finished weights. Both are written beside their
 //! place and moved there whole.
 
+use crate::facts::{self, Facts};
 use crate::files::write_whole;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -15,6 +16,13 @@ pub struct Saved {
     pub step: usize,
     pub seconds: f64,
 }
+
+facts::shows!(Saved, |it| Facts::new(format!(
+    "training run saved after step {}",
+    it.step
+))
+.row("parameters", it.parameters.len())
+.row("seconds", facts::number(it.seconds)));
 
 const PARAMETER: &str = "parameter/";
 const OPTIMIZER: &str = "optimizer/";

@@ -13,6 +13,7 @@ use crate::Result;
 use crate::data::generated::{Batch, prompt};
 use crate::data::templates::prompts;
 use crate::data::{Factor, GeneratedSet, GeneratedSpec, Tokenizer};
+use crate::facts::{self, Facts};
 use crate::models::weights::Parameters;
 use crate::models::{Clip, ClipConfig, ImageEncoder};
 use crate::trace::Tape;
@@ -35,6 +36,10 @@ pub struct ClipTask {
     held_out: GeneratedSet,
 }
 
+facts::shows!(ClipTask, |it| Facts::new("contrastive training of a CLIP")
+    .row("training images", crate::data::DataSet::name(&it.training))
+    .row("held-out images", crate::data::DataSet::name(&it.held_out)));
+
 /// Images with one caption each.
 pub struct Captioned {
     images: Batch,
@@ -43,6 +48,10 @@ pub struct Captioned {
     /// B x B, 1 where two captions are equal.
     same: Tensor,
 }
+
+facts::shows!(Captioned, |it| Facts::new("images with one caption each")
+    .row("pixels", facts::tensor(&it.images.pixels))
+    .row("ids", facts::tensor(&it.ids)));
 
 impl ClipTask {
     /// A fresh model of `config`.

@@ -10,6 +10,7 @@ use super::{Accuracy, Family, Loss, Task, positions};
 use crate::Result;
 use crate::data::generated::Batch;
 use crate::data::{Factor, GeneratedSet, GeneratedSpec};
+use crate::facts::{self, Facts};
 use crate::models::layers::Linear;
 use crate::models::weights::Parameters;
 use crate::models::{Features, ImageEncoder};
@@ -31,6 +32,12 @@ pub struct FactorTask {
     training: GeneratedSet,
     held_out: GeneratedSet,
 }
+
+facts::shows!(FactorTask, |it| Facts::new(
+    "training to tell the factors of generated images"
+)
+.row("training images", crate::data::DataSet::name(&it.training))
+.row("held-out images", crate::data::DataSet::name(&it.held_out)));
 
 /// A linear head for each factor.
 pub(super) struct FactorHeads(Vec<(Factor, Linear)>);
@@ -75,6 +82,10 @@ pub struct Labelled {
     pub(super) images: Batch,
     labels: Vec<Tensor>,
 }
+
+facts::shows!(Labelled, |it| Facts::new("images with their labels")
+    .row("pixels", facts::tensor(&it.images.pixels))
+    .row("factors", it.labels.len()));
 
 impl FactorTask {
     /// A fresh model of `family`.

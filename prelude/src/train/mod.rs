@@ -23,6 +23,7 @@ pub use recipe::{Budget, Family, Recipe};
 pub use trainer::{Trained, Trainer};
 
 use crate::Result;
+use crate::facts::{self, Facts};
 use crate::models::weights::Parameters;
 use crate::trace::BatchStatistics;
 use candle_core::Tensor;
@@ -40,6 +41,11 @@ pub struct Loss {
     /// What the batch norms saw.
     pub statistics: Vec<BatchStatistics>,
 }
+
+facts::shows!(Loss, |it| {
+    let parts = it.parts.iter().map(|(name, _)| *name);
+    Facts::new("loss of a batch").row("parts", facts::list(parts, 110))
+});
 
 impl Loss {
     /// The sum of `parts`.

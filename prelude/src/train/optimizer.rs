@@ -5,6 +5,7 @@
 //! Training" (Liu et al. 2025) both share one learning rate and weight decay.
 
 use crate::Result;
+use crate::facts::{self, Facts};
 use candle_core::{D, Tensor, Var};
 use std::collections::BTreeMap;
 
@@ -25,6 +26,12 @@ pub struct Optimizer {
     state: BTreeMap<String, Tensor>,
     step: usize,
 }
+
+facts::shows!(Optimizer, |it| Facts::new(format!(
+    "optimiser after step {}",
+    it.step
+))
+.row("parameters", it.parameters.len()));
 
 impl Optimizer {
     /// An optimiser of `parameters` that has not made a step yet.

@@ -21,6 +21,7 @@ const CLIP: f64 = 1.;
 const STATISTICS_MOMENTUM: f64 = 0.1;
 
 /// How a run is carried out: nothing here changes what is learned, but for the order of sums.
+#[derive(Debug)]
 pub struct Trainer {
     /// Parts a batch is split into, each on a thread of its own.
     pub threads: usize,

@@ -2,11 +2,11 @@
 
 use super::support::model;
 use std::path::Path;
-use vitrepl_prelude::Result;
-
-use vitrepl_prelude::experiments::{
-    Classifier, GeneratedSplits, Mitigated, Study, StudyData, StudySettings, comparison,
-    remedy_comparison, study_accuracies,
+use vitrepl_prelude::activations::Intervention;
+use vitrepl_prelude::prelude::*;
+use vitrepl_prelude::score::{
+    Ablation, AdamProbeOptions, Bootstrap, BootstrapOptions, Grouped, ProbeOptions, ScalingOptions,
+    StreamedAblation, fit_adam_probe, fit_probe, fit_scaling,
 };
 
 fn results() -> Result<[Mitigated; 3]> {
@@ -151,5 +151,86 @@ fn charts_show_the_groups_with_whiskers() -> Result<()> {
         "{}",
         paper.groups()
     );
+    Ok(())
+}
+
+/// A value at the end of a cell: a screen of lines that fit, in words.
+#[track_caller]
+fn fits_a_screen(value: &dyn std::fmt::Debug) {
+    let shown = format!("{value:?}");
+    println!("{shown}\n");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines.len() <= 40, "{} lines: {shown}", lines.len());
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 160),
+        "{shown}"
+    );
+    for dump in ["Tensor[", "Some(", " { ", "[["] {
+        assert!(!shown.contains(dump), "{dump}: {shown}");
+    }
+}
+
+#[test]
+fn a_study_and_all_that_it_gives_show_themselves() -> Result<()> {
+    let data = StudyData::generated(&GeneratedSplits::default())?;
+    fits_a_screen(&data);
+    fits_a_screen(&Study::new(
+        &model("tiny_clip"),
+        data,
+        StudySettings::default(),
+    )?);
+    for result in &results()? {
+        fits_a_screen(result);
+        fits_a_screen(&result.before);
+        fits_a_screen(&result.before.intervals);
+        for remedy in &result.remedies {
+            fits_a_screen(remedy);
+            fits_a_screen(&remedy.random);
+        }
+    }
+    let (set, labels) = (
+        GeneratedSet::new(GeneratedSpec::unbiased(3, 60))?,
+        Factor::Location,
+    );
+    let vit = model("tiny_vit");
+    let embedded = embed_images(&vit, &set)?;
+    let labels = set.labels(labels.name())?;
+    let classes = labels.names.len();
+    let (head, report) = fit_probe(
+        &*embedded,
+        &labels.values,
+        classes,
+        &ProbeOptions::default(),
+    )?;
+    fits_a_screen(&report);
+    let adam = AdamProbeOptions::default();
+    fits_a_screen(&fit_adam_probe(&*embedded, &labels.values, classes, &adam)?.1);
+    let c = decompose(&vit, &set, &DecomposeOptions::default())?;
+    let streamed = StreamedAblation::new(&*c, c.means()?.values(), &head)?;
+    fits_a_screen(&streamed);
+    let ablation = Ablation::new(&*c, c.means()?.values(), &head)?;
+    let names: Vec<String> = labels.names.clone();
+    let grouped = Grouped {
+        labels: &labels.values,
+        groups: &labels.values,
+        names: &names,
+    };
+    fits_a_screen(&fit_scaling(
+        &ablation,
+        grouped,
+        &ScalingOptions::default(),
+    )?);
+    let bootstrap = Bootstrap::new(&labels.values, classes, &BootstrapOptions::default())?;
+    fits_a_screen(&bootstrap);
+    let zero = ActivationChange::Zero;
+    fits_a_screen(&zero);
+    fits_a_screen(&Intervention::on(vit.encoder(), "block 5 *", zero)?);
+    let decomposer = Decomposer::new(vit.encoder(), DecomposeOptions::default())?;
+    fits_a_screen(&decomposer);
+    fits_a_screen(&SegmentationSettings::default());
+    let words = class_embeddings(&model("tiny_clip"), &names)?;
+    fits_a_screen(&RetrievalFeature::new("location", labels, words));
+    fits_a_screen(&Tile::new(Default::default(), "a tile"));
+    fits_a_screen(&ImageNet);
     Ok(())
 }

@@ -8,6 +8,7 @@ use self::classes::{CLASSES, class};
 use super::Labels;
 use super::folder::{FolderSet, OnUnreadable};
 use super::listing::{Layout, folder_name, layout, list};
+use crate::facts::{self, Facts};
 use crate::files::expand;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,13 @@ const LABEL_FILES: [&str; 7] = [
 /// assert_eq!(ImageNet::wnids()[999], "n15075141");
 /// ```
 pub struct ImageNet;
+
+facts::shows!(ImageNet, |it| {
+    let _ = it;
+    Facts::new("ImageNet-1k: 1000 classes in open_clip's order")
+        .row("classes", facts::list(Self::names(), 110))
+        .row("opened by", "ImageNet::open(root, OnUnreadable::Fail)?")
+});
 
 impl ImageNet {
     /// The names of the 1000 classes in order, as open_clip's prompts have them.

@@ -6,11 +6,12 @@ use crate::charts::of_tokens::{check_images, seen};
 use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
 use crate::decompose::TokenScores;
+use crate::facts::{self, Facts};
 use crate::files::rows::{Column, export};
 use crate::identity::TextEmbeddings;
 use crate::models::Model;
 use crate::score::{rank, text_span};
-use crate::{Error, Result, facts, session};
+use crate::{Error, Result, session};
 use candle_core::{DType, Device, Tensor};
 use std::path::Path;
 
@@ -28,6 +29,14 @@ pub struct HeadImage {
     /// How much attention each patch has, rows x columns.
     pub attention: Tensor,
 }
+
+facts::shows!(HeadImage, |it| Facts::new(format!(
+    "image {}, \"{}\"",
+    it.index, it.image
+))
+.row("score", facts::number(it.score))
+.row("tokens", facts::tensor(&it.tokens))
+.row("attention", facts::tensor(&it.attention)));
 
 /// One head: its words, the images it gives most and least along the first of them, and where it looks there.
 #[derive(Clone)]

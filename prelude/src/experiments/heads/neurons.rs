@@ -5,12 +5,13 @@ use crate::activations::{record, select};
 use crate::charts::of_tokens::seen;
 use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
+use crate::facts::{self, Facts};
 use crate::files::rows::{Column, export};
 use crate::identity::TextEmbeddings;
 use crate::models::Model;
 use crate::score::rank;
 use crate::session::{self, each_batch};
-use crate::{Error, Result, facts};
+use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::path::Path;
 
@@ -27,6 +28,13 @@ pub struct NeuronImage {
     pub map: Tensor,
 }
 
+facts::shows!(NeuronImage, |it| Facts::new(format!(
+    "image {}, \"{}\"",
+    it.index, it.image
+))
+.row("activation", facts::number(it.activation))
+.row("map", facts::tensor(&it.map)));
+
 /// One unit: the texts that go with it, and the images it answers to most and least.
 #[derive(Clone)]
 pub struct Neuron {
@@ -36,6 +44,17 @@ pub struct Neuron {
     pub top: Vec<NeuronImage>,
     pub bottom: Vec<NeuronImage>,
 }
+
+facts::shows!(Neuron, |it| {
+    let names = |images: &[NeuronImage]| {
+        let names = images.iter().map(|image| image.image.clone());
+        facts::list(names.collect::<Vec<_>>(), 110)
+    };
+    Facts::new(format!("unit {}", it.unit))
+        .row("most active", names(&it.top))
+        .row("least active", names(&it.bottom))
+        .lines(facts::bars(&it.words))
+});
 
 /// The units of an MLP that go with some text most.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use crate::charts::of_images::whole;
 use crate::charts::{HeatmapGrid, Table, Tile};
 use crate::data::DataSet;
+use crate::facts::{self, Facts};
 use crate::files::rows::{Column, export};
 use crate::score::Ranked;
 use crate::{Error, Result};
@@ -19,6 +20,13 @@ pub struct RetrievedImage {
     pixels: Tensor,
 }
 
+facts::shows!(RetrievedImage, |it| Facts::new(format!(
+    "image {}, \"{}\", score {}",
+    it.index,
+    it.image,
+    facts::number(it.score)
+)));
+
 /// What one query found, best first.
 #[derive(Clone)]
 pub struct RetrievedRow {
@@ -28,6 +36,16 @@ pub struct RetrievedRow {
     pub components: Vec<String>,
     pub images: Vec<RetrievedImage>,
 }
+
+facts::shows!(RetrievedRow, |it| {
+    let images = it
+        .images
+        .iter()
+        .map(|found| (found.image.clone(), found.score));
+    Facts::new(format!("images found for \"{}\"", it.query))
+        .row("components", facts::list(&it.components, 110))
+        .lines(facts::bars(&images.collect::<Vec<_>>()))
+});
 
 /// The images that several queries found.
 #[derive(Clone)]

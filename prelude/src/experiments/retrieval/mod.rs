@@ -9,10 +9,10 @@ mod by_image;
 mod by_text;
 mod found;
 mod precision;
+mod precision_results;
 
 pub use by_image::{FeatureComponents, feature_components, retrieve_by_image};
 pub use by_text::{retrieve_by_groups, retrieve_by_text};
 pub use found::{Retrieved, RetrievedImage, RetrievedRow};
-pub use precision::{
-    PrecisionRow, PrecisionSettings, RetrievalFeature, RetrievalPrecision, retrieval_precision,
-};
+pub use precision::{PrecisionSettings, RetrievalFeature, retrieval_precision};
+pub use precision_results::{PrecisionRow, RetrievalPrecision};

@@ -1,20 +1,19 @@
 //! Precision of retrieval against known labels: the components chosen for a feature, beside the full representation and
 //! components taken at random.
 
-use super::{FeatureComponents, feature_components};
+use super::{FeatureComponents, PrecisionRow, RetrievalPrecision, feature_components};
 use crate::align::AlignedContributions;
-use crate::charts::{GroupedBars, Table};
 use crate::data::Labels;
 use crate::decompose::Contributions;
-use crate::files::rows::{Column, export};
-use crate::identity::TextEmbeddings;
+use crate::facts::{self, Facts};
+use crate::identity::{TextEmbeddings, debug_as_display};
 use crate::score::{Scores, retrieval};
 use crate::{Error, Result, check};
 use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
+use std::fmt;
 
 /// A feature whose value is known for every image.
 #[derive(Clone)]
@@ -24,6 +23,19 @@ pub struct RetrievalFeature {
     /// One text for each name of the labels.
     pub texts: TextEmbeddings,
 }
+
+impl fmt::Display for RetrievalFeature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.labels.names.iter();
+        let shown = Facts::new(format!("feature \"{}\"", self.name))
+            .row("values", facts::list(values, 110))
+            .row("images", self.labels.values.len())
+            .row("texts", self.texts.texts().len());
+        write!(f, "{shown}")
+    }
+}
+
+debug_as_display!(RetrievalFeature);
 
 /// How precision is taken.
 #[derive(Clone, Debug)]
@@ -49,32 +61,6 @@ impl Default for PrecisionSettings {
             seed: 0,
         }
     }
-}
-
-/// Precision at k for one feature, by a probe image or by text.
-#[derive(Clone, Debug)]
-pub struct PrecisionRow {
-    pub feature: String,
-    /// "image" or "text".
-    pub by: &'static str,
-    pub components: Vec<String>,
-    /// With the chosen components alone.
-    pub chosen: f64,
-    /// With all components: the representation as it is.
-    pub full: f64,
-    /// Of as many random components, the mean over draws and the best draw.
-    pub random: f64,
-    pub best_random: f64,
-    /// Of images taken at random.
-    pub chance: f64,
-}
-
-/// Precision at k of several features.
-#[derive(Clone, Debug)]
-pub struct RetrievalPrecision {
-    title: String,
-    settings: PrecisionSettings,
-    pub rows: Vec<PrecisionRow>,
 }
 
 /// How many of the k nearest images have the value asked for, mean over probes (the value of the probe, which is left out
@@ -248,108 +234,5 @@ impl RetrievalFeature {
             labels,
             texts: texts.clone(),
         }
-    }
-}
-
-impl RetrievalPrecision {
-    /// The row of one feature, by "image" or "text".
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn row(&self, feature: &str, by: &str) -> Result<&PrecisionRow> {
-        let found = self
-            .rows
-            .iter()
-            .find(|row| row.feature == feature && row.by == by);
-        found.ok_or_else(|| {
-            let known: Vec<String> = self
-                .rows
-                .iter()
-                .map(|r| format!("{} by {}", r.feature, r.by))
-                .collect();
-            Error::argument(
-                "row",
-                format!("{feature} by {by}"),
-                format!("one of {}", known.join(", ")),
-            )
-        })
-    }
-
-    /// One row for each feature and way, in percent.
-    pub fn table(&self) -> Table {
-        let draws = self.settings.draws;
-        let header = [
-            "feature".to_string(),
-            "by".into(),
-            "chosen".into(),
-            "full".into(),
-            format!("random, mean of {draws}"),
-            format!("random, best of {draws}"),
-            "chance".into(),
-            "components".into(),
-        ];
-        let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        let table = Table::new(format!("{}, in %", self.title)).columns(header);
-        self.rows.iter().fold(table, |table, row| {
-            table.row([
-                row.feature.clone(),
-                row.by.to_string(),
-                percent(row.chosen),
-                percent(row.full),
-                percent(row.random),
-                percent(row.best_random),
-                percent(row.chance),
-                crate::facts::list(&row.components, 60),
-            ])
-        })
-    }
-
-    /// Bars: chosen components, full representation, random ones.
-    pub fn chart(&self) -> GroupedBars {
-        let series = [
-            "chosen components",
-            "full representation",
-            "random, mean",
-            "random, best",
-        ];
-        let chart = GroupedBars::new(self.title.as_str(), "precision", series);
-        self.rows.iter().fold(chart, |chart, row| {
-            let values = [row.chosen, row.full, row.random, row.best_random];
-            chart.group(format!("{} by {}", row.feature, row.by), values)
-        })
-    }
-
-    /// Writes one row for each feature and way: `.csv` or `.parquet`.
-    ///
-    /// # Errors
-    /// Another ending, or a file that cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let text = |f: fn(&PrecisionRow) -> String| Column::Text(self.rows.iter().map(f).collect());
-        let number =
-            |f: fn(&PrecisionRow) -> f64| Column::Number(self.rows.iter().map(f).collect());
-        export(
-            path.as_ref(),
-            &[
-                ("feature", text(|row| row.feature.clone())),
-                ("by", text(|row| row.by.to_string())),
-                ("chosen", number(|row| row.chosen)),
-                ("full", number(|row| row.full)),
-                ("random", number(|row| row.random)),
-                ("best_random", number(|row| row.best_random)),
-                ("chance", number(|row| row.chance)),
-                ("components", text(|row| row.components.join("; "))),
-            ],
-        )
-    }
-
-    /// Shown by evcxr.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display()
-    }
-}
-
-impl std::fmt::Display for RetrievalPrecision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.table())
     }
 }

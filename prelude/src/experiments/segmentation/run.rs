@@ -6,13 +6,15 @@ use super::{Segmentation, SegmentationExamples, SegmentationMethod, Segmentation
 use crate::align::Alignment;
 use crate::data::{DataSet, Labels};
 use crate::decompose::{DecomposeOptions, Decomposer, Granularity};
-use crate::identity::TextEmbeddings;
+use crate::facts::{self, Facts};
+use crate::identity::{TextEmbeddings, debug_as_display};
 use crate::models::Model;
 use crate::score::{LinearHead, SegmentationScores, segment};
 use crate::session::{each_batch, stop};
 use crate::trace::Block;
 use crate::{Error, Result, check};
 use candle_core::{DType, Tensor};
+use std::fmt;
 use std::sync::Arc;
 
 /// What is compared, and how.
@@ -28,6 +30,29 @@ pub struct SegmentationSettings {
     /// Images of which the maps are kept, to be looked at.
     pub examples: usize,
 }
+
+impl fmt::Display for SegmentationSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods = self.methods.iter().map(|method| method.name());
+        let class = match &self.column {
+            Some(column) => format!("of the column \"{column}\""),
+            None => "what the head predicts".to_string(),
+        };
+        let first = self.first_block;
+        let shown = Facts::new("how images are segmented")
+            .row("methods", facts::list(methods, 110))
+            .row("class of an image", class)
+            .maybe("decomposed from", first.map(|block| block.to_string()))
+            .maybe(
+                "texts",
+                self.texts.as_ref().map(|(_, texts)| texts.texts().len()),
+            )
+            .row("examples kept", self.examples);
+        write!(f, "{shown}")
+    }
+}
+
+debug_as_display!(SegmentationSettings);
 
 impl Default for SegmentationSettings {
     fn default() -> Self {

@@ -259,27 +259,6 @@ impl StudyData {
     }
 }
 
-impl std::fmt::Display for StudyData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [train, validation, test] =
-            [&self.train, &self.validation, &self.test].map(|split| split.images.len());
-        write!(
-            f,
-            "{}: {train} training, {validation} validation and {test} test images; {} by {}; training groups: ",
-            self.name, self.core.name, self.spurious.name,
-        )?;
-        let groups = self.groups.iter().zip(self.training_groups());
-        let groups: Vec<String> = groups.map(|(name, n)| format!("{name}: {n}")).collect();
-        f.write_str(&groups.join("; "))
-    }
-}
-
-impl std::fmt::Debug for StudyData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
 /// The names of the values that some image has, in the order of the first column that has them.
 fn present(columns: &[Labels]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();

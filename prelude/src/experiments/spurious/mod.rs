@@ -30,6 +30,7 @@ mod generated;
 mod outcome;
 mod remedies;
 mod settings;
+mod show;
 mod study;
 mod tables;
 mod waterbirds;

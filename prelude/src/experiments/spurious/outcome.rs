@@ -15,7 +15,7 @@ pub struct Scored {
 }
 
 /// The accuracies of one classifier on the tested images.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outcome {
     pub accuracy: GroupAccuracy,
     /// The average weighted by the groups' training images (Sagawa et al.); none where a group of the training split has
@@ -72,7 +72,7 @@ impl RemedyKind {
 }
 
 /// A change of components, and what it came to on the tested images.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Remedy {
     pub kind: RemedyKind,
     /// The factor of each component about its mean, in the model's order: 0 is switched off, 1 as it is.
@@ -87,7 +87,7 @@ pub struct Remedy {
 }
 
 /// What the study came to for one model.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mitigated {
     pub model: String,
     /// What the data is called.

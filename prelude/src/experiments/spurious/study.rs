@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 /// A study: its images and features, and how it is done.
 pub struct Study {
-    settings: StudySettings,
-    clip: Arc<Model>,
-    data: StudyData,
+    pub(super) settings: StudySettings,
+    pub(super) clip: Arc<Model>,
+    pub(super) data: StudyData,
     spurious: Feature,
     core: Feature,
 }

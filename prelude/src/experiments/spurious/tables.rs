@@ -8,7 +8,7 @@ use crate::score::Interval;
 /// Where a number is not known.
 const NONE: &str = "–";
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     match share.is_finite() {
         true => format!("{:.1}", 100.0 * share),
         false => NONE.to_string(),

@@ -3,6 +3,7 @@
 use super::keys::{Naming, TIMM};
 use super::read;
 use super::unwrap::{Refused, Unwrapped, unwrap};
+use crate::facts::{self, Facts};
 use crate::{Error, Result, files};
 use candle_core::Tensor;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,6 +30,14 @@ pub struct Checkpoint {
     /// What was chosen where the file leaves a choice, one sentence each, with the argument that changes it.
     assumed: Vec<String>,
 }
+
+facts::shows!(Checkpoint, |it| Facts::new(format!(
+    "weights of {}",
+    it.path.display()
+))
+.row("tensors", it.tensors.len())
+.row("numbers", it.elements())
+.row("assumed", facts::list(&it.assumed, 110)));
 
 impl Checkpoint {
     /// Read all tensors of a file: `.safetensors`, or a `.bin`, `.pt`, `.pth` or `.ckpt` of PyTorch's, with all its

@@ -1,5 +1,6 @@
 //! Fresh parameters for training: seeded, so that the same seed gives the same model.
 
+use crate::facts::{self, Facts};
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
@@ -16,6 +17,19 @@ pub struct Parameters {
     device: Device,
     variables: Arc<Mutex<BTreeMap<String, Var>>>,
 }
+
+facts::shows!(Parameters, |it| {
+    let count = it
+        .variables
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .len();
+    Facts::new(format!(
+        "{} drawn with seed {}",
+        facts::count(count, "parameter"),
+        it.seed
+    ))
+});
 
 impl Parameters {
     /// No parameters yet; a model built with [`Self::builder`] makes them.

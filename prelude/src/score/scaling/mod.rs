@@ -61,7 +61,7 @@ impl Default for ScalingOptions {
 }
 
 /// Weights of the components, and how they came about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Scaling {
     /// One for each component, in the model's order ([`Ablation::predict_scaled`]).
     pub weights: Vec<f64>,

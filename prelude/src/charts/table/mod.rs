@@ -1,8 +1,7 @@
 //! Tables: drawn with box characters in a terminal, HTML in a notebook.
 
-use comfy_table::modifiers::UTF8_ROUND_CORNERS;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement};
+mod markup;
+mod text;
 
 use super::color::{BAND, FAINT, GRID, INK};
 use super::font;
@@ -96,29 +95,29 @@ impl Table {
             .collect()
     }
 
-    pub(super) fn title(&self) -> &str {
+    fn title(&self) -> &str {
         &self.title
     }
 
-    pub(super) fn rows(&self) -> &[Vec<String>] {
+    fn rows(&self) -> &[Vec<String>] {
         &self.rows
     }
 
-    pub(super) fn has_columns(&self) -> bool {
+    fn has_columns(&self) -> bool {
         !self.columns.is_empty()
     }
 
-    pub(super) fn width(&self) -> usize {
+    fn width(&self) -> usize {
         let rows = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         rows.max(self.columns.len())
     }
 
-    pub(super) fn column(&self, c: usize) -> &str {
+    fn column(&self, c: usize) -> &str {
         at(&self.columns, c)
     }
 
     /// Whether every cell of a column is a number, or two with an arrow, a percentage or missing.
-    pub(super) fn is_number(&self, c: usize) -> bool {
+    fn is_number(&self, c: usize) -> bool {
         let numeric = |cell: &str| {
             cell.split("->").flat_map(|s| s.split('→')).all(|part| {
                 let part = part.trim().trim_end_matches('%').replace('−', "-");
@@ -130,7 +129,7 @@ impl Table {
     }
 }
 
-pub(super) fn at(cells: &[String], c: usize) -> &str {
+fn at(cells: &[String], c: usize) -> &str {
     cells.get(c).map_or("", String::as_str)
 }
 
@@ -209,26 +208,7 @@ impl Chart for Table {
     }
 
     fn text(&self) -> String {
-        let mut table = comfy_table::Table::new();
-        table
-            .load_preset(UTF8_FULL_CONDENSED)
-            .apply_modifier(UTF8_ROUND_CORNERS)
-            .set_content_arrangement(ContentArrangement::Disabled);
-        if !self.columns.is_empty() {
-            table.set_header((0..self.width()).map(|c| self.column(c)));
-        }
-        for row in &self.rows {
-            table.add_row((0..self.width()).map(|c| at(row, c)));
-        }
-        for c in 0..self.width() {
-            if let (true, Some(column)) = (self.is_number(c), table.column_mut(c)) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        match self.title.is_empty() {
-            true => format!("{table}\n"),
-            false => format!("{}\n{table}\n", self.title),
-        }
+        self.characters()
     }
 
     fn content(&self, extension: &str) -> Option<Result<Vec<u8>>> {

@@ -1,6 +1,6 @@
 //! A table as text for papers and pages: Markdown, LaTeX.
 
-use super::table::{Table, at};
+use super::{Table, at};
 
 impl Table {
     /// The table as Markdown (GitHub's), its title in bold above it. Columns of numbers are set to the right.
