@@ -149,6 +149,50 @@ fn a_variable_that_holds_an_error_says_so() {
 }
 
 #[test]
+fn an_underscore_is_the_last_result() {
+    let ran = piped(
+        r#"_ + 1
+"#,
+    );
+    ran.ends_with(1)
+        .complains("`_` is the last result: there is none yet");
+    let ran = piped(
+        r#"1 + 1
+_ + 40
+println!("it is {}", _)
+let double = _ * 2; _ = double;
+_ + double
+let v = vec![1, 2, 3];
+v
+_.len() + 1000
+v.len()
+v.iter()
+_ + 2000
+format!("{}b", "a")
+_ + "c"
+_.len() + 3000
+struct Own(u8);
+vec![Some(Own(7)).map(|own| own.0)]
+struct Own(u8, u8);
+_.len() + 4000
+"x".parse::<u8>()
+_.is_err()
+:vars
+"#,
+    );
+    ran.ends_with(0)
+        .says("2\n42\nit is 42\n")
+        .says("\n126\n")
+        .says("\n1003\n3\n")
+        .says("\n2003\n")
+        .says("\"ab\"\n\"abc\"\n3003\n")
+        .says("\n4001\n")
+        .says("\ntrue\n")
+        .says("v: Vec<i32>");
+    assert!(!ran.out.contains("Result<u8") && !ran.err.contains("holds an error"), "{ran:#?}");
+}
+
+#[test]
 fn values_of_what_is_defined_anew_are_dropped_at_any_depth_and_named() {
     for (first, then) in [
         ("struct P { x: f32 }", "struct P { x: u8, y: [u64; 4] }"),

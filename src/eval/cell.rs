@@ -7,8 +7,9 @@
 
 use super::items::{Addition, Items};
 use super::places;
-use super::plan::{self, BEGIN, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan};
+use super::plan::{self, BEGIN, CELL_MARK, ITEMS_MARK, LINE_MARK, Line, Mode, Plan, SHOWN};
 use super::statics;
+use crate::syntax::last_result::{NEW_RESULT, RESULT, is_place, with_result};
 use crate::syntax::statements::{Kind, Piece, Source, mentions};
 use std::collections::BTreeMap;
 
@@ -44,11 +45,15 @@ pub struct Cell {
     pub statements: Vec<String>,
     /// The source line of each line, where it has one.
     lines: Vec<Option<usize>>,
+    /// What `_` stands for.
+    last: String,
+    /// The place that the cell shows, if its result is none of its own.
+    shown: Option<String>,
 }
 
 impl Cell {
     /// Wraps neighbouring `pieces` of `source`, none of them a command, as one evaluation that sees `variables` and
-    /// `items`, and with it those of `addition`.
+    /// `items`, and with it those of `addition`. The last result is in a place, `last`, or in a variable of its own.
     ///
     /// Columns stay what they are in the source, so that errors point there.
     pub fn new(
@@ -56,6 +61,7 @@ impl Cell {
         pieces: &[Piece],
         variables: &Variables,
         lost: &LostVariables,
+        last: Option<&str>,
         items: &Items,
         addition: &Addition,
     ) -> Self {
@@ -71,6 +77,8 @@ impl Cell {
             },
             statements: Vec::new(),
             lines: Vec::new(),
+            last: last.unwrap_or(RESULT).to_owned(),
+            shown: None,
         };
         let (definitions, statements): (Vec<&Piece>, Vec<&Piece>) =
             pieces.iter().partition(|piece| piece.kind == Kind::Item);
@@ -92,7 +100,7 @@ impl Cell {
             "#[allow(unused_imports)] use ::vitrepl_runtime::{{Show as _, Unremarkable as _}}; {BEGIN}",
         ));
         for (name, variable) in variables {
-            let code = |piece: &&Piece| mentions(&source.text[piece.code.clone()], name);
+            let code = |piece: &&Piece| mentions(&cell.statement(source, piece), name);
             if statements.iter().any(code) {
                 cell.take(name, variable);
             }
@@ -119,7 +127,7 @@ impl Cell {
                 .kind
                 .as_ref()
                 .is_none_or(|kind| kind.contains("Result<"));
-            if may_hold_error {
+            if may_hold_error && cell.plan.result != Some(number) {
                 cell.line(Line::Note(number));
             }
         }
@@ -143,6 +151,16 @@ impl Cell {
             .map(|name| format!(" ::vitrepl_runtime::forget(\"{name}\");"))
             .collect();
         self.code = self.code.replacen(BEGIN, &format!("{BEGIN}{calls}"), 1);
+    }
+
+    /// The place that `_` means after the cell, in brackets where it is more than a name.
+    pub fn place_shown(&self) -> Option<String> {
+        let place = self.shown.as_ref()?;
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        Some(match place.chars().all(is_part) {
+            true => place.clone(),
+            false => format!("({place})"),
+        })
     }
 
     /// The source line of a line (from 1) of `code`.
@@ -193,25 +211,42 @@ impl Cell {
                 is_back: false,
             });
         }
+        let is_value = piece.kind == Kind::Expression && piece.assigned.is_none();
+        // Only the last value of a cell is its result.
+        let value = self.statement(source, piece);
+        if is_value && is_last && is_place(&value) {
+            self.shown = Some(value.trim().to_owned());
+        } else if is_value && is_last {
+            self.plan.result = Some(self.plan.variables.len());
+            self.plan.variables.push(plan::Variable {
+                name: NEW_RESULT.to_owned(),
+                mutable: true,
+                made: Some(step),
+                kind: None,
+                is_back: false,
+            });
+        }
         self.line(Line::Open(step));
-        match piece.kind {
-            Kind::Expression if piece.assigned.is_none() => {
+        match (piece.kind, self.plan.result) {
+            (Kind::Expression, Some(result)) if is_last => {
+                self.line(Line::Result(result));
+                self.statement_as_typed(source, piece);
+                self.line(Line::Show(result));
+            }
+            (Kind::Expression, _) if is_value => {
                 self.generated("match &(");
-                self.original(source, piece.code.clone());
-                // Only the last value of a cell is its result.
-                self.generated(if is_last {
-                    ") { vitrepl_value => { let vitrepl_display = ::vitrepl_runtime::Displaying::begin(); \
-                     vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); } };"
-                } else {
-                    ") { vitrepl_value => vitrepl_value.evcxr_display() };"
+                self.statement_as_typed(source, piece);
+                self.generated(&match is_last {
+                    true => format!(") {SHOWN} }};"),
+                    false => ") { vitrepl_value => vitrepl_value.evcxr_display() };".to_owned(),
                 });
             }
-            Kind::OpenLet | Kind::Expression => {
-                self.original(source, piece.code.clone());
+            (Kind::OpenLet | Kind::Expression, _) => {
+                self.statement_as_typed(source, piece);
                 self.code.pop();
                 self.code.push_str(";\n");
             }
-            _ => self.original(source, piece.code.clone()),
+            _ => self.statement_as_typed(source, piece),
         }
         self.line(Line::Close(step));
         if !piece.is_unset {
@@ -251,6 +286,19 @@ impl Cell {
         self.code.push_str(line);
         self.code.push('\n');
         self.lines.push(None);
+    }
+
+    /// A statement with the last result where `_` means it.
+    fn statement(&self, source: &Source, piece: &Piece) -> String {
+        with_result(&source.text[piece.code.clone()], &self.last).into_owned()
+    }
+
+    fn statement_as_typed(&mut self, source: &Source, piece: &Piece) {
+        let text = self.statement(source, piece);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            self.placed(source, piece.code.start, text);
+        }
     }
 
     fn original(&mut self, source: &Source, range: std::ops::Range<usize>) {
@@ -302,6 +350,7 @@ mod tests {
             &source.pieces,
             &variables,
             &lost,
+            None,
             &items,
             &addition,
         )

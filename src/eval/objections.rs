@@ -41,13 +41,23 @@ pub fn decide(messages: &[Value], plan: &Plan, mode: &Mode, code: &str) -> Decis
         };
         is_wrong |= !is_known;
     }
-    if !is_wrong && next != *mode {
+    let takes_result = plan
+        .result
+        .is_some_and(|result| next.unkept.contains(&result) || next.gone.contains_key(&result));
+    if !is_wrong && next != *mode && !takes_result {
         return Decision::Try(next);
+    }
+    if plan.result.is_some() && !mode.shown_only && !mode.plain {
+        return Decision::Try(Mode {
+            shown_only: true,
+            ..mode.clone()
+        });
     }
     if may_be_steps && !mode.merged && plan.steps > 0 {
         return Decision::Try(Mode {
             merged: true,
             unkept: mode.unkept.clone(),
+            shown_only: mode.shown_only,
             ..Mode::default()
         });
     }

@@ -23,6 +23,7 @@
 //! another [`Mode`] when it objects. Lines stay where they are, so that errors keep their places.
 
 use super::places::Run;
+use crate::syntax::last_result::RESULT;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,10 @@ pub const ITEMS_MARK: &str = "//vitrepl items";
 
 /// Ends every line that is written anew in another mode, before its number.
 pub const LINE_MARK: &str = "//vitrepl line ";
+
+/// Shows a value as the result of a cell: an arm of a `match`, up to its end.
+pub const SHOWN: &str = "{ vitrepl_value => { let vitrepl_display = ::vitrepl_runtime::Displaying::begin(); \
+                     vitrepl_value.evcxr_display(); ::std::mem::drop(vitrepl_display); }";
 
 /// More calls than this (steps times variables) would take long to compile: the cell becomes one step.
 const MOST_CALLS: usize = 4000;
@@ -80,6 +85,9 @@ pub enum Line {
     /// What borrows from others ends before these are kept.
     Drop(usize),
     Keep(usize),
+    /// Before and behind the expression whose value is the result of the cell; its variable.
+    Result(usize),
+    Show(usize),
 }
 
 /// What a cell consists of.
@@ -89,6 +97,8 @@ pub struct Plan {
     pub steps: usize,
     /// The steps cannot be told apart: one gives a value to a variable that another declares.
     pub is_one: bool,
+    /// The variable that the result of the cell becomes.
+    pub result: Option<usize>,
     /// In the order of the code.
     pub lines: Vec<Line>,
     /// Items of earlier cells.
@@ -116,6 +126,8 @@ pub struct Mode {
     pub gone: BTreeMap<usize, usize>,
     /// Variables that borrow from the cell.
     pub unkept: BTreeSet<usize>,
+    /// The result is shown where it stands, and no variable is made of it.
+    pub shown_only: bool,
 }
 
 impl Plan {
@@ -133,7 +145,14 @@ impl Plan {
             Line::Take(variable) => self.take(variable),
             Line::Open(step) => self.open(step, mode),
             Line::Close(step) => self.close(step, mode),
+            Line::Result(_) if self.is_shown_only(mode) => "match &(".to_owned(),
+            Line::Result(variable) => format!("let {} = (", self.variables[variable].pattern()),
+            Line::Show(_) if self.is_shown_only(mode) => format!(") {SHOWN} }};"),
+            Line::Show(variable) => {
+                format!("); match &{} {SHOWN} }};", self.variables[variable].name)
+            }
             Line::Type(_) if mode.plain => String::new(),
+            Line::Type(variable) if self.is_not_made(variable, mode) => String::new(),
             Line::Type(variable) => {
                 format!("::std::mem::drop(&{});", self.variables[variable].name)
             }
@@ -155,6 +174,15 @@ impl Plan {
         format!("{text}{LINE_MARK}{number}")
     }
 
+    fn is_shown_only(&self, mode: &Mode) -> bool {
+        mode.plain || mode.shown_only
+    }
+
+    /// Whether a variable is the result, of which none is made.
+    fn is_not_made(&self, variable: usize, mode: &Mode) -> bool {
+        self.is_shown_only(mode) && self.result == Some(variable)
+    }
+
     fn take(&self, variable: usize) -> String {
         let variable = &self.variables[variable];
         let (pattern, kind, name) = (variable.pattern(), variable.kind(), &variable.name);
@@ -163,6 +191,11 @@ impl Plan {
 
     fn keep(&self, variable: usize) -> String {
         let name = &self.variables[variable].name;
+        if self.result == Some(variable) {
+            return format!(
+                "::vitrepl_runtime::keep_result(\"{RESULT}\", \"{name}\", {variable}, {name});"
+            );
+        }
         format!("::vitrepl_runtime::keep(\"{name}\", {variable}, {name});")
     }
 
@@ -222,9 +255,10 @@ impl Plan {
     pub fn made_by(&self, step: usize, mode: &Mode) -> Vec<usize> {
         let step = self.step(step, mode);
         let all = self.variables.iter().enumerate();
-        all.filter(|(_, variable)| {
+        all.filter(|(number, variable)| {
             let made = variable.made;
             made.is_some_and(|made| self.step(made, mode) == step)
+                && !self.is_not_made(*number, mode)
         })
         .map(|(number, _)| number)
         .collect()
@@ -262,6 +296,9 @@ impl Plan {
     fn alive(&self, step: usize, mode: &Mode) -> BTreeMap<&str, usize> {
         let mut alive = BTreeMap::new();
         for (number, variable) in self.variables.iter().enumerate() {
+            if self.is_not_made(number, mode) {
+                continue;
+            }
             if variable
                 .made
                 .is_none_or(|made| self.step(made, mode) < step)

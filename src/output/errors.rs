@@ -1,6 +1,7 @@
 //! Errors of the compiler and of the parser, drawn over the text the user wrote.
 
 use crate::eval::cell::{Cell, LostVariables};
+use crate::syntax::last_result::RESULT;
 use crate::syntax::statements::{Piece, Source};
 use ariadne::{Color, Config, Label, Report, ReportKind};
 use evcxr::CompilationError;
@@ -68,10 +69,16 @@ pub fn of_compiler(
         }
         if error.code() == Some("E0425")
             && let Some(name) = message.split('`').nth(1)
-            && let Some(lost) = lost.get(name)
         {
-            message = format!("`{name}` {}", lost.how);
-            notes = vec!["Assign to it or define it again.".to_owned()];
+            let lost = lost.get(name);
+            if name == RESULT {
+                let how = lost.map_or("is the last result: there is none yet", |lost| &lost.how);
+                message = format!("`_` {how}");
+                notes.clear();
+            } else if let Some(lost) = lost {
+                message = format!("`{name}` {}", lost.how);
+                notes = vec!["Assign to it or define it again.".to_owned()];
+            }
         }
         notes.extend(hint(error));
         if marks.is_empty()

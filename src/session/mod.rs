@@ -28,6 +28,7 @@ use crate::output;
 use crate::output::errors;
 use crate::output::failure::Failure;
 use crate::output::pump::{Ending, Pump};
+use crate::syntax::last_result::RESULT;
 use crate::syntax::statements::{Kind, Piece, Source};
 use anyhow::{Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
@@ -212,7 +213,8 @@ impl Session {
         let mut seen = self.names.variables.clone();
         seen.retain(|name, _| !dropped.contains(name));
         let lost = &self.names.lost;
-        let mut cell = Cell::new(source, pieces, &seen, lost, &self.items, addition);
+        let last = self.names.last.as_deref();
+        let mut cell = Cell::new(source, pieces, &seen, lost, last, &self.items, addition);
         cell.forget(dropped.iter());
         write_plan(&cell.plan, &self.folder.session)?;
         Ok(cell)
@@ -318,6 +320,7 @@ impl Session {
     pub fn variables(&self) -> Vec<(String, String)> {
         let variables = self.names.variables.iter();
         variables
+            .filter(|(name, _)| *name != RESULT)
             .map(|(name, variable)| (name.clone(), shorten(&variable.kind)))
             .collect()
     }

@@ -6,6 +6,7 @@ use crate::eval::items::depends_on;
 use crate::eval::objections::has_name;
 use crate::eval::plan::Mode;
 use crate::output::pump::Ending;
+use crate::syntax::last_result::RESULT;
 use std::collections::BTreeSet;
 
 /// A statement is quoted up to so many characters.
@@ -22,6 +23,8 @@ const NAME_ITS_TYPE: &str = "box it with its type written (`let f: Box<dyn Fn(i3
 pub struct Names {
     pub variables: Variables,
     pub lost: LostVariables,
+    /// Where the last result is, if it is in a place and not in a variable of its own ([`RESULT`]).
+    pub last: Option<String>,
 }
 
 impl Names {
@@ -41,7 +44,9 @@ impl Names {
             if let Some(variable) = self.variables.remove(name) {
                 let kind = shorten(&variable.kind);
                 let how = format!("was dropped: its type {kind} depends on what was defined anew");
-                notes.push(format!("`{name}` {how}"));
+                if name != RESULT {
+                    notes.push(format!("`{name}` {how}"));
+                }
                 self.lose(name, how, None);
             }
         }
@@ -54,7 +59,9 @@ impl Names {
         for name in variables.keys() {
             self.lose(name, how.to_owned(), None);
         }
-        variables.into_keys().collect()
+        self.last = None;
+        let names = variables.into_keys();
+        names.filter(|name| name != RESULT).collect()
     }
 
     fn lose(&mut self, name: &str, how: String, was: Option<Variable>) {
@@ -66,8 +73,17 @@ impl Names {
         let mut notes = Vec::new();
         let mode = Mode::default();
         let kept = |number: usize| ending.kept.iter().find(|kept| kept.number == number);
+        if ending.finished
+            && let Some(place) = cell.place_shown()
+        {
+            self.last = Some(place);
+        }
         for (number, planned) in cell.plan.variables.iter().enumerate() {
             let name = &planned.name;
+            if cell.plan.result == Some(number) {
+                self.settle_result(report.types.get(&number), kept(number).is_some());
+                continue;
+            }
             let kind = match planned.made {
                 None => planned.kind.clone(),
                 Some(_) => report.types.get(&number).cloned().or(planned.kind.clone()),
@@ -135,6 +151,29 @@ impl Names {
             }
         }
         notes
+    }
+}
+
+impl Names {
+    /// Learns what `_` is from now on. What borrows, or is `()`, is shown and no more: `_` stays what it was.
+    fn settle_result(&mut self, kind: Option<&String>, is_kept: bool) {
+        let Some(kind) = kind.filter(|_| is_kept) else {
+            return;
+        };
+        self.last = None;
+        if !has_name(kind) {
+            self.variables.remove(RESULT);
+            let how = "was not kept: its type has no name".to_owned();
+            self.lose(RESULT, how, None);
+            return;
+        }
+        let result = Variable {
+            kind: kind.clone(),
+            mutable: true,
+            error: None,
+        };
+        self.lost.remove(RESULT);
+        self.variables.insert(RESULT.to_owned(), result);
     }
 }
 

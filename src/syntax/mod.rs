@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod items;
+pub mod last_result;
 pub mod statements;
 pub mod tokens;
 

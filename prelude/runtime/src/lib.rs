@@ -21,7 +21,7 @@ mod variables;
 
 pub use places::{locate, place};
 pub use timeit::timeit;
-pub use variables::{Inspected, Unremarkable, forget, keep, take};
+pub use variables::{Inspected, Unremarkable, forget, keep, keep_result, take};
 
 use std::cell::Cell;
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! The variables that outlive their cell, by name.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -19,10 +19,22 @@ pub fn keep<T: 'static>(name: &str, number: usize, value: T) {
     keep_any(name, number, Box::new(value))
 }
 
+/// Keeps the result of a cell as `name`; it is recorded as `new_name`. A cell whose result is `()` has none.
+pub fn keep_result<T: 'static>(name: &str, new_name: &str, number: usize, value: T) {
+    if TypeId::of::<T>() != TypeId::of::<()>() {
+        keep_as(name, new_name, number, Box::new(value))
+    }
+}
+
 #[inline(never)]
 fn keep_any(name: &str, number: usize, value: Box<dyn Any>) {
+    keep_as(name, name, number, value)
+}
+
+#[inline(never)]
+fn keep_as(name: &str, recorded: &str, number: usize, value: Box<dyn Any>) {
     KEPT.with_borrow_mut(|kept| {
-        kept.entry(name.to_owned()).or_default().0 = number;
+        kept.entry(recorded.to_owned()).or_default().0 = number;
     });
     let previous = store(name, value);
     // Dropped when the store is free again: it may be user code that uses the store.
