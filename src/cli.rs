@@ -3,11 +3,10 @@
 use crate::eval::environment;
 use crate::library::folder::cache_folder;
 use crate::notebook::files;
+use crate::output::FrontEnd;
 use crate::output::failure::Failure;
-use crate::session::Session;
-use crate::session::interrupt::Interrupts;
+use crate::session::{Session, Surroundings};
 use crate::session::{interpreter, script};
-use crate::timings::{self, Whose};
 use crate::{kernel, prompt};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -24,14 +23,6 @@ struct Options {
     /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`; `-` for those of
     /// standard input
     file: Option<PathBuf>,
-
-    /// Take the times of start and cells beside stock evcxr's, this often, and print their medians
-    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "3")]
-    timings: Option<usize>,
-
-    /// Run the statements that are timed
-    #[arg(long, hide = true)]
-    timings_of: Option<Whose>,
 
     #[command(subcommand)]
     task: Option<Task>,
@@ -59,26 +50,18 @@ Exit code: 0 when everything was evaluated, 1 when something failed, 130 when in
 /// Does what the command line asks and says how it went.
 pub fn run() -> ExitCode {
     let options = Options::parse();
-    match dispatch(options) {
+    let output = FrontEnd::terminal();
+    match dispatch(options, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.tell();
+            failure.tell(&output);
             ExitCode::FAILURE
         }
     }
 }
 
-fn dispatch(options: Options) -> Result<(), Failure> {
-    if options.timings_of == Some(Whose::Stock) {
-        return Ok(timings::run(Whose::Stock)?);
-    }
+fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
     environment::enter(&cache_folder()?.join("no-sources"))?;
-    if let Some(whose) = options.timings_of {
-        return Ok(timings::run(whose)?);
-    }
-    if let Some(runs) = options.timings {
-        return Ok(timings::compare(runs)?);
-    }
     let from_input = options.file.as_deref() == Some("-".as_ref());
     if let Some(task) = options.task {
         match task {
@@ -87,12 +70,12 @@ fn dispatch(options: Options) -> Result<(), Failure> {
         }
     } else if let Some(file) = options.file.filter(|file| file.as_os_str() != "-") {
         // Before the (slow) start: a missing or broken script is known at once.
-        let script = script::read(&file)?;
-        let mut session = Session::start(Interrupts::listen()?)?;
+        let script = script::read(&file, output)?;
+        let mut session = Session::start(Surroundings::of_terminal(output)?)?;
         interpreter::run_script(&mut session, &script).map(|_| ())
     } else if std::io::stdin().is_terminal() && !from_input {
         prompt::interactive()
     } else {
-        prompt::pipe::run(&mut Session::start(Interrupts::listen()?)?)
+        prompt::pipe::run(&mut Session::start(Surroundings::of_terminal(output)?)?)
     }
 }

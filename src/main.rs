@@ -26,7 +26,6 @@ mod output;
 mod prompt;
 mod session;
 mod syntax;
-mod timings;
 
 use eval::{environment, run_loop};
 use session::interrupt;

@@ -189,7 +189,10 @@ _.is_err()
         .says("\n4001\n")
         .says("\ntrue\n")
         .says("v: Vec<i32>");
-    assert!(!ran.out.contains("Result<u8") && !ran.err.contains("holds an error"), "{ran:#?}");
+    assert!(
+        !ran.out.contains("Result<u8") && !ran.err.contains("holds an error"),
+        "{ran:#?}"
+    );
 }
 
 #[test]

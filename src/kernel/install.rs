@@ -3,10 +3,10 @@
 use super::logo;
 use crate::eval::environment;
 use crate::notebook::{KERNEL, KERNEL_TITLE};
-use crate::output;
+use crate::output::FrontEnd;
 use crate::output::failure::Failure;
 use crate::session::Session;
-use crate::session::interrupt::Interrupts;
+use crate::session::Surroundings;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -53,14 +53,14 @@ impl Place {
 }
 
 /// Registers this program, after the library has been compiled for it.
-pub fn install(place: &Place) -> Result<(), Failure> {
+pub fn install(place: &Place, output: &FrontEnd) -> Result<(), Failure> {
     let folder = place.folder()?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     // The first start compiles the library: better here, where one sees it, than in a notebook.
-    Session::start(Interrupts::listen()?)?;
+    Session::start(Surroundings::of_terminal(output)?)?;
     write(&folder, &program)
         .with_context(|| format!("cannot register the kernel in {}", folder.display()))?;
-    output::out(&format!(
+    output.out(&format!(
         "registered {KERNEL_TITLE:?} in {}",
         folder.display()
     ));
@@ -68,7 +68,7 @@ pub fn install(place: &Place) -> Result<(), Failure> {
 }
 
 /// Removes the registration.
-pub fn uninstall(place: &Place) -> Result<(), Failure> {
+pub fn uninstall(place: &Place, output: &FrontEnd) -> Result<(), Failure> {
     let folder = place.folder()?;
     if !folder.join("kernel.json").is_file() {
         let name = folder.display();
@@ -79,7 +79,7 @@ pub fn uninstall(place: &Place) -> Result<(), Failure> {
     }
     std::fs::remove_dir_all(&folder)
         .with_context(|| format!("cannot remove {}", folder.display()))?;
-    output::out(&format!("removed {}", folder.display()));
+    output.out(&format!("removed {}", folder.display()));
     Ok(())
 }
 

@@ -20,9 +20,9 @@ mod requests;
 mod stdin;
 mod wire;
 
-use crate::output;
+use crate::output::FrontEnd;
 use crate::output::failure::Failure;
-use crate::session::input;
+use crate::session::Surroundings;
 use crate::session::interrupt::Interrupts;
 use clap::Subcommand;
 use display::Notebook;
@@ -47,26 +47,31 @@ pub enum Task {
 /// Does it.
 pub fn run(task: Task) -> Result<(), Failure> {
     match task {
-        Task::Install(place) => install::install(&place),
-        Task::Uninstall(place) => install::uninstall(&place),
+        Task::Install(place) => install::install(&place, &FrontEnd::terminal()),
+        Task::Uninstall(place) => install::uninstall(&place, &FrontEnd::terminal()),
         Task::Run { connection_file } => {
-            let interrupts = Interrupts::listen()?;
-            interrupts.set_ends_when_idle(false);
             end_with_parent();
             let (wire, requests) = wire::open(&connection_file)?;
             let notebook = Notebook::new(wire.clone());
-            output::choose(Box::new(notebook.clone()));
+            let output = FrontEnd::new(Box::new(notebook.clone()));
+            let interrupts = Interrupts::listen(&output)?;
+            interrupts.set_ends_when_idle(false);
             // Tracebacks have colours in a notebook.
             console::set_colors_enabled_stderr(true);
             control::serve(wire.clone(), requests.control, interrupts.clone());
             let asked = Asked::default();
-            input::choose(Box::new(Questions {
+            let questions = Questions {
                 wire: wire.clone(),
                 replies: requests.stdin,
                 asked: asked.clone(),
                 notebook: notebook.clone(),
-            }));
-            requests::serve(wire, requests.shell, notebook, asked, interrupts);
+            };
+            let surroundings = Surroundings {
+                output,
+                lines: Box::new(questions),
+                interrupts,
+            };
+            requests::serve(wire, requests.shell, notebook, asked, surroundings);
             Ok(())
         }
     }

@@ -6,8 +6,7 @@ use super::message::Message;
 use super::replies::{State, answer_at_once, publish_state, shut_down, tell};
 use super::stdin::Asked;
 use super::wire::{Channel, Wire};
-use crate::session::interrupt::Interrupts;
-use crate::session::{Session, commands};
+use crate::session::{Session, Surroundings, commands};
 use crate::syntax::cursor;
 use crate::syntax::statements::{Source, is_incomplete};
 use crossbeam_channel::{Receiver, bounded, select};
@@ -20,10 +19,10 @@ pub fn serve(
     shell: Receiver<Message>,
     notebook: Notebook,
     asked: Asked,
-    interrupts: Interrupts,
+    surroundings: Surroundings,
 ) {
     publish_state(&wire, &Value::Null, State::Starting);
-    let (mut session, waiting) = start(&wire, &shell, &notebook, interrupts);
+    let (mut session, waiting) = start(&wire, &shell, &notebook, surroundings);
     if let Ok(session) = &mut session {
         session.history.keep();
     }
@@ -46,7 +45,7 @@ fn start(
     wire: &Wire,
     shell: &Receiver<Message>,
     notebook: &Notebook,
-    interrupts: Interrupts,
+    surroundings: Surroundings,
 ) -> (Result<Session, String>, VecDeque<Message>) {
     let (started, has_started) = bounded::<()>(1);
     std::thread::scope(|scope| {
@@ -72,7 +71,7 @@ fn start(
                 }
             }
         });
-        let session = Session::start(interrupts).map_err(|error| format!("{error:#}"));
+        let session = Session::start(surroundings).map_err(|error| format!("{error:#}"));
         drop(started);
         let waiting = waiting.join().unwrap_or_default();
         (session, waiting)

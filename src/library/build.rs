@@ -8,7 +8,7 @@ use super::folder::CompileFolder;
 use super::sources::{CRATE, CRATE_IN_CODE, RUNTIME};
 use crate::eval::compiler::Setup;
 use crate::eval::environment;
-use crate::output;
+use crate::output::FrontEnd;
 use crate::output::progress::{TICK, new_bar};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,12 +33,12 @@ const DEPS: &str = "deps";
 const RUNTIME_IN_CODE: &str = "vitrepl_runtime";
 
 /// Compiles the library if it is not; what cells are compiled with.
-pub fn compile(folder: &CompileFolder) -> Result<Setup> {
+pub fn compile(folder: &CompileFolder, output: &FrontEnd) -> Result<Setup> {
     if !folder.is_ready() {
-        let _lock = folder.lock_shared()?;
+        let _lock = folder.lock_shared(output)?;
         // Another session may have compiled it meanwhile.
         if !folder.is_ready() {
-            compile_now(folder)?;
+            compile_now(folder, output)?;
             folder.clean();
         }
     }
@@ -48,7 +48,7 @@ pub fn compile(folder: &CompileFolder) -> Result<Setup> {
         .with_context(|| format!("{} is broken; remove its folder", path.display()))
 }
 
-fn compile_now(folder: &CompileFolder) -> Result<()> {
+fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
     let sources = folder.library.unpack(&folder.sources())?;
     folder.choose_versions()?;
     write_crate(folder, &sources)?;
@@ -81,7 +81,7 @@ fn compile_now(folder: &CompileFolder) -> Result<()> {
                 .collect::<Vec<_>>(),
         )
     });
-    let mut watcher = Watcher::default();
+    let mut watcher = Watcher::new(output);
     if let Some(stderr) = cargo.stderr.take() {
         watcher.watch(BufReader::new(stderr))?;
     }
@@ -101,7 +101,7 @@ fn compile_now(folder: &CompileFolder) -> Result<()> {
     }
     make_ready(folder, crates(&messages), &interfaces(&messages))?;
     if let Some(seconds) = seconds {
-        output::err(&format!(
+        output.err(&format!(
             "Compiled the library in {seconds} s; later starts find it."
         ));
     }
@@ -280,15 +280,25 @@ fn compile_runtime(folder: &Path, file: &str) -> Result<()> {
 }
 
 /// Reads cargo's standard error: progress, which cargo draws over itself, and everything else.
-#[derive(Default)]
-struct Watcher {
+struct Watcher<'a> {
+    output: &'a FrontEnd,
     started: Option<Instant>,
     bar: Option<ProgressBar>,
     percent: u64,
     messages: Vec<String>,
 }
 
-impl Watcher {
+impl<'a> Watcher<'a> {
+    fn new(output: &'a FrontEnd) -> Self {
+        Watcher {
+            output,
+            started: None,
+            bar: None,
+            percent: 0,
+            messages: Vec::new(),
+        }
+    }
+
     fn watch(&mut self, mut stderr: impl BufRead) -> Result<()> {
         let mut line = Vec::new();
         loop {
@@ -329,7 +339,8 @@ impl Watcher {
 
     fn start(&mut self) {
         self.started = Some(Instant::now());
-        output::err("Compiling the library (once; it is kept for later starts)");
+        self.output
+            .err("Compiling the library (once; it is kept for later starts)");
         if std::io::stderr().is_terminal() {
             let bar = new_bar("", 1);
             let template = "{bar:30} {pos}/{len} {elapsed} {wide_msg}";
@@ -354,7 +365,7 @@ impl Watcher {
             && percent >= self.percent + STEP
         {
             self.percent = percent - percent % STEP;
-            output::err(&format!("  {done}/{total} {crates}"));
+            self.output.err(&format!("  {done}/{total} {crates}"));
         }
     }
 
@@ -399,7 +410,8 @@ mod tests {
 
     #[test]
     fn messages_of_a_failed_build_are_kept() {
-        let mut watcher = Watcher::default();
+        let front_end = FrontEnd::terminal();
+        let mut watcher = Watcher::new(&front_end);
         let output = "   Compiling a v1.0.0\n    Building [=> ] 1/2: b\r\u{1b}[Kerror[E0425]: no b\n --> lib.rs:1\n";
         watcher.watch(output.as_bytes()).unwrap();
         assert_eq!(watcher.messages, ["error[E0425]: no b", " --> lib.rs:1"]);

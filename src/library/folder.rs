@@ -14,7 +14,7 @@
 //! file, which ends with the process however that ends. All sessions share what is in `ready`.
 
 use super::sources::{Library, write_changed};
-use crate::output;
+use crate::output::FrontEnd;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -118,10 +118,10 @@ impl CompileFolder {
     }
 
     /// Waits for other sessions to leave `shared`, and takes it while the result is held.
-    pub fn lock_shared(&self) -> Result<File> {
+    pub fn lock_shared(&self, output: &FrontEnd) -> Result<File> {
         let lock = open_lock(&self.shared.with_extension("lock"))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            output::err("Another session is compiling the library; waiting for it.");
+            output.err("Another session is compiling the library; waiting for it.");
         }
         lock.lock().context("cannot lock the compile folder")?;
         Ok(lock)

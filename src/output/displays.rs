@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// Folder for charts when the output is no terminal.
 const CHARTS_VARIABLE: &str = "VITREPL_CHARTS";
@@ -15,11 +14,12 @@ const CHARTS_VARIABLE: &str = "VITREPL_CHARTS";
 /// A picture is at most this many columns wide in a terminal.
 const WIDEST: u16 = 120;
 
-/// Shows what a cell displayed; `name` (a file name without ending) is that of its chart.
+/// Shows what a cell displayed; `name` (a file name without ending) is that of its chart, and `saved` are the files to
+/// which charts of this session were written.
 ///
 /// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
 /// of a PNG file are printed.
-pub fn show(value: &Value, name: &str) -> Result<()> {
+pub fn show(value: &Value, name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<()> {
     let picture = value.get("image/png");
     if let Some(png) = picture
         && std::io::stdout().is_terminal()
@@ -30,7 +30,7 @@ pub fn show(value: &Value, name: &str) -> Result<()> {
         print_text(text);
     }
     if let Some(png) = picture {
-        let path = save(&decode(png)?, name)?;
+        let path = save(&decode(png)?, name, saved)?;
         print_text(&format!("chart: {}", path.display()));
     }
     Ok(())
@@ -91,14 +91,10 @@ fn names(variable: &str, names: &[&str]) -> bool {
     })
 }
 
-/// The files that charts of this session were written to.
-static SAVED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
-fn save(png: &[u8], name: &str) -> Result<PathBuf> {
+fn save(png: &[u8], name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<PathBuf> {
     let folder =
         std::env::var_os(CHARTS_VARIABLE).map_or_else(|| PathBuf::from("charts"), PathBuf::from);
-    let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = unused(&folder, name, &saved);
+    let path = unused(&folder, name, saved);
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&path, png))
         .with_context(|| {

@@ -1,6 +1,6 @@
 //! What a statement, command or script that failed hands to its caller.
 
-use crate::output;
+use super::FrontEnd;
 use console::style;
 
 /// Why evaluation stopped.
@@ -16,10 +16,10 @@ pub enum Failure {
 
 impl Failure {
     /// Says the reason, unless that is done.
-    pub fn tell(&self) {
+    pub fn tell(&self, output: &FrontEnd) {
         if let Failure::Message(message) = self {
             let error = style("error:").red().bold().for_stderr();
-            output::err(&format!("{error} {message}"));
+            output.err(&format!("{error} {message}"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where a session says things: a terminal or pipes ([`terminal`]), or a notebook.
 //!
-//! A process has one front end, as it has one standard output. What is said while a cell runs is also kept for
+//! A session is handed its [`FrontEnd`]. What is said while a cell runs is also kept for
 //! [`crate::notebook::transcript`], from which `:save` writes a notebook with its outputs.
 
 mod captured;
@@ -21,93 +21,106 @@ pub use value::Value;
 use captured::{Captured, MOST_TEXT, MOST_VALUES};
 use console::style;
 use progress::Step;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use terminal::Terminal;
 
-static FRONT: OnceLock<Box<dyn Front>> = OnceLock::new();
+/// The front end of a session, and what has been said to it since that was last asked for. Clones are the same.
+#[derive(Clone)]
+pub struct FrontEnd(Arc<Inner>);
 
-/// What has been said since it was last asked for.
-static CAPTURED: Mutex<Captured> = Mutex::new(Captured::new(MOST_TEXT, MOST_VALUES));
-
-/// Has everything said to `front` from now on; only the first call counts.
-pub fn choose(front: Box<dyn Front>) {
-    let _ = FRONT.set(front);
+struct Inner {
+    front: Box<dyn Front>,
+    captured: Mutex<Captured>,
 }
 
-fn front() -> &'static dyn Front {
-    &**FRONT.get_or_init(|| Box::new(Terminal::default()))
-}
-
-/// Says a line, or several, on standard output.
-pub fn out(text: &str) {
-    let text = text.trim_end_matches('\n');
-    capture(Stream::Out, &format!("{text}\n"));
-    front().line(Stream::Out, text);
-}
-
-/// Says a line, or several, on standard error.
-pub fn err(text: &str) {
-    let text = text.trim_end_matches('\n');
-    capture(Stream::Err, &format!("{text}\n"));
-    front().line(Stream::Err, text);
-}
-
-/// Says something that the user may want to know and that is no error.
-pub fn note(text: &str) {
-    err(&format!("{} {text}", style("note:").cyan().for_stderr()));
-}
-
-/// Passes on what a cell has written.
-pub fn write(stream: Stream, text: &str) {
-    capture(stream, text);
-    front().write(stream, text);
-}
-
-/// Says why the cell that runs fails.
-pub fn failed(text: &str) {
-    capture(Stream::Err, &format!("{text}\n"));
-    front().failed(text.trim_end_matches('\n'));
-}
-
-/// Shows how far a call has got.
-pub fn step(step: Step) {
-    front().step(step);
-}
-
-/// Ends what belongs to the cell that was running.
-pub fn cell_ended() {
-    front().cell_ended();
-}
-
-/// Displays a value. One that cannot be displayed (the disk may be full) is no reason to stop.
-pub fn show(value: &Value, name: &str, is_result: bool) {
-    locked(&CAPTURED).value(value);
-    if let Err(error) = front().show(value, name, is_result) {
-        failed(&format!("{error:#}"));
+impl FrontEnd {
+    /// Has everything said to `front`.
+    pub fn new(front: Box<dyn Front>) -> Self {
+        FrontEnd(Arc::new(Inner {
+            front,
+            captured: Mutex::new(Captured::new(MOST_TEXT, MOST_VALUES)),
+        }))
     }
-}
 
-/// Shows text that was asked for to be read.
-pub fn page(text: &str) {
-    front().page(text.trim_end_matches('\n'));
-}
+    /// This process's standard output and error.
+    pub fn terminal() -> Self {
+        Self::new(Box::new(Terminal::default()))
+    }
 
-/// The user has typed a line for the cell that runs.
-pub fn line_was_typed() {
-    front().line_was_typed();
-}
+    /// Says a line, or several, on standard output.
+    pub fn out(&self, text: &str) {
+        self.line(Stream::Out, text);
+    }
 
-/// What has been said since the last call.
-pub fn take_captured() -> Vec<Output> {
-    let captured = &mut *locked(&CAPTURED);
-    std::mem::replace(captured, Captured::new(MOST_TEXT, MOST_VALUES)).outputs
-}
+    /// Says a line, or several, on standard error.
+    pub fn err(&self, text: &str) {
+        self.line(Stream::Err, text);
+    }
 
-fn capture(stream: Stream, text: &str) {
-    locked(&CAPTURED).text(stream, text);
-}
+    fn line(&self, stream: Stream, text: &str) {
+        let text = text.trim_end_matches('\n');
+        self.capture(stream, &format!("{text}\n"));
+        self.0.front.line(stream, text);
+    }
 
-/// A lock whose holder panicked still holds valid data here.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Says something that the user may want to know and that is no error.
+    pub fn note(&self, text: &str) {
+        self.err(&format!("{} {text}", style("note:").cyan().for_stderr()));
+    }
+
+    /// Passes on what a cell has written.
+    pub fn write(&self, stream: Stream, text: &str) {
+        self.capture(stream, text);
+        self.0.front.write(stream, text);
+    }
+
+    /// Says why the cell that runs fails.
+    pub fn failed(&self, text: &str) {
+        self.capture(Stream::Err, &format!("{text}\n"));
+        self.0.front.failed(text.trim_end_matches('\n'));
+    }
+
+    /// Shows how far a call has got.
+    pub fn step(&self, step: Step) {
+        self.0.front.step(step);
+    }
+
+    /// Ends what belongs to the cell that was running.
+    pub fn cell_ended(&self) {
+        self.0.front.cell_ended();
+    }
+
+    /// Displays a value. One that cannot be displayed (the disk may be full) is no reason to stop.
+    pub fn show(&self, value: &Value, name: &str, is_result: bool) {
+        self.captured().value(value);
+        if let Err(error) = self.0.front.show(value, name, is_result) {
+            self.failed(&format!("{error:#}"));
+        }
+    }
+
+    /// Shows text that was asked for to be read.
+    pub fn page(&self, text: &str) {
+        self.0.front.page(text.trim_end_matches('\n'));
+    }
+
+    /// The user has typed a line for the cell that runs.
+    pub fn line_was_typed(&self) {
+        self.0.front.line_was_typed();
+    }
+
+    /// What has been said since the last call.
+    pub fn take_captured(&self) -> Vec<Output> {
+        let empty = Captured::new(MOST_TEXT, MOST_VALUES);
+        std::mem::replace(&mut *self.captured(), empty).outputs
+    }
+
+    fn capture(&self, stream: Stream, text: &str) {
+        self.captured().text(stream, text);
+    }
+
+    /// A lock whose holder panicked still holds valid data here.
+    fn captured(&self) -> MutexGuard<'_, Captured> {
+        let captured = self.0.captured.lock();
+        captured.unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -4,10 +4,10 @@
 //! cell had written before it has been passed on, and answered then; so is the end of a cell. No mark in the output
 //! is needed for either.
 
+use super::FrontEnd;
 use super::content::{Parser, Part, Prompt, cut_character};
 use super::{Stream, Value};
 use crate::eval::channels::Channels;
-use crate::output;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -102,12 +102,17 @@ pub struct Pump {
 
 impl Pump {
     /// Starts the thread. `complaints` are what evcxr reads from the process of the cells before that has its pipes.
-    pub fn start(channels: Channels, complaints: Receiver<String>) -> Result<Self> {
+    pub fn start(
+        channels: Channels,
+        complaints: Receiver<String>,
+        output: FrontEnd,
+    ) -> Result<Self> {
         let (requests, to_answer) = unbounded();
         let (woken, wake) = std::io::pipe().context("cannot make a pipe")?;
         let shared = Arc::new(Shared::default());
         let mut thread = Thread {
             channels,
+            output,
             complaints,
             to_answer,
             woken,
@@ -170,6 +175,7 @@ impl Pump {
 
 struct Thread {
     channels: Channels,
+    output: FrontEnd,
     complaints: Receiver<String>,
     to_answer: Receiver<Request>,
     woken: PipeReader,
@@ -270,12 +276,12 @@ impl Thread {
             Request::Finish(done) => {
                 self.end_output();
                 for line in self.complaints.try_iter() {
-                    output::write(Stream::Err, &format!("{line}\n"));
+                    self.output.write(Stream::Err, &format!("{line}\n"));
                 }
                 // A process that has died may have left half a message.
                 self.messages.clear();
                 self.displays = false;
-                output::cell_ended();
+                self.output.cell_ended();
                 let _ = done.send(self.ending.take());
             }
         }
@@ -319,7 +325,7 @@ impl Thread {
             }
             "failed" => {
                 self.end_output();
-                output::failed(&text);
+                self.output.failed(&text);
             }
             "ended" => self.ending = Some(Ending::parse(&text)),
             // Of another version's runtime, which cannot be.
@@ -355,10 +361,10 @@ impl Thread {
                 Part::Text(text) => {
                     self.show(false);
                     self.refuse_prompt();
-                    output::write(Stream::Out, &text);
+                    self.output.write(Stream::Out, &text);
                 }
                 Part::Content { mime, data } => self.form(mime, data),
-                Part::Step(step) => output::step(step),
+                Part::Step(step) => self.output.step(step),
                 Part::Repeat => self.shared.repeat.store(true, Ordering::Relaxed),
                 Part::Prompt(prompt) => {
                     self.refuse_prompt();
@@ -372,7 +378,7 @@ impl Thread {
     fn refuse_prompt(&mut self) {
         let prompt = locked(&self.shared.prompt).take();
         if let Some(prompt) = prompt {
-            output::write(Stream::Out, &prompt.line);
+            self.output.write(Stream::Out, &prompt.line);
         }
     }
 
@@ -393,7 +399,7 @@ impl Thread {
             if text.contains(OVERFLOW) {
                 self.shared.overflowed.store(true, Ordering::Relaxed);
             }
-            output::write(Stream::Err, &text);
+            self.output.write(Stream::Err, &text);
         }
     }
 
@@ -412,7 +418,7 @@ impl Thread {
         }
         let value = Value::new(std::mem::take(&mut self.forms));
         let name = locked(&self.shared.chart).clone();
-        output::show(&value, &name, is_result);
+        self.output.show(&value, &name, is_result);
     }
 }
 

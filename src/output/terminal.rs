@@ -6,7 +6,9 @@ use super::progress::{Bars, Step};
 use super::value::Value;
 use anyhow::Result;
 use console::{Term, style};
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A terminal, or whatever standard output and error are.
@@ -22,6 +24,8 @@ struct Screen {
     open: [bool; 2],
     /// Parts of lines that wait until they are whole, because bars are drawn below.
     waiting: [String; 2],
+    /// The files to which charts were written.
+    charts: BTreeSet<PathBuf>,
 }
 
 /// Half a line of this length (in bytes) does not wait for its end.
@@ -116,8 +120,9 @@ impl Front for Terminal {
     fn show(&self, value: &Value, name: &str, _: bool) -> Result<()> {
         let mut screen = locked(&self.screen);
         screen.begin_line(Stream::Out);
+        let Screen { bars, charts, .. } = &mut *screen;
         let mut result = Ok(());
-        screen.bars.print(|| result = displays::show(value, name));
+        bars.print(|| result = displays::show(value, name, charts));
         result
     }
 

@@ -6,10 +6,11 @@ pub mod pipe;
 mod starting;
 
 use crate::library::folder::cache_folder;
+use crate::output::FrontEnd;
 use crate::output::failure::Failure;
-use crate::session::Prepared;
 use crate::session::interpreter::{self, Next, PROMPT};
 use crate::session::interrupt::Interrupts;
+use crate::session::{Prepared, Surroundings};
 use crate::syntax::statements::Source;
 use anyhow::Context as _;
 use editor::LineHelper;
@@ -33,10 +34,14 @@ pub fn interactive() -> Result<(), Failure> {
     );
     let mut editor = editor().context("cannot set up the terminal")?;
     // Only now: the editor takes Ctrl-C for itself when it is made, and does not pass it on.
-    let interrupts = Interrupts::listen()?;
-    let prepared = Prepared::new()?;
+    let output = FrontEnd::terminal();
+    let interrupts = Interrupts::listen(&output)?;
+    let prepared = Prepared::new(&output)?;
     interrupts.set_ends_when_idle(false);
-    let session = Rc::new(RefCell::new(Starting::new(prepared, interrupts)));
+    let session = Rc::new(RefCell::new(Starting::new(
+        prepared,
+        Surroundings::with(&output, interrupts),
+    )));
     editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");
     // The first time there is no history to load.
@@ -53,7 +58,7 @@ pub fn interactive() -> Result<(), Failure> {
                 match interpreter::run(session, &Source::new(INPUT, text), |_| {}) {
                     Ok(Next::Continue) => {}
                     Ok(Next::Quit) => return Ok(()),
-                    Err(failure) => failure.tell(),
+                    Err(failure) => failure.tell(&session.output),
                 }
             }
             Err(ReadlineError::Interrupted) => {}

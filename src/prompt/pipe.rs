@@ -1,7 +1,6 @@
 //! Statements from a pipe.
 
 use super::INPUT;
-use crate::output;
 use crate::output::failure::Failure;
 use crate::session::Session;
 use crate::session::input::stdin;
@@ -20,10 +19,10 @@ pub fn run(session: &mut Session) -> Result<(), Failure> {
             Ok(Next::Continue) => {}
             Ok(Next::Quit) => break,
             Err(failure) => {
-                failure.tell();
+                failure.tell(&session.output);
                 failed = true;
                 if session.interrupts.was_pressed() {
-                    output::err("the statements behind it are not run");
+                    session.output.err("the statements behind it are not run");
                     return Err(Failure::Shown);
                 }
             }

@@ -2,8 +2,7 @@
 
 use crate::output::failure::Failure;
 use crate::session::interpreter::PROMPT;
-use crate::session::interrupt::Interrupts;
-use crate::session::{Prepared, Session};
+use crate::session::{Prepared, Session, Surroundings};
 use crossbeam_channel::{Receiver, bounded};
 
 /// A session that another thread starts.
@@ -15,10 +14,10 @@ pub enum Starting {
 }
 
 impl Starting {
-    pub fn new(prepared: Prepared, interrupts: Interrupts) -> Self {
+    pub fn new(prepared: Prepared, surroundings: Surroundings) -> Self {
         let (sender, receiver) = bounded(1);
         std::thread::spawn(move || {
-            let started = prepared.start(interrupts);
+            let started = prepared.start(surroundings);
             if let Err(error) = &started {
                 // Said at once, in the place of the line that is being typed. rustyline's external printer would draw
                 // that line again, but an editor that has one loses sight of keys that come many at a time.

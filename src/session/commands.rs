@@ -7,7 +7,6 @@ use crate::ide::docs::fits;
 use crate::ide::rust_docs::{self, Found};
 use crate::notebook::files;
 use crate::notebook::transcript::Entry;
-use crate::output;
 use crate::output::failure::Failure;
 use crate::syntax::statements::Source;
 use std::path::PathBuf;
@@ -90,7 +89,7 @@ pub const COMMANDS: &[Command] = &[
                 "" => !session.timed,
                 statement => return Ok(Asks::Time(statement.to_owned())),
             };
-            output::out(if session.timed {
+            session.output.out(if session.timed {
                 "times are told"
             } else {
                 "times are not told"
@@ -145,7 +144,7 @@ pub const COMMANDS: &[Command] = &[
             let found = variables.iter().find(|(variable, _)| variable == name);
             let (_, kind) =
                 found.ok_or_else(|| format!("no variable `{name}`; :vars lists them"))?;
-            output::out(kind);
+            session.output.out(kind);
             Ok(Asks::Nothing)
         },
     },
@@ -172,7 +171,7 @@ pub const COMMANDS: &[Command] = &[
         arguments: "[all | N | N-M | WORD]",
         help: "What was entered: last, by number, or with a word in it in any session",
         run: |session, asked| {
-            output::page(&session.history.show(asked));
+            session.output.page(&session.history.show(asked));
             Ok(Asks::Nothing)
         },
     },
@@ -189,7 +188,7 @@ pub const COMMANDS: &[Command] = &[
                     .to_owned()
                     .into());
             }
-            output::out(&text);
+            session.output.out(&text);
             Ok(Asks::Run(text))
         },
     },
@@ -216,7 +215,7 @@ pub const COMMANDS: &[Command] = &[
         help: "Add a crate, as in a Cargo.toml",
         run: |session, arguments| {
             if session.has_crate(arguments) {
-                output::out("there already: the library uses it too");
+                session.output.out("there already: the library uses it too");
                 return Ok(Asks::Nothing);
             }
             evcxr(session, ":dep", arguments)
@@ -265,7 +264,7 @@ pub fn run(session: &mut Session, line: &str) -> Result<Asks, Failure> {
             Meaning::Rust => Ok(Asks::Run(format!(" {line}"))),
             Meaning::Hint(hint) => Err(hint.into()),
             Meaning::Needless(why) => {
-                output::note(why);
+                session.output.note(why);
                 Ok(Asks::Nothing)
             }
         };
@@ -274,13 +273,15 @@ pub fn run(session: &mut Session, line: &str) -> Result<Asks, Failure> {
     let command = find(name).ok_or_else(|| {
         Failure::Message(format!("unknown command {name}; :help lists what there is"))
     })?;
-    output::take_captured();
+    session.output.take_captured();
     let asks = (command.run)(session, arguments.trim())?;
     if !NOT_SAVED.contains(&name) {
         let source = Source::new("command", line);
-        session
-            .record
-            .extend(Entry::new(&source, &source.pieces, output::take_captured()));
+        session.record.extend(Entry::new(
+            &source,
+            &source.pieces,
+            session.output.take_captured(),
+        ));
     }
     Ok(asks)
 }
@@ -314,20 +315,22 @@ fn help(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     };
     if name.is_empty() {
         for command in COMMANDS {
-            output::out(&line(command));
+            session.output.out(&line(command));
         }
-        output::out("Everything else is Rust; an expression without `;` is displayed.");
-        output::out(
+        session
+            .output
+            .out("Everything else is Rust; an expression without `;` is displayed.");
+        session.output.out(
             "Results go to other programs by `.export(\"FILE\")?`: arrays as .npy and .safetensors, rows as .csv and \
              .parquet, tables as .md and .tex, charts as .svg, .png and .pdf.",
         );
         let modules = session.docs().modules();
-        output::out(&format!(
+        session.output.out(&format!(
             "Topics, too, for `:help TOPIC`: {}.",
             modules.join(", ")
         ));
     } else if let Some(command) = find(&wanted) {
-        output::out(&line(command));
+        session.output.out(&line(command));
     } else {
         return document(session, name);
     }
@@ -353,7 +356,7 @@ fn save_session(session: &mut Session, name: &str) -> Result<Asks, Failure> {
             .into());
     }
     files::save(&session.record, name.as_ref())?;
-    output::out(&format!(
+    session.output.out(&format!(
         "saved {} statements to {name}",
         session.record.len()
     ));
@@ -369,11 +372,11 @@ fn document(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     }
     let name = &member(session, name);
     if let Some(text) = session.explain(name) {
-        output::page(&text);
+        session.output.page(&text);
         return Ok(Asks::Nothing);
     }
     if let Some(text) = session.definition(name) {
-        output::page(&text);
+        session.output.page(&text);
         return Ok(Asks::Nothing);
     }
     let found = session.docs().find(name);
@@ -382,7 +385,7 @@ fn document(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     } else {
         session.docs().text(&found)
     };
-    output::page(&text);
+    session.output.page(&text);
     Ok(Asks::Nothing)
 }
 
@@ -431,7 +434,7 @@ fn source(session: &mut Session, name: &str) -> Result<Asks, Failure> {
         None if found.is_empty() => of_rust(session, name)?.1,
         None => session.docs().source(&found),
     };
-    output::page(&text);
+    session.output.page(&text);
     Ok(Asks::Nothing)
 }
 
@@ -466,19 +469,21 @@ fn find_names(session: &mut Session, pattern: &str) -> Result<Asks, Failure> {
     if names.len() > MOST_NAMES {
         text.push_str(&format!("\n... and {} more", names.len() - MOST_NAMES));
     }
-    output::page(&text);
+    session.output.page(&text);
     Ok(Asks::Nothing)
 }
 
 fn show_variables(session: &mut Session, _: &str) -> Result<Asks, Failure> {
     let variables = session.variables();
     if variables.is_empty() {
-        output::out("no variables yet");
+        session.output.out("no variables yet");
     }
     for (name, kind) in variables {
         match session.error_in(&name) {
-            Some(error) => output::out(&format!("{name}: {kind} = Err({error})")),
-            None => output::out(&format!("{name}: {kind}")),
+            Some(error) => session
+                .output
+                .out(&format!("{name}: {kind} = Err({error})")),
+            None => session.output.out(&format!("{name}: {kind}")),
         }
     }
     Ok(Asks::Nothing)

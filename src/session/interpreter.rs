@@ -3,7 +3,6 @@
 use super::commands::{self, Asks};
 use super::script::{self, Script};
 use super::{Session, magic};
-use crate::output;
 use crate::output::errors;
 use crate::output::failure::Failure;
 use crate::syntax::items::defines_main;
@@ -36,7 +35,7 @@ pub fn run(
         return Err(hint.into());
     }
     if !source.syntax_errors.is_empty() {
-        output::err(&errors::of_parser(source));
+        session.output.err(&errors::of_parser(source));
         let at = source.syntax_errors[0].at.start;
         return Err(Failure::ShownAt(source.position(at).0));
     }
@@ -54,19 +53,21 @@ pub fn run(
             return Ok(Next::Quit);
         }
     }
-    tell_of_main(source);
+    tell_of_main(session, source);
     Ok(Next::Continue)
 }
 
 /// Says so where a function `main` is defined and nothing calls it, as in a program that was written for a compiler.
-fn tell_of_main(source: &Source) {
+fn tell_of_main(session: &Session, source: &Source) {
     let code = |piece: &Piece| source.text[piece.code.clone()].to_owned();
     let is_main = |piece: &&Piece| piece.kind == Kind::Item && defines_main(&code(piece));
     let mut others = source.pieces.iter().filter(|piece| !is_main(piece));
     if source.pieces.iter().any(|piece| is_main(&piece))
         && !others.any(|piece| mentions(&code(piece), "main"))
     {
-        output::note("`main` is defined, and nothing has called it; `main()` does");
+        session
+            .output
+            .note("`main` is defined, and nothing has called it; `main()` does");
     }
 }
 
@@ -88,14 +89,21 @@ pub fn run_script(session: &mut Session, script: &Script) -> Result<Next, Failur
 
 fn run_echoed(session: &mut Session, source: &Source) -> Result<Next, Failure> {
     for piece in &source.pieces {
-        echo(source, piece);
+        echo(session, source, piece);
         match step(session, source, std::slice::from_ref(piece)) {
             Ok(Next::Continue) => {}
             Ok(Next::Quit) => return Ok(Next::Quit),
-            Err(failure) => return Err(script::stopped(&failure, source, piece.line)),
+            Err(failure) => {
+                return Err(script::stopped(
+                    &failure,
+                    source,
+                    piece.line,
+                    &session.output,
+                ));
+            }
         }
     }
-    tell_of_main(source);
+    tell_of_main(session, source);
     Ok(Next::Continue)
 }
 
@@ -111,7 +119,7 @@ fn step(session: &mut Session, source: &Source, pieces: &[Piece]) -> Result<Next
         Asks::Nothing => Ok(Next::Continue),
         Asks::Quit => Ok(Next::Quit),
         Asks::Load(path) => {
-            let script = script::read(&path)?;
+            let script = script::read(&path, &session.output)?;
             session.last_loaded = Some(path);
             run_script(session, &script)
         }
@@ -157,15 +165,15 @@ fn watch(session: &mut Session, path: &Path) -> Result<Next, Failure> {
     };
     loop {
         let seen = time();
-        match script::read(path).and_then(|script| run_script(session, &script)) {
+        match script::read(path, &session.output).and_then(|script| run_script(session, &script)) {
             Ok(Next::Quit) => return Ok(Next::Quit),
             Ok(Next::Continue) => {}
-            Err(failure) => failure.tell(),
+            Err(failure) => failure.tell(&session.output),
         }
         if session.interrupts.was_pressed() {
             return Ok(Next::Continue);
         }
-        output::note(&format!(
+        session.output.note(&format!(
             "{} runs again when it is saved; Ctrl-C ends that",
             path.display()
         ));
@@ -182,10 +190,12 @@ fn watch(session: &mut Session, path: &Path) -> Result<Next, Failure> {
     }
 }
 
-fn echo(source: &Source, piece: &Piece) {
+fn echo(session: &Session, source: &Source, piece: &Piece) {
     for (number, line) in source.text[piece.whole.clone()].lines().enumerate() {
         let prompt = if number == 0 { PROMPT } else { CONTINUED };
-        output::out(&format!("{}{line}", style(prompt).cyan()));
+        session
+            .output
+            .out(&format!("{}{line}", style(prompt).cyan()));
     }
 }
 

@@ -6,9 +6,8 @@
 //! goes on. When one has not stopped soon, the user is told what another Ctrl-C will do: end the child, in whose place
 //! a new one starts.
 
-use super::input;
 use crate::eval::environment;
-use crate::output;
+use crate::output::FrontEnd;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -62,11 +61,13 @@ struct Shared {
     /// Whether Ctrl-C while nothing is evaluated ends the program.
     ends_when_idle: AtomicBool,
     child: Mutex<Option<Arc<Mutex<Child>>>>,
+    /// Where it is told what another Ctrl-C does.
+    output: FrontEnd,
 }
 
 impl Interrupts {
     /// Starts to listen; until a child is known, Ctrl-C ends the program.
-    pub fn listen() -> Result<Self> {
+    pub fn listen(output: &FrontEnd) -> Result<Self> {
         let interrupts = Interrupts(Arc::new(Shared {
             busy: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
@@ -74,6 +75,7 @@ impl Interrupts {
             cell: AtomicUsize::new(0),
             ends_when_idle: AtomicBool::new(true),
             child: Mutex::new(None),
+            output: output.clone(),
         }));
         let mut signals = Signals::new([SIGINT]).context("cannot listen for Ctrl-C")?;
         let shared = interrupts.0.clone();
@@ -128,7 +130,6 @@ impl Interrupts {
 impl Shared {
     fn press(self: &Arc<Self>) {
         let again = self.pressed.swap(true, Ordering::SeqCst);
-        input::cancel();
         if !self.busy.load(Ordering::SeqCst) {
             if self.ends_when_idle.load(Ordering::SeqCst) {
                 eprintln!("interrupted");
@@ -160,7 +161,7 @@ impl Shared {
     fn warn(&self, cell: usize) {
         let runs = self.busy.load(Ordering::SeqCst) && self.cell.load(Ordering::SeqCst) == cell;
         if runs && !self.warned.swap(true, Ordering::SeqCst) {
-            output::note(
+            self.output.note(
                 "not stopped yet: calls of the library stop at their next step, other code does not. Another Ctrl-C \
                  ends the process that runs the cells: models are loaded again, other variables are lost.",
             );

@@ -12,7 +12,7 @@ mod shell;
 mod start;
 mod variables;
 
-pub use start::Prepared;
+pub use start::{Prepared, Surroundings};
 
 use crate::eval::cell::{Cell, Lost};
 use crate::eval::compiler::{Report, write_plan};
@@ -24,7 +24,7 @@ use crate::library::folder::CompileFolder;
 use crate::library::sources;
 use crate::notebook::record_file;
 use crate::notebook::transcript::{self, Entry};
-use crate::output;
+use crate::output::FrontEnd;
 use crate::output::errors;
 use crate::output::failure::Failure;
 use crate::output::pump::{Ending, Pump};
@@ -54,6 +54,7 @@ pub struct Session {
     pump: Pump,
     input: Input,
     pub interrupts: Interrupts,
+    pub output: FrontEnd,
     folder: CompileFolder,
     /// Crates that cells can name without adding them.
     crates: Vec<String>,
@@ -77,8 +78,8 @@ pub struct Session {
 
 impl Session {
     /// Compiles the library if need be, starts evcxr and imports the library.
-    pub fn start(interrupts: Interrupts) -> Result<Self> {
-        Prepared::new()?.start(interrupts)
+    pub fn start(surroundings: Surroundings) -> Result<Self> {
+        Prepared::new(&surroundings.output)?.start(surroundings)
     }
 
     /// A session of which nothing has been asked yet.
@@ -87,6 +88,7 @@ impl Session {
         pump: Pump,
         input: Input,
         interrupts: Interrupts,
+        output: FrontEnd,
         folder: CompileFolder,
         crates: Vec<String>,
     ) -> Self {
@@ -95,6 +97,7 @@ impl Session {
             pump,
             input,
             interrupts,
+            output,
             folder,
             crates,
             names: Names::default(),
@@ -122,7 +125,7 @@ impl Session {
             .map(|piece| &source.text[piece.code.clone()])
             .collect();
         let _record = record_file::write(&self.record, &self.folder.session, &code)?;
-        output::take_captured();
+        self.output.take_captured();
         self.pump.begin_cell(&chart_name(source, pieces));
         let start = Instant::now();
         match self.execute(&cell.code) {
@@ -138,12 +141,12 @@ impl Session {
                     let report = Report::read(&self.folder.session)?;
                     notes.extend(self.names.settle(&cell, &report, &ending));
                     self.note_origins(source, pieces);
-                    notes.iter().for_each(|note| output::note(note));
+                    notes.iter().for_each(|note| self.output.note(note));
                 }
                 if self.timed {
                     let compiling = compile_time(&outputs);
                     let running = start.elapsed().saturating_sub(compiling);
-                    output::err(&format!(
+                    self.output.err(&format!(
                         "{:.2} s, and {:.2} s to compile it",
                         running.as_secs_f64(),
                         compiling.as_secs_f64()
@@ -153,7 +156,7 @@ impl Session {
                     Err(Failure::Message(INTERRUPTED_AT_END.to_owned()))
                 } else if finished {
                     self.record
-                        .extend(Entry::new(source, pieces, output::take_captured()));
+                        .extend(Entry::new(source, pieces, self.output.take_captured()));
                     transcript::bound(&mut self.record);
                     Ok(())
                 } else {
@@ -168,7 +171,7 @@ impl Session {
                     lost.insert(name.clone(), Lost { how, was: None });
                 }
                 let drawn = errors::of_compiler(&errors, source, pieces, &cell, &lost);
-                output::err(&drawn.text);
+                self.output.err(&drawn.text);
                 Err(drawn.line.map_or(Failure::Shown, Failure::ShownAt))
             }
             Err(Trouble::Evcxr(Error::SubprocessTerminated(how))) => Err(self.lost(&how)),
@@ -239,7 +242,7 @@ impl Session {
     /// Has evcxr carry out one of its own `:commands`.
     pub fn evcxr_command(&mut self, line: &str) -> Result<(), Failure> {
         if let Some(text) = self.ask_evcxr(line)? {
-            output::out(&text);
+            self.output.out(&text);
         }
         Ok(())
     }
@@ -308,7 +311,7 @@ impl Session {
         let folder = std::fs::read_link(format!("/proc/{cells}/cwd"));
         let folder = folder.or_else(|_| std::env::current_dir());
         let folder = folder.map_err(|error| format!("the current folder is gone: {error}"))?;
-        shell::run(line, &folder, &self.interrupts)
+        shell::run(line, &folder, &self.interrupts, &self.output)
     }
 
     /// The error that a variable holds, if it is a `Result` with one.
@@ -380,8 +383,9 @@ impl Session {
     /// Has evcxr evaluate something; says too how the cell ended, where it was one.
     fn execute(&mut self, code: &str) -> Result<Evaluated, Trouble> {
         let context = &mut self.context;
+        let pressed = || self.interrupts.was_pressed();
         let (result, interrupted) = self.interrupts.during(|| {
-            self.input.during(&self.pump, || {
+            self.input.during(&self.pump, &pressed, || {
                 catch_unwind(AssertUnwindSafe(|| context.execute(code)))
             })
         });
@@ -421,7 +425,7 @@ impl Session {
         } else {
             how
         };
-        output::err(&format!(
+        self.output.err(&format!(
             "the process that ran the cells has ended ({how}); a new one takes over"
         ));
         for statement in statements {

@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::notebook;
-use crate::output;
+use crate::output::FrontEnd;
 use crate::output::errors;
 use crate::output::failure::Failure;
 use crate::syntax::statements::Source;
@@ -16,7 +16,7 @@ pub struct Script {
 }
 
 /// Reads a script; one that is no Rust is refused before any of it is run.
-pub fn read(path: &Path) -> Result<Script, Failure> {
+pub fn read(path: &Path, output: &FrontEnd) -> Result<Script, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let remedy = match error.kind() {
             std::io::ErrorKind::NotFound => " (check the path)",
@@ -33,9 +33,9 @@ pub fn read(path: &Path) -> Result<Script, Failure> {
     };
     let source = Source::new(path.display().to_string(), text);
     if let Some(error) = source.syntax_errors.first() {
-        output::err(&errors::of_parser(&source));
+        output.err(&errors::of_parser(&source));
         let line = source.position(error.at.start).0;
-        return Err(stopped(&Failure::Shown, &source, line));
+        return Err(stopped(&Failure::Shown, &source, line, output));
     }
     Ok(Script {
         path: path.to_path_buf(),
@@ -57,13 +57,13 @@ pub fn resolve(session: &Session, name: &str) -> PathBuf {
 }
 
 /// Tells a failure and where it stopped the script: at `line` unless the failure knows better.
-pub fn stopped(failure: &Failure, source: &Source, line: usize) -> Failure {
-    failure.tell();
+pub fn stopped(failure: &Failure, source: &Source, line: usize, output: &FrontEnd) -> Failure {
+    failure.tell(output);
     let line = match failure {
         Failure::ShownAt(line) => *line,
         _ => line,
     };
     let stopped = style("stopped at").red().bold().for_stderr();
-    output::err(&format!("{stopped} {}:{line}", source.name));
+    output.err(&format!("{stopped} {}:{line}", source.name));
     Failure::Shown
 }

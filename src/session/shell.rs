@@ -1,8 +1,9 @@
 //! A line for the shell.
 
 use super::interrupt::Interrupts;
+use crate::output::content::cut_character;
 use crate::output::failure::Failure;
-use crate::output::{self, Stream};
+use crate::output::{FrontEnd, Stream};
 use anyhow::Context as _;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,12 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Has `sh` carry out a line in `folder`, passes on what it writes as it comes, and fails where it does.
-pub fn run(line: &str, folder: &Path, interrupts: &Interrupts) -> Result<(), Failure> {
+pub fn run(
+    line: &str,
+    folder: &Path,
+    interrupts: &Interrupts,
+    output: &FrontEnd,
+) -> Result<(), Failure> {
     let mut command = Command::new("sh");
     crate::eval::environment::leave(&mut command);
     let mut child = command
@@ -27,9 +33,10 @@ pub fn run(line: &str, folder: &Path, interrupts: &Interrupts) -> Result<(), Fai
         .spawn()
         .context("cannot run sh")?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (of_out, of_err) = (output.clone(), output.clone());
     let readers = [
-        std::thread::spawn(move || out.map(|pipe| pass(pipe, Stream::Out))),
-        std::thread::spawn(move || err.map(|pipe| pass(pipe, Stream::Err))),
+        std::thread::spawn(move || out.map(|pipe| pass(pipe, Stream::Out, &of_out))),
+        std::thread::spawn(move || err.map(|pipe| pass(pipe, Stream::Err, &of_err))),
     ];
     let (ended, interrupted) = interrupts.during(|| wait(&mut child, interrupts));
     if !interrupted {
@@ -41,7 +48,7 @@ pub fn run(line: &str, folder: &Path, interrupts: &Interrupts) -> Result<(), Fai
             std::thread::sleep(PAUSE);
         }
     }
-    output::cell_ended();
+    output.cell_ended();
     let status = ended.context("cannot wait for sh")?;
     if interrupted {
         return Err("interrupted".to_owned().into());
@@ -69,7 +76,7 @@ fn wait(child: &mut Child, interrupts: &Interrupts) -> std::io::Result<std::proc
     }
 }
 
-fn pass(mut pipe: impl Read, stream: Stream) {
+fn pass(mut pipe: impl Read, stream: Stream, output: &FrontEnd) {
     let mut chunk = [0; 4096];
     let mut rest = Vec::new();
     while let Ok(length) = pipe.read(&mut chunk) {
@@ -77,11 +84,11 @@ fn pass(mut pipe: impl Read, stream: Stream) {
             break;
         }
         rest.extend_from_slice(&chunk[..length]);
-        let whole = rest.len() - output::content::cut_character(&rest);
+        let whole = rest.len() - cut_character(&rest);
         let text: Vec<u8> = rest.drain(..whole).collect();
-        output::write(stream, &String::from_utf8_lossy(&text));
+        output.write(stream, &String::from_utf8_lossy(&text));
     }
     if !rest.is_empty() {
-        output::write(stream, &String::from_utf8_lossy(&rest));
+        output.write(stream, &String::from_utf8_lossy(&rest));
     }
 }

@@ -1,15 +1,16 @@
 //! Starting a session: the compile folder, evcxr, and the process that runs the cells.
 
 use super::Session;
-use super::input::Input;
+use super::input::stdin::Stdin;
+use super::input::{Input, Source};
 use super::interrupt::{Interrupts, prepare_child_command};
 use crate::eval::channels::{self, Channels};
 use crate::eval::compiler::Setup;
 use crate::library::build;
 use crate::library::folder::CompileFolder;
 use crate::notebook::record_file;
-use crate::output::progress;
 use crate::output::pump::Pump;
+use crate::output::{FrontEnd, progress};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{EvalContext, EvalContextOutputs};
 use std::ffi::OsString;
@@ -19,6 +20,36 @@ use std::process::Command;
 /// In the session's folder: the pipes between this process and the one that runs the cells.
 const CHANNELS: &str = "channels";
 
+/// What a session is handed by whoever starts it.
+pub struct Surroundings {
+    /// Where it says things.
+    pub output: FrontEnd,
+    /// What its cells read.
+    pub lines: Box<dyn Source>,
+    pub interrupts: Interrupts,
+}
+
+impl Surroundings {
+    /// Standard input, output and error of this process, and Ctrl-C at its terminal.
+    pub fn of_terminal(output: &FrontEnd) -> Result<Self> {
+        let interrupts = Interrupts::listen(output)?;
+        Ok(Self::with(output, interrupts))
+    }
+
+    /// The same with a listener for Ctrl-C that is there already.
+    pub fn with(output: &FrontEnd, interrupts: Interrupts) -> Self {
+        let output = output.clone();
+        let lines = Box::new(Stdin {
+            output: output.clone(),
+        });
+        Surroundings {
+            output,
+            lines,
+            interrupts,
+        }
+    }
+}
+
 /// A compile folder with the library compiled, in which a session can start.
 pub struct Prepared {
     folder: CompileFolder,
@@ -27,19 +58,20 @@ pub struct Prepared {
 
 impl Prepared {
     /// Takes a compile folder and compiles the library if need be, which the user sees.
-    pub fn new() -> Result<Self> {
+    pub fn new(output: &FrontEnd) -> Result<Self> {
         let folder = CompileFolder::open()?;
-        let setup = build::compile(&folder)?;
+        let setup = build::compile(&folder, output)?;
         Ok(Prepared { folder, setup })
     }
 
-    pub fn folder(&self) -> &CompileFolder {
-        &self.folder
-    }
-
     /// Starts evcxr and imports the library.
-    pub fn start(self, interrupts: Interrupts) -> Result<Session> {
+    pub fn start(self, surroundings: Surroundings) -> Result<Session> {
         let Prepared { folder, setup } = self;
+        let Surroundings {
+            output,
+            lines,
+            interrupts,
+        } = surroundings;
         setup.write(&folder.session)?;
         let channels = Channels::create(&folder.session.join(CHANNELS))?;
         let (context, outputs) = start_evcxr(&folder)?;
@@ -47,10 +79,10 @@ impl Prepared {
         channels.discard();
         let child = context.process_handle();
         interrupts.watch(child.clone());
-        let input = Input::new(channels.input.clone(), child);
-        let pump = Pump::start(channels, outputs.stderr)?;
+        let input = Input::new(channels.input.clone(), child, lines);
+        let pump = Pump::start(channels, outputs.stderr, output.clone())?;
         let crates = setup.crates.into_keys().collect();
-        let mut session = Session::new(context, pump, input, interrupts, folder, crates);
+        let mut session = Session::new(context, pump, input, interrupts, output, folder, crates);
         session.import()?;
         Ok(session)
     }

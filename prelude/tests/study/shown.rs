@@ -228,7 +228,7 @@ fn a_study_and_all_that_it_gives_show_themselves() -> Result<()> {
     let decomposer = Decomposer::new(vit.encoder(), DecomposeOptions::default())?;
     fits_a_screen(&decomposer);
     fits_a_screen(&SegmentationSettings::default());
-    let words = class_embeddings(&model("tiny_clip"), &names)?;
+    let words = class_embeddings(model("tiny_clip"), &names)?;
     fits_a_screen(&RetrievalFeature::new("location", labels, words));
     fits_a_screen(&Tile::new(Default::default(), "a tile"));
     fits_a_screen(&ImageNet);

@@ -18,16 +18,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(60);
-
-static SOURCE: OnceLock<Box<dyn Source>> = OnceLock::new();
-
-/// Set by Ctrl-C: whoever is asked for a line need not answer.
-static CANCELLED: AtomicBool = AtomicBool::new(false);
 
 /// Where lines come from.
 pub trait Source: Send + Sync {
@@ -35,30 +30,17 @@ pub trait Source: Send + Sync {
     fn line(&self, prompt: Option<&Prompt>, cancelled: &dyn Fn() -> bool) -> Option<String>;
 }
 
-/// Has lines come from `source` instead of this process's standard input; only the first call counts.
-pub fn choose(source: Box<dyn Source>) {
-    let _ = SOURCE.set(source);
-}
-
-fn source() -> &'static dyn Source {
-    &**SOURCE.get_or_init(|| Box::new(stdin::Stdin))
-}
-
-/// Has the line that is being asked for, if there is one, be the end of the input.
-pub fn cancel() {
-    CANCELLED.store(true, Ordering::SeqCst);
-}
-
 /// The standard input of the cells of a session.
 pub struct Input {
     pipe: PathBuf,
     child: Arc<Mutex<Child>>,
+    lines: Box<dyn Source>,
 }
 
 impl Input {
-    /// The input of the process `child`, by the named pipe `pipe`.
-    pub fn new(pipe: PathBuf, child: Arc<Mutex<Child>>) -> Self {
-        Input { pipe, child }
+    /// The input of the process `child`, by the named pipe `pipe`: what it reads are `lines`.
+    pub fn new(pipe: PathBuf, child: Arc<Mutex<Child>>, lines: Box<dyn Source>) -> Self {
+        Input { pipe, child, lines }
     }
 
     /// The process whose input it is.
@@ -67,12 +49,16 @@ impl Input {
         child.unwrap_or_else(PoisonError::into_inner).id()
     }
 
-    /// Runs `evaluate` with what it reads answered.
-    pub fn during<R>(&self, pump: &Pump, evaluate: impl FnOnce() -> R) -> R {
-        CANCELLED.store(false, Ordering::SeqCst);
+    /// Runs `evaluate` with what it reads answered. Once it is `cancelled`, whoever is asked for a line need not answer.
+    pub fn during<R>(
+        &self,
+        pump: &Pump,
+        cancelled: &(dyn Fn() -> bool + Sync),
+        evaluate: impl FnOnce() -> R,
+    ) -> R {
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| self.serve(pump, &ended));
+            let watcher = scope.spawn(|| self.serve(pump, cancelled, &ended));
             let result = evaluate();
             ended.store(true, Ordering::SeqCst);
             watcher.thread().unpark();
@@ -80,7 +66,7 @@ impl Input {
         })
     }
 
-    fn serve(&self, pump: &Pump, ended: &AtomicBool) {
+    fn serve(&self, pump: &Pump, cancelled: &(dyn Fn() -> bool + Sync), ended: &AtomicBool) {
         // As long as this is open the pipe is not at its end. There may be no reader: then nothing is asked for.
         let mut writer = open(&self.pipe);
         let over = || ended.load(Ordering::SeqCst);
@@ -98,8 +84,8 @@ impl Input {
                 }
             }
             let prompt = pump.take_prompt();
-            let cancelled = || over() || CANCELLED.load(Ordering::SeqCst);
-            let line = source().line(prompt.as_ref(), &cancelled);
+            let not_wanted = || over() || cancelled();
+            let line = self.lines.line(prompt.as_ref(), &not_wanted);
             match (line, &mut writer) {
                 // The reader may have gone away meanwhile.
                 (Some(line), Some(pipe)) => {

@@ -4,9 +4,8 @@
 //! not lost: it is the next statement.
 
 use super::Source;
-use crate::output;
-use crate::output::Stream;
 use crate::output::content::Prompt;
+use crate::output::{FrontEnd, Stream};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -114,16 +113,19 @@ fn locked() -> MutexGuard<'static, Reader> {
 }
 
 /// This process's standard input.
-pub struct Stdin;
+pub struct Stdin {
+    /// Where prompts are shown.
+    pub output: FrontEnd,
+}
 
 impl Source for Stdin {
     fn line(&self, prompt: Option<&Prompt>, cancelled: &dyn Fn() -> bool) -> Option<String> {
         let is_terminal = std::io::stdin().is_terminal();
         if let Some(prompt) = prompt {
-            output::write(Stream::Out, &prompt.text);
+            self.output.write(Stream::Out, &prompt.text);
             if prompt.is_password && is_terminal {
                 let typed = console::Term::stdout().read_secure_line().ok()?;
-                output::line_was_typed();
+                self.output.line_was_typed();
                 return Some(format!("{typed}\n"));
             }
         }
@@ -135,7 +137,7 @@ impl Source for Stdin {
             return None;
         }
         if is_terminal {
-            output::line_was_typed();
+            self.output.line_was_typed();
         }
         (!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned())
     }
