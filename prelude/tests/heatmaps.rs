@@ -170,7 +170,7 @@ fn an_outlier_does_not_take_the_colours_from_the_rest_and_is_named() {
 #[test]
 fn a_grid_is_checked() {
     let fails = |result: Result<Tile>, parts: &[&str]| {
-        let text = result.err().expect("an error").to_string();
+        let text = result.expect_err("an error").to_string();
         for part in parts {
             assert!(text.contains(part), "\"{part}\" is not in: {text}");
         }
