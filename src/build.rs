@@ -1,6 +1,7 @@
 //! Puts the library's sources into the program, so that an installed one needs no checkout.
 //!
-//! Writes `sources.rs`: a sorted list of (path, bytes) of what the library is compiled from.
+//! Writes `sources.rs` and `runtime.rs`: sorted lists of (path, bytes) of what the library, and what cells call beside it,
+//! are compiled from.
 
 use std::fmt::Write;
 use std::fs;
@@ -16,16 +17,23 @@ fn main() {
     let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
         panic!("cargo sets OUT_DIR");
     };
+    let library = root.join("prelude");
+    write_list(&library, &PARTS, &out.join("sources.rs"));
+    write_list(&library.join("runtime/src"), &[""], &out.join("runtime.rs"));
+}
+
+/// Writes the list of the files in `parts` of `folder`.
+fn write_list(folder: &Path, parts: &[&str], to: &Path) {
     let mut files = Vec::new();
-    for part in PARTS {
-        let path = root.join("prelude").join(part);
+    for part in parts {
+        let path = folder.join(part);
         println!("cargo:rerun-if-changed={}", path.display());
         collect(&path, &mut files);
     }
     files.sort();
     let mut list = String::from("&[\n");
     for file in files {
-        let name = file.strip_prefix(root.join("prelude")).unwrap_or(&file);
+        let name = file.strip_prefix(folder).unwrap_or(&file);
         // Formatting a string cannot fail.
         let _ = writeln!(
             list,
@@ -35,8 +43,8 @@ fn main() {
         );
     }
     list.push_str("]\n");
-    if let Err(error) = fs::write(out.join("sources.rs"), list) {
-        panic!("cannot write to {}: {error}", out.display());
+    if let Err(error) = fs::write(to, list) {
+        panic!("cannot write {}: {error}", to.display());
     }
 }
 

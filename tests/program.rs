@@ -257,36 +257,6 @@ fn ctrl_c_during_a_call_loses_nothing() {
 }
 
 #[test]
-fn an_installed_program_needs_no_checkout() {
-    let desk = Desk::new(&[("script.rs", "let vit = load(\"tiny_vit\")?;\nvit.name()\n")]);
-    let installed = desk.path("bin/vitrepl");
-    std::fs::create_dir(desk.path("bin")).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_vitrepl"), &installed).unwrap();
-    let _alone = alone();
-    let output = std::process::Command::new(&installed)
-        .arg("script.rs")
-        .current_dir(desk.path(""))
-        .env_remove("VITREPL_PRELUDE")
-        .output()
-        .unwrap();
-    Ran::from(output).ends_with(0).says("\"tiny_vit\"\n");
-    // What it was compiled from is its own copy.
-    let cache = std::env::var_os("VITREPL_CACHE_DIR")
-        .map(std::path::PathBuf::from)
-        .unwrap_or_else(|| dirs::cache_dir().unwrap().join("vitrepl"));
-    let manifests: Vec<String> = std::fs::read_dir(cache.join("compile"))
-        .unwrap()
-        .filter_map(|folder| {
-            std::fs::read_to_string(folder.unwrap().path().join("library/Cargo.toml")).ok()
-        })
-        .collect();
-    assert!(!manifests.is_empty());
-    for manifest in manifests {
-        assert!(!manifest.contains(env!("CARGO_MANIFEST_DIR")), "{manifest}");
-    }
-}
-
-#[test]
 fn after_a_kill_models_contributions_and_aligners_come_back() {
     let desk = Desk::new(&[]);
     let ran = desk.pipe(

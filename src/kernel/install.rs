@@ -18,6 +18,7 @@ const ENVIRONMENT: &[&str] = &[
     "CARGO_HOME",
     "RUSTUP_HOME",
     "RUSTUP_TOOLCHAIN",
+    "RUSTFLAGS",
     "HF_",
     "VITREPL_",
 ];

@@ -11,8 +11,8 @@ use crate::eval::environment;
 use crate::output::FrontEnd;
 use crate::output::progress::{TICK, new_bar};
 use anyhow::{Context, Result, bail};
+use cargo_metadata::{Artifact, Message};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -32,20 +32,23 @@ const DEPS: &str = "deps";
 /// Name of the runtime in code.
 const RUNTIME_IN_CODE: &str = "vitrepl_runtime";
 
-/// Compiles the library if it is not; what cells are compiled with.
-pub fn compile(folder: &CompileFolder, output: &FrontEnd) -> Result<Setup> {
+/// Compiles the library if it is not; what cells are compiled with, and whether it is fresh.
+pub fn compile(folder: &CompileFolder, output: &FrontEnd) -> Result<(Setup, bool)> {
+    let mut is_fresh = false;
     if !folder.is_ready() {
         let _lock = folder.lock_shared(output)?;
         // Another session may have compiled it meanwhile.
         if !folder.is_ready() {
             compile_now(folder, output)?;
             folder.clean();
+            is_fresh = true;
         }
     }
     let path = folder.ready.join(SETUP);
     let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} is broken; remove its folder", path.display()))
+    let setup = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is broken; remove its folder", path.display()))?;
+    Ok((setup, is_fresh))
 }
 
 fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
@@ -59,7 +62,7 @@ fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
         .current_dir(&folder.shared)
         .env("CARGO_TARGET_DIR", "target")
         .env("CARGO_BUILD_BUILD_DIR", "target")
-        .env("RUSTFLAGS", "-Cprefer-dynamic")
+        .env("CARGO_ENCODED_RUSTFLAGS", folder.rustc_flags.join("\u{1f}"))
         .env("CARGO_TERM_COLOR", "never")
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "200")
@@ -72,14 +75,8 @@ fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
         )?;
     let stdout = cargo.stdout.take();
     let messages = std::thread::spawn(move || {
-        let lines = BufReader::new(stdout?).lines();
-        let json = |line: String| serde_json::from_str::<Value>(&line).ok();
-        Some(
-            lines
-                .map_while(Result::ok)
-                .filter_map(json)
-                .collect::<Vec<_>>(),
-        )
+        let messages = Message::parse_stream(BufReader::new(stdout?));
+        Some(messages.map_while(Result::ok).collect::<Vec<_>>())
     });
     let mut watcher = Watcher::new(output);
     if let Some(stderr) = cargo.stderr.take() {
@@ -89,9 +86,10 @@ fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
     let seconds = watcher.end();
     let messages = messages.join().ok().flatten().unwrap_or_default();
     if !status.success() {
-        let rendered = messages
-            .iter()
-            .filter_map(|message| message["message"]["rendered"].as_str());
+        let rendered = messages.iter().filter_map(|message| match message {
+            Message::CompilerMessage(told) => told.message.rendered.as_deref(),
+            _ => None,
+        });
         bail!(
             "the library in {} does not compile:\n{}{}",
             sources.display(),
@@ -99,7 +97,8 @@ fn compile_now(folder: &CompileFolder, output: &FrontEnd) -> Result<()> {
             watcher.messages.join("\n")
         );
     }
-    make_ready(folder, crates(&messages), &interfaces(&messages))?;
+    let made = artifacts(&messages);
+    make_ready(folder, crates(&made), &interfaces(&made))?;
     if let Some(seconds) = seconds {
         output.err(&format!(
             "Compiled the library in {seconds} s; later starts find it."
@@ -150,29 +149,32 @@ incremental = true
     write().with_context(|| format!("cannot write to {}", folder.shared.display()))
 }
 
+/// What cargo says it has made.
+fn artifacts(messages: &[Message]) -> Vec<&Artifact> {
+    let made = messages.iter().filter_map(|message| match message {
+        Message::CompilerArtifact(artifact) => Some(artifact),
+        _ => None,
+    });
+    made.collect()
+}
+
+/// The file of an artifact with this ending.
+fn file(artifact: &Artifact, ending: &str) -> Option<PathBuf> {
+    let mut files = artifact.filenames.iter();
+    let found = files.find(|file| file.extension() == Some(ending))?;
+    Some(found.clone().into_std_path_buf())
+}
+
 /// The crates that cargo says it has made, by their names in code; of several versions, the newest.
-fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
+fn crates(artifacts: &[&Artifact]) -> BTreeMap<String, PathBuf> {
     let mut found: BTreeMap<String, (Vec<u64>, PathBuf)> = BTreeMap::new();
-    let made = messages
-        .iter()
-        .filter(|message| message["reason"] == "compiler-artifact");
-    for artifact in made {
-        let Some(name) = artifact["target"]["name"].as_str() else {
+    for artifact in artifacts {
+        let name = artifact.target.name.as_str();
+        let ending = if name == CRATE_IN_CODE { "so" } else { "rlib" };
+        let Some(file) = file(artifact, ending) else {
             continue;
         };
-        let ending = if name == CRATE_IN_CODE {
-            ".so"
-        } else {
-            ".rlib"
-        };
-        let files = artifact["filenames"].as_array().into_iter().flatten();
-        let Some(file) = files
-            .filter_map(Value::as_str)
-            .find(|file| file.ends_with(ending))
-        else {
-            continue;
-        };
-        let id = artifact["package_id"].as_str().unwrap_or_default();
+        let id = artifact.package_id.repr.as_str();
         let version = id.rsplit(['@', '#']).next().unwrap_or_default();
         let version = version
             .split('.')
@@ -180,7 +182,7 @@ fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
             .collect();
         let name = name.replace('-', "_");
         if found.get(&name).is_none_or(|(other, _)| *other < version) {
-            found.insert(name, (version, PathBuf::from(file)));
+            found.insert(name, (version, file));
         }
     }
     found
@@ -192,21 +194,12 @@ fn crates(messages: &[Value]) -> BTreeMap<String, PathBuf> {
 /// The files by which the compiler knows the crates that the library is made of. They are smaller than the crates, and
 /// it reads some 250 with each cell. Cargo makes none for a crate that is a C library too, such as `mozjpeg-sys`: there
 /// it is the crate itself.
-fn interfaces(messages: &[Value]) -> Vec<PathBuf> {
-    let artifacts = messages
+fn interfaces(artifacts: &[&Artifact]) -> Vec<PathBuf> {
+    let of_library = artifacts
         .iter()
-        .filter(|message| message["reason"] == "compiler-artifact")
-        .filter(|message| message["target"]["name"] != CRATE_IN_CODE);
-    artifacts
-        .filter_map(|artifact| {
-            let files = artifact["filenames"].as_array()?.iter();
-            let files: Vec<_> = files.filter_map(Value::as_str).map(PathBuf::from).collect();
-            let ending = |wanted: &str| {
-                let ends = |file: &&PathBuf| file.extension().is_some_and(|end| end == wanted);
-                files.iter().find(ends).cloned()
-            };
-            ending("rmeta").or_else(|| ending("rlib"))
-        })
+        .filter(|artifact| artifact.target.name != CRATE_IN_CODE);
+    of_library
+        .filter_map(|artifact| file(artifact, "rmeta").or_else(|| file(artifact, "rlib")))
         .collect()
 }
 
@@ -340,7 +333,7 @@ impl<'a> Watcher<'a> {
     fn start(&mut self) {
         self.started = Some(Instant::now());
         self.output
-            .err("Compiling the library (once; it is kept for later starts)");
+            .err("Compiling the library: some seven minutes on two cores, once (it is kept for later starts)");
         if std::io::stderr().is_terminal() {
             let bar = new_bar("", 1);
             let template = "{bar:30} {pos}/{len} {elapsed} {wide_msg}";

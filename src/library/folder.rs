@@ -1,7 +1,7 @@
 //! Where cells and the library are compiled, kept between runs so that later starts are warm.
 //!
 //! ```text
-//! <cache>/compile/<key>/        key: versions of vitrepl and rustc
+//! <cache>/compile/<key>/        key: versions of vitrepl and rustc, and flags of the latter
 //!     .cargo/config.toml        profile of everything below
 //!     source/                   the library's sources, where the program carries them
 //!     library/                  a crate with the library as its dependency, and cargo's target folder
@@ -14,10 +14,12 @@
 //! file, which ends with the process however that ends. All sessions share what is in `ready`.
 
 use super::sources::{Library, write_changed};
+use crate::eval::environment;
 use crate::output::FrontEnd;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -56,6 +58,8 @@ pub struct CompileFolder {
     pub ready: PathBuf,
     /// The folder in which the library is compiled.
     pub shared: PathBuf,
+    /// What rustc is told when it compiles the library: what cells need, and the user's own flags.
+    pub rustc_flags: Vec<String>,
     /// The compiler's target, for example `x86_64-unknown-linux-gnu`.
     pub target: String,
     /// Where Rust's own shared library lies.
@@ -71,14 +75,16 @@ impl CompileFolder {
         let library = Library::find()?;
         let cache = cache_folder()?;
         refuse_workspace(&cache)?;
+        refuse_writable(&cache)?;
         let rustc = ask_rustc(&cache)?;
+        let rustc_flags = rustc_flags(|name| std::env::var(name).ok());
         let (std_library, version) = rustc.split_once('\n').unwrap_or((&rustc, ""));
         let target = version
             .lines()
             .find_map(|line| line.strip_prefix("host: "))
             .context("`rustc -vV` names no host")?
             .to_owned();
-        let root = cache.join("compile").join(key(version));
+        let root = cache.join("compile").join(key(version, &rustc_flags));
         let ready = root.join(format!("ready-{:016x}", library.fingerprint()?));
         write(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
         let (session, lock) = free_session(&root)?;
@@ -93,6 +99,7 @@ impl CompileFolder {
             session,
             ready,
             shared: root.join("library"),
+            rustc_flags,
             target,
             std_library: PathBuf::from(std_library),
             root,
@@ -199,7 +206,12 @@ pub fn cache_folder() -> Result<PathBuf> {
             .with_context(|| format!("the user has no cache folder; name one in {CACHE_VARIABLE}"))?
             .join("vitrepl"),
     };
-    fs::create_dir_all(&folder)
+    // Programs that are run lie in it.
+    let mut builder = fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
         .and_then(|()| folder.canonicalize())
         .with_context(|| {
             format!(
@@ -224,9 +236,55 @@ fn refuse_workspace(cache: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What others could write into the cache folder would be run as the user.
+fn refuse_writable(cache: &Path) -> Result<()> {
+    const GROUP_AND_OTHERS: u32 = 0o022;
+    let about = fs::metadata(cache)
+        .with_context(|| format!("cannot look at the cache folder {}", cache.display()))?;
+    let user = nix::unistd::geteuid().as_raw();
+    let name = cache.display();
+    if about.uid() != user {
+        bail!(
+            "the cache folder {name} belongs to another user (number {}), whose programs would be run here; name one of \
+             your own in {CACHE_VARIABLE}",
+            about.uid()
+        );
+    }
+    if about.mode() & GROUP_AND_OTHERS != 0 {
+        bail!(
+            "other users can write to the cache folder {name}, and what they put there would be run here: chmod go-w \
+             {name}, or name another folder in {CACHE_VARIABLE}"
+        );
+    }
+    Ok(())
+}
+
+/// What rustc is told when it compiles the library. Flags of the user's own come last: they may choose a processor.
+fn rustc_flags(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let encoded = variable(environment::USERS_FLAGS);
+    let own: Vec<String> = match encoded {
+        Some(flags) => flags.split('\u{1f}').map(str::to_owned).collect(),
+        None => {
+            let flags = variable("RUSTFLAGS").unwrap_or_default();
+            flags.split_whitespace().map(str::to_owned).collect()
+        }
+    };
+    let own = own.into_iter().filter(|flag| !flag.is_empty());
+    std::iter::once("-Cprefer-dynamic".to_owned())
+        .chain(own)
+        .collect()
+}
+
 /// Where rustc's own shared library lies, and what `rustc -vV` prints, in `folder`: where evcxr will run it (rustup
 /// may choose one by folder).
 fn ask_rustc(folder: &Path) -> Result<String> {
+    if let Some(other) = std::env::var_os("RUSTC") {
+        bail!(
+            "RUSTC is set to {}, and cells are compiled by the rustc that PATH leads to: unset RUSTC, and put the folder \
+             of that compiler first in PATH",
+            other.display()
+        );
+    }
     let ask = |arguments: &[&str]| {
         let output = Command::new("rustc")
             .args(arguments)
@@ -255,9 +313,9 @@ fn ask_rustc(folder: &Path) -> Result<String> {
     })
 }
 
-fn key(rustc: &str) -> String {
+fn key(rustc: &str, flags: &[String]) -> String {
     let mut hasher = DefaultHasher::new();
-    (rustc, CARGO_CONFIG).hash(&mut hasher);
+    (rustc, flags, CARGO_CONFIG).hash(&mut hasher);
     let features = if cfg!(feature = "cuda") { "-cuda" } else { "" };
     format!(
         "{}{features}-{:016x}",
@@ -299,6 +357,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_nobody_has_used_for_long_is_removed_and_nothing_else() {
@@ -327,5 +386,35 @@ mod tests {
         fs::write(folder.path().join("Cargo.toml"), "[workspace]\n").unwrap();
         let error = refuse_workspace(&folder.path().join("cache")).unwrap_err();
         assert!(error.to_string().contains(CACHE_VARIABLE), "{error}");
+    }
+
+    #[test]
+    fn a_cache_that_others_can_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        refuse_writable(folder.path()).unwrap();
+        for mode in [0o777, 0o770, 0o702] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let error = refuse_writable(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("chmod go-w"), "{error}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_user_are_for_the_library_too_and_make_another_folder() {
+        let none = rustc_flags(|_| None);
+        assert_eq!(none, ["-Cprefer-dynamic"]);
+        let plain = rustc_flags(|name| (name == "RUSTFLAGS").then(|| "-C  debuginfo=1".to_owned()));
+        assert_eq!(plain, ["-Cprefer-dynamic", "-C", "debuginfo=1"]);
+        let encoded = rustc_flags(|name| {
+            let flags = if name == "RUSTFLAGS" {
+                "-A"
+            } else {
+                "--cfg\u{1f}x y"
+            };
+            Some(flags.to_owned())
+        });
+        assert_eq!(encoded, ["-Cprefer-dynamic", "--cfg", "x y"]);
+        assert_ne!(key("1.95", &none), key("1.95", &plain));
+        assert_eq!(key("1.95", &none), key("1.95", &none));
     }
 }

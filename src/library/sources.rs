@@ -25,23 +25,8 @@ const WORKSPACE: &str = include_str!("../../Cargo.toml");
 /// Versions of all dependencies.
 const LOCK_FILE: &str = include_str!("../../Cargo.lock");
 
-macro_rules! runtime_file {
-    ($name:literal) => {
-        (
-            $name,
-            include_str!(concat!("../../prelude/runtime/src/", $name)),
-        )
-    };
-}
-
-/// What the cells call, compiled beside the library: files and their texts.
-pub const RUNTIME: &[(&str, &str)] = &[
-    runtime_file!("lib.rs"),
-    runtime_file!("channel.rs"),
-    runtime_file!("places.rs"),
-    runtime_file!("timeit.rs"),
-    runtime_file!("variables.rs"),
-];
+/// What the cells call, compiled beside the library: files by path.
+pub const RUNTIME: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/runtime.rs"));
 
 /// Where the library's sources are.
 pub enum Library {

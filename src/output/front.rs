@@ -12,6 +12,19 @@ pub enum Stream {
     Err,
 }
 
+/// Says nothing.
+pub struct Silent;
+
+impl Front for Silent {
+    fn write(&self, _: Stream, _: &str) {}
+    fn line(&self, _: Stream, _: &str) {}
+    fn step(&self, _: Step) {}
+    fn cell_ended(&self) {}
+    fn show(&self, _: &Value, _: &str, _: bool) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// A place to say things.
 pub trait Front: Send + Sync {
     /// Text of a cell, as the cell has written it: perhaps a part of a line.

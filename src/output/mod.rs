@@ -15,7 +15,7 @@ mod terminal;
 mod value;
 
 pub use captured::Output;
-pub use front::{Front, Stream};
+pub use front::{Front, Silent, Stream};
 pub use value::Value;
 
 use captured::{Captured, MOST_TEXT, MOST_VALUES};

@@ -6,6 +6,7 @@ pub mod input;
 pub mod interpreter;
 pub mod interrupt;
 mod magic;
+mod probe;
 mod replay;
 pub mod script;
 mod shell;

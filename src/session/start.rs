@@ -1,9 +1,9 @@
 //! Starting a session: the compile folder, evcxr, and the process that runs the cells.
 
-use super::Session;
 use super::input::stdin::Stdin;
 use super::input::{Input, Source};
 use super::interrupt::{Interrupts, prepare_child_command};
+use super::{Session, probe};
 use crate::eval::channels::{self, Channels};
 use crate::eval::compiler::Setup;
 use crate::library::build;
@@ -54,19 +54,29 @@ impl Surroundings {
 pub struct Prepared {
     folder: CompileFolder,
     setup: Setup,
+    /// The library has just been compiled, perhaps by a compiler that nobody has tried.
+    is_fresh: bool,
 }
 
 impl Prepared {
     /// Takes a compile folder and compiles the library if need be, which the user sees.
     pub fn new(output: &FrontEnd) -> Result<Self> {
         let folder = CompileFolder::open()?;
-        let setup = build::compile(&folder, output)?;
-        Ok(Prepared { folder, setup })
+        let (setup, is_fresh) = build::compile(&folder, output)?;
+        Ok(Prepared {
+            folder,
+            setup,
+            is_fresh,
+        })
     }
 
     /// Starts evcxr and imports the library.
     pub fn start(self, surroundings: Surroundings) -> Result<Session> {
-        let Prepared { folder, setup } = self;
+        let Prepared {
+            folder,
+            setup,
+            is_fresh,
+        } = self;
         let Surroundings {
             output,
             lines,
@@ -84,6 +94,9 @@ impl Prepared {
         let crates = setup.crates.into_keys().collect();
         let mut session = Session::new(context, pump, input, interrupts, output, folder, crates);
         session.import()?;
+        if is_fresh {
+            probe::check(&mut session)?;
+        }
         Ok(session)
     }
 }
