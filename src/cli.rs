@@ -61,6 +61,14 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
+    if !cfg!(target_os = "linux") {
+        let system = std::env::consts::OS;
+        return Err(format!(
+            "vitrepl runs on Linux, and this is {system}: how it finds the shared libraries of cells, and learns what they \
+             read, is written for Linux alone; use a virtual machine or container with Linux"
+        )
+        .into());
+    }
     environment::enter(&cache_folder()?.join("no-sources"))?;
     let from_input = options.file.as_deref() == Some("-".as_ref());
     if let Some(task) = options.task {

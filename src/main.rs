@@ -16,6 +16,9 @@
 //! | [`eval`] | how a cell is wrapped, compiled and run, with evcxr |
 //! | [`syntax`] | text cut into statements, items and tokens |
 
+#[cfg(not(unix))]
+compile_error!("vitrepl runs on Linux; on Windows, in WSL");
+
 mod cli;
 mod eval;
 mod ide;

@@ -13,6 +13,7 @@ use crate::output::progress::{TICK, new_bar};
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use semver::Version;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
@@ -165,30 +166,29 @@ fn file(artifact: &Artifact, ending: &str) -> Option<PathBuf> {
     Some(found.clone().into_std_path_buf())
 }
 
+/// A crate that cargo has made.
+struct Made {
+    version: Version,
+    file: PathBuf,
+}
+
 /// The crates that cargo says it has made, by their names in code; of several versions, the newest.
-fn crates(artifacts: &[&Artifact]) -> BTreeMap<String, PathBuf> {
-    let mut found: BTreeMap<String, (Vec<u64>, PathBuf)> = BTreeMap::new();
+fn crates(artifacts: &[&Artifact]) -> BTreeMap<String, Made> {
+    let mut found: BTreeMap<String, Made> = BTreeMap::new();
     for artifact in artifacts {
         let name = artifact.target.name.as_str();
         let ending = if name == CRATE_IN_CODE { "so" } else { "rlib" };
-        let Some(file) = file(artifact, ending) else {
-            continue;
-        };
         let id = artifact.package_id.repr.as_str();
         let version = id.rsplit(['@', '#']).next().unwrap_or_default();
-        let version = version
-            .split('.')
-            .map_while(|part| part.parse().ok())
-            .collect();
+        let (Some(file), Ok(version)) = (file(artifact, ending), version.parse()) else {
+            continue;
+        };
         let name = name.replace('-', "_");
-        if found.get(&name).is_none_or(|(other, _)| *other < version) {
-            found.insert(name, (version, file));
+        if found.get(&name).is_none_or(|other| other.version < version) {
+            found.insert(name, Made { version, file });
         }
     }
     found
-        .into_iter()
-        .map(|(name, (_, file))| (name, file))
-        .collect()
 }
 
 /// The files by which the compiler knows the crates that the library is made of. They are smaller than the crates, and
@@ -206,7 +206,7 @@ fn interfaces(artifacts: &[&Artifact]) -> Vec<PathBuf> {
 /// Brings what cells need to its place, in one step.
 fn make_ready(
     folder: &CompileFolder,
-    mut crates: BTreeMap<String, PathBuf>,
+    made: BTreeMap<String, Made>,
     interfaces: &[PathBuf],
 ) -> Result<()> {
     let part = folder.ready.with_extension("part");
@@ -216,15 +216,23 @@ fn make_ready(
             fs::remove_dir_all(&part)?;
         }
         fs::create_dir_all(&part)?;
-        let library = crates
+        let library = made
             .get(CRATE_IN_CODE)
             .context("cargo does not say where the compiled library is")?;
-        fs::copy(library, part.join(copied(CRATE_IN_CODE)))?;
+        fs::copy(&library.file, part.join(copied(CRATE_IN_CODE)))?;
         fs::create_dir(part.join("runtime"))?;
         for (name, text) in RUNTIME {
             fs::write(part.join("runtime").join(name), text)?;
         }
         compile_runtime(&part, &copied(RUNTIME_IN_CODE))?;
+        let versions = made
+            .iter()
+            .map(|(name, made)| (name.clone(), made.version.to_string()));
+        let versions = versions.collect();
+        let files = made
+            .iter()
+            .map(|(name, made)| (name.clone(), made.file.clone()));
+        let mut crates: BTreeMap<String, PathBuf> = files.collect();
         for name in [CRATE_IN_CODE, RUNTIME_IN_CODE] {
             crates.insert(name.to_owned(), folder.ready.join(copied(name)));
         }
@@ -241,6 +249,7 @@ fn make_ready(
         }
         let setup = Setup {
             crates,
+            versions,
             search: vec![
                 folder.ready.join(DEPS),
                 // Of the procedural macros.

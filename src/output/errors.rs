@@ -101,6 +101,11 @@ pub fn of_compiler(
 /// What usually helps.
 fn hint(error: &CompilationError) -> Option<String> {
     let message = error.message();
+    if message.contains("`await` is only allowed inside `async`") {
+        let runs = "A cell is no `async` function: \
+                    `tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async { ... })` runs one.";
+        return Some(runs.to_owned());
+    }
     let hint = match error.code()? {
         "E0384" | "E0594" | "E0596" => "An existing variable becomes mutable by: let mut x = x;",
         "E0277" if message.contains('?') && message.contains("Option") => {

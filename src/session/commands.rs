@@ -213,13 +213,7 @@ pub const COMMANDS: &[Command] = &[
         name: ":dep",
         arguments: "CRATE = VERSION",
         help: "Add a crate, as in a Cargo.toml",
-        run: |session, arguments| {
-            if session.has_crate(arguments) {
-                session.output.out("there already: the library uses it too");
-                return Ok(Asks::Nothing);
-            }
-            evcxr(session, ":dep", arguments)
-        },
+        run: |session, arguments| session.add_crate(arguments).map(|()| Asks::Nothing),
     },
     Command {
         name: ":explain",

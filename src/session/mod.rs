@@ -1,6 +1,7 @@
 //! A running evcxr with the library imported: evaluates cells and shows what comes of them.
 
 pub mod commands;
+mod dependency;
 pub mod history;
 pub mod input;
 pub mod interpreter;
@@ -32,12 +33,14 @@ use crate::output::pump::{Ending, Pump};
 use crate::syntax::last_result::RESULT;
 use crate::syntax::statements::{Kind, Piece, Source};
 use anyhow::{Result, anyhow};
+use dependency::Dependency;
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use history::History;
 use input::Input;
 use interrupt::Interrupts;
 use replay::Origins;
 use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -57,8 +60,8 @@ pub struct Session {
     pub interrupts: Interrupts,
     pub output: FrontEnd,
     folder: CompileFolder,
-    /// Crates that cells can name without adding them.
-    crates: Vec<String>,
+    /// Crates that cells can name without adding them, with their versions.
+    crates: BTreeMap<String, String>,
     names: Names,
     items: Items,
     origins: Origins,
@@ -91,7 +94,7 @@ impl Session {
         interrupts: Interrupts,
         output: FrontEnd,
         folder: CompileFolder,
-        crates: Vec<String>,
+        crates: BTreeMap<String, String>,
     ) -> Self {
         Session {
             context: CommandContext::with_eval_context(context),
@@ -256,10 +259,37 @@ impl Session {
         }
     }
 
-    /// Whether cells can name the crate of a `:dep` line already, in the version that the library uses.
-    pub fn has_crate(&self, line: &str) -> bool {
-        let name = line.split(['=', ' ']).next().unwrap_or_default();
-        self.crates.contains(&name.replace('-', "_"))
+    /// Adds the crate of a `:dep` line, unless cells can name it already in a version that fits.
+    pub fn add_crate(&mut self, line: &str) -> Result<(), Failure> {
+        let Some(asked) = Dependency::parse(line) else {
+            return self.evcxr_command(&format!(":dep {line}"));
+        };
+        let there = self.crates.get(&asked.name_in_code()).cloned();
+        if let Some(version) = &there
+            && asked.is_met_by(version)
+        {
+            self.output.out(&format!(
+                "{} {version} is there already: the library uses it",
+                asked.name
+            ));
+            return Ok(());
+        }
+        self.evcxr_command(&format!(":dep {line}"))?;
+        let Some(version) = there else {
+            return Ok(());
+        };
+        // From now on cells mean another crate by its name.
+        let name = asked.name_in_code();
+        self.crates.remove(&name);
+        self.output.note(&format!(
+            "`{name}` is this crate from now on, and no longer the {version} that the library uses: the library takes no \
+             values of its types"
+        ));
+        let affected = self.names.depending_on(&BTreeSet::from([name]));
+        for note in self.names.drop_depending(&affected) {
+            self.output.note(&note);
+        }
+        Ok(())
     }
 
     /// A variable with its type, and what the library says of that.
