@@ -6,11 +6,14 @@
 //! answer is read. Stock evcxr gets a folder in which the library is compiled already, so that its start is a warm one
 //! too. Runs take turns, because other work comes and goes; `VITREPL_BENCH_ROUNDS` says how many there are (3).
 
+#[path = "../tests/stock/mod.rs"]
+mod stock;
+
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
+use stock::StockFolder;
 
 /// Statements of each kind in a run.
 const STATEMENTS: usize = 20;
@@ -31,14 +34,17 @@ fn main() -> Result<()> {
         Ok(rounds) => rounds.parse().context("VITREPL_BENCH_ROUNDS")?,
         Err(_) => 3,
     };
-    let folder = CompileFolder::find()?;
-    let stock = folder.prepare_stock()?;
+    let stock = StockFolder::prepare(&mut vitrepl())?;
     let (mut ours, mut theirs) = (Times::default(), Times::default());
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         ours.measure(&mut vitrepl(), "")?;
-        let import = format!(":dep vitrepl-prelude = {}", folder.dependency());
-        theirs.measure(&mut folder.stock_command(&stock)?, &import)?;
+        let mut as_stock = Command::new(std::env::current_exe()?);
+        stock.set(as_stock.arg(STOCK))?;
+        theirs.measure(
+            &mut as_stock,
+            ":dep vitrepl-prelude = { path = \"prelude\" }",
+        )?;
     }
     println!(
         "seconds, medians of {rounds} runs{:>21}{:>14}{:>9}",
@@ -60,83 +66,6 @@ fn main() -> Result<()> {
 
 fn vitrepl() -> Command {
     Command::new(env!("CARGO_BIN_EXE_vitrepl"))
-}
-
-/// Where the session's program has compiled the library.
-struct CompileFolder {
-    root: PathBuf,
-    /// Where Rust's own shared library lies.
-    std_library: PathBuf,
-}
-
-impl CompileFolder {
-    /// Starts a session, which compiles the library if need be, and asks it.
-    fn find() -> Result<Self> {
-        let mut session = Process::start(&mut vitrepl())?;
-        let paths = session.ask("println!(\"{}\", std::env::var(\"LD_LIBRARY_PATH\")?);")?;
-        let mut paths = paths.split(':').map(PathBuf::from);
-        let (ready, std_library) = paths.next().zip(paths.next()).context("two folders")?;
-        Ok(CompileFolder {
-            root: ready.parent().context("a folder above it")?.to_owned(),
-            std_library,
-        })
-    }
-
-    fn dependency(&self) -> String {
-        let sources = self.root.join("source/prelude");
-        format!("{{ path = {sources:?}, features = [] }}")
-    }
-
-    /// A folder for stock evcxr, with all that cargo has made of the library.
-    fn prepare_stock(&self) -> Result<PathBuf> {
-        let (from, stock) = (self.root.join("library"), self.root.join("stock"));
-        let _ = std::fs::remove_dir_all(&stock);
-        link_all(&from.join("target"), &stock.join("target"))
-            .and_then(|()| std::fs::copy(from.join("Cargo.lock"), stock.join("Cargo.lock")))
-            .with_context(|| format!("cannot fill {}", stock.display()))?;
-        Ok(stock)
-    }
-
-    fn stock_command(&self, stock: &Path) -> Result<Command> {
-        let version = Command::new("rustc").arg("-vV").output()?.stdout;
-        let version = String::from_utf8(version)?;
-        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-        let host = host.context("rustc -vV names no host")?;
-        let libraries = [
-            stock.join("target").join(host).join("debug/deps"),
-            self.std_library.clone(),
-        ];
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg(STOCK)
-            .env("EVCXR_TMPDIR", stock)
-            .env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?)
-            .current_dir(stock);
-        Ok(command)
-    }
-}
-
-/// The same files under another folder, but for what belongs to the crate that was compiled there.
-fn link_all(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        let mut own = ["ctx.", "ctx-", "libctx."].iter();
-        if own.any(|start| text.starts_with(start))
-            || text == "incremental"
-            || text == ".cargo-lock"
-        {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            link_all(&entry.path(), &to.join(&name))?;
-        } else {
-            std::fs::hard_link(entry.path(), to.join(&name))?;
-        }
-    }
-    Ok(())
 }
 
 /// A process that takes a statement a line.

@@ -6,11 +6,13 @@
 
 mod desk;
 mod python;
+mod stock;
 
-use desk::{Desk, Ran};
+use desk::{Desk, Ran, vitrepl};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use stock::StockFolder;
 
 const README: &str = include_str!("../README.md");
 
@@ -61,18 +63,17 @@ fn run_notebook() -> Result<(), Failed> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("kernel.json"), kernel.to_string())?;
     let executed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stock_evcxr.ipynb");
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(root.join("tests/jupyter/run_notebook.py"))
         .arg(root.join(format!("notebooks/{NOTEBOOK}.ipynb")))
         .arg(&executed)
         .args(["rust", &first_cell()])
-        // The README's cell names the library by its path from here.
-        .current_dir(root)
         .env("JUPYTER_PATH", desk.path("share/jupyter"))
         .env("JUPYTER_RUNTIME_DIR", desk.path("runtime"))
-        .env("VITREPL_QUICK", "1")
-        .output()?;
-    let ran = Ran::from(output);
+        .env("VITREPL_QUICK", "1");
+    StockFolder::prepare(&mut vitrepl())?.set(&mut command)?;
+    let ran = Ran::from(command.output()?);
     println!("{}", ran.out);
     match ran.code {
         Some(0) if !ran.out.contains(" 0 pictures") => Ok(()),

@@ -92,9 +92,9 @@ impl Setup {
 pub struct Report {
     /// Types of the ones it makes.
     pub types: BTreeMap<usize, String>,
-    /// Those that are moved away, and by which step.
+    /// Variables that are moved away, and by which step.
     pub gone: BTreeMap<usize, usize>,
-    /// Those that borrow from the cell.
+    /// Variables that borrow from the cell.
     pub unkept: BTreeSet<usize>,
 }
 
@@ -246,9 +246,9 @@ fn messages(stderr: &[u8]) -> Vec<Value> {
 /// Where a line of composed code comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
-    /// This line (from 1) of evcxr's code.
+    /// A line (from 1) of evcxr's code.
     Original(usize),
-    /// This line (from 1) of the items of earlier cells.
+    /// A line (from 1) of the items of earlier cells.
     Item(usize),
     /// A line that is put in here.
     Other,

@@ -23,7 +23,7 @@ const USERS_WRAPPER: &str = "VITREPL_RUSTC_WRAPPER";
 /// The user's flags for rustc, which would take the place of those that evcxr gives it.
 const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 
-/// The same, for what is no cell.
+/// Where [`FLAGS`] are kept: what is no cell is compiled by them.
 pub const USERS_FLAGS: &str = "VITREPL_RUSTFLAGS";
 
 /// Where rust-analyzer looks for the sources of the standard library. Reading them takes 5 s, for the types of

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Lines are gathered this long, so that a loop that prints does not flood the notebook.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// The same for what the session itself says on standard error: where the cell fails, it becomes its error instead.
+/// How long messages of the session itself on standard error are gathered: where the cell fails, it becomes its error instead.
 const GATHER_COMPLAINT: Duration = Duration::from_secs(2);
 
 /// Between two updates of a bar.

@@ -17,7 +17,7 @@ pub fn tell(wire: &Wire, request: &Message, state: State) {
     publish_state(wire, &request.header, state);
 }
 
-/// The same with the header of the request.
+/// Publishes the kernel's state; `parent` is the header of the request that it is about.
 pub fn publish_state(wire: &Wire, parent: &Value, state: State) {
     let state = match state {
         State::Starting => "starting",

@@ -192,7 +192,7 @@ fn is_fresh(lock: &Path) -> bool {
 
 fn remove_stale(lock: &Path, folder: &Path) {
     if !is_fresh(lock) {
-        // As above.
+        // What cannot be removed is tried again the next time.
         let _ = fs::remove_dir_all(folder);
         let _ = fs::remove_file(lock);
     }

@@ -8,7 +8,7 @@ use console::style;
 pub enum Failure {
     /// The reason is on the screen already (a compile error, or what the cell itself wrote).
     Shown,
-    /// The same, at a line of the source.
+    /// The reason is on the screen already; it lies at this line of the source.
     ShownAt(usize),
     /// The reason, still to be shown.
     Message(String),

@@ -80,7 +80,7 @@ impl Ending {
 enum Request {
     /// Answered when everything that was written before is passed on.
     Sync(Sender<()>),
-    /// The same at the end of a cell; says how it ended, unless its process did.
+    /// Answered at the end of a cell when everything is passed on; says how the cell ended, unless its process did.
     Finish(Sender<Option<Ending>>),
 }
 

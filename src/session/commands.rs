@@ -18,11 +18,11 @@ pub enum Asks {
     Quit,
     /// To carry out the statements of this file.
     Load(PathBuf),
-    /// The same whenever it is saved.
+    /// To run this script now and whenever it is saved.
     Watch(PathBuf),
     /// To carry out these statements.
     Run(String),
-    /// The same, and to tell how long that takes.
+    /// To carry out these statements, and to tell how long that takes.
     Time(String),
     /// To tell how long the statements that follow take.
     TimeRest,

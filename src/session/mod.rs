@@ -67,7 +67,7 @@ pub struct Session {
     origins: Origins,
     /// Whether the time that each cell takes is told.
     pub timed: bool,
-    /// The same of the rest of what was entered.
+    /// Whether the time that the rest of what was entered takes is told.
     times_rest: bool,
     /// Scripts that are being loaded, the innermost last.
     pub loading: Vec<PathBuf>,

@@ -36,7 +36,7 @@ impl Surroundings {
         Ok(Self::with(output, interrupts))
     }
 
-    /// The same with a listener for Ctrl-C that is there already.
+    /// Standard input, output and error of this process, with a listener for Ctrl-C that is there already.
     pub fn with(output: &FrontEnd, interrupts: Interrupts) -> Self {
         let output = output.clone();
         let lines = Box::new(Stdin {

@@ -14,7 +14,7 @@ kernel, *first = other or ["vitrepl"]
 notebook = nbformat.read(source, as_version=4)
 nbformat.validate(notebook)
 notebook.cells[:0] = [nbformat.v4.new_code_cell(cell) for cell in first]
-NotebookClient(notebook, timeout=3000, kernel_name=kernel).execute()
+NotebookClient(notebook, timeout=1800, kernel_name=kernel).execute()
 nbformat.validate(notebook)
 nbformat.write(notebook, target)
 

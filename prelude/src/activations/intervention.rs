@@ -12,7 +12,7 @@ use candle_core::Tensor;
 pub enum ActivationChange {
     /// Zeros in its place.
     Zero,
-    /// It is multiplied by a number.
+    /// The value is multiplied by a number.
     Scale(f64),
     /// Its mean over the recorded images, the same for every image (mean ablation).
     Mean(ActivationCache),

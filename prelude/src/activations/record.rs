@@ -30,7 +30,7 @@ impl ActivationCache {
         }
     }
 
-    /// The same, known to be of `origin`'s model and images.
+    /// This value, marked as being of `origin`'s model and images.
     pub(crate) fn of(self, origin: ImageOrigin) -> Self {
         Self {
             origin: Some(origin),

@@ -25,7 +25,7 @@ struct Kind {
 }
 
 impl ActivationNames {
-    /// Those of the model called `model`.
+    /// The names in `named`, of the model called `model`.
     pub fn new(model: &str, named: &[Named]) -> Self {
         let mut kinds: Vec<Kind> = Vec::new();
         for one in named {

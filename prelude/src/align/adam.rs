@@ -60,7 +60,7 @@ impl Parameter {
         Ok(())
     }
 
-    /// The same in tensor operations, which every device has.
+    /// The step in tensor operations, which every device has.
     fn step_plain(&mut self, grad: &Tensor, rate: Rate, step: usize) -> Result<()> {
         let (scale, root) = corrections(rate, step);
         let grad = (grad + (&self.value * rate.weight_decay)?)?;

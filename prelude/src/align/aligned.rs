@@ -37,7 +37,7 @@ pub(super) struct AlignedTokens {
 }
 
 impl AlignedTokens {
-    /// Those of the images at `chosen`.
+    /// The part of the images at `chosen`.
     pub(super) fn of_images(&self, chosen: &[usize]) -> Result<Self> {
         Ok(Self {
             tokens: self.tokens.of_images(chosen)?,

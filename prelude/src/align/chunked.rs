@@ -21,7 +21,7 @@ pub trait Alignable {
     /// What they are in CLIP space.
     type Aligned;
 
-    /// These as one of two values that are used together.
+    /// This value as one of two that are used together.
     #[doc(hidden)]
     fn belonging(&self) -> Belonging<'_>;
 

@@ -127,7 +127,7 @@ impl Aligner {
         })
     }
 
-    /// The same, known to be of `origin`.
+    /// This value, marked as being of `origin`.
     ///
     /// # Errors
     /// When the origin has another number of components.

@@ -109,7 +109,7 @@ impl Axis {
         Self { low, high, step }
     }
 
-    /// The same from a tick to a tick.
+    /// The range widened to begin and end at a tick.
     pub fn round(values: impl Iterator<Item = f64>, zero: bool, most: usize) -> Self {
         let Self { low, high, step } = Self::tight(values, zero, most);
         Self {

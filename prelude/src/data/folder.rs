@@ -99,7 +99,7 @@ impl FolderSet {
         Ok(set)
     }
 
-    /// The same under another name.
+    /// This set under another name.
     pub(super) fn called(self, name: String) -> Self {
         Self { name, ..self }
     }

@@ -226,7 +226,7 @@ impl ChunkedContributions {
         Some(&self.origin.as_ref()?.options)
     }
 
-    /// These as one of two values that are used together.
+    /// This value as one of two that are used together.
     pub(crate) fn side(&self) -> Side<'_> {
         Side {
             what: "the contributions",

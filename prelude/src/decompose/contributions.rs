@@ -71,7 +71,7 @@ impl Contributions {
         })
     }
 
-    /// The same, known to be made of `origin`.
+    /// This value, marked as being made of `origin`.
     ///
     /// # Errors
     /// When the origin names another number of images.
@@ -89,7 +89,7 @@ impl Contributions {
         })
     }
 
-    /// The same, known to be a part of so many components, where they are not all.
+    /// This value, marked as being a part of so many components, where they are not all.
     pub(crate) fn with_part_of(self, part_of: Option<usize>) -> Self {
         Self { part_of, ..self }
     }
@@ -204,7 +204,7 @@ impl Contributions {
         Ok(tokens.head(component)?.of_images(images))
     }
 
-    /// The same, whose models' first tokens are `before` the patches.
+    /// This value, whose models' first tokens are `before` the patches.
     pub(super) fn after_tokens(self, before: Vec<String>) -> Self {
         Self {
             tokens: self.tokens.map(|tokens| tokens.after(before)),
@@ -212,7 +212,7 @@ impl Contributions {
         }
     }
 
-    /// The same, of pictures that were brought to size by `input`.
+    /// This value, marked as being of pictures that were brought to size by `input`.
     pub(crate) fn seen_at(self, input: ModelInput) -> Self {
         Self {
             tokens: self.tokens.map(|tokens| tokens.seen_at(input)),
@@ -286,7 +286,7 @@ impl Contributions {
         of(&self.values) + of(&self.representation) + tokens
     }
 
-    /// These as one of two values that are used together.
+    /// This value as one of two that are used together.
     pub(crate) fn side(&self) -> Side<'_> {
         Side {
             what: "the contributions",

@@ -181,7 +181,7 @@ impl<'m> Decomposer<'m> {
         })
     }
 
-    /// The same, whose runs end with an error in the middle of a batch once `stop` is true.
+    /// This value, whose runs end with an error in the middle of a batch once `stop` is true.
     pub fn until(mut self, stop: fn() -> bool) -> Self {
         self.stop = Some(stop);
         self

@@ -148,7 +148,7 @@ impl Contributions {
 }
 
 impl Origin {
-    /// The same of the images at `chosen`.
+    /// The part of the images at `chosen`.
     pub(crate) fn of_images(&self, chosen: &[usize]) -> Self {
         Self {
             images: self.images.at(chosen),

@@ -120,7 +120,7 @@ impl ChunkSource for Resident {
 }
 
 impl Contributions {
-    /// The same in chunks of at most `images` images, as those of a store come; nothing is copied.
+    /// These contributions in chunks of at most `images` images, as those of a store come; nothing is copied.
     ///
     /// # Errors
     /// When `images` is 0.

@@ -21,7 +21,7 @@ pub struct Effect {
     pub component: String,
     /// The mean over images of the length of the direct change, over the mean length of the representation.
     pub direct: f64,
-    /// The same of the total change.
+    /// The mean over images of the length of the total change, over the mean length of the representation.
     pub total: f64,
     /// The mean over images of the cosine between the two changes: 1 where later layers do nothing about it.
     pub cosine: f64,

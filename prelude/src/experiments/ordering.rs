@@ -187,7 +187,7 @@ impl ComponentOrderings {
         })
     }
 
-    /// The same as bars.
+    /// The table as bars.
     pub fn chart(&self) -> GroupedBars {
         let series = self.models.iter().map(|m| m.model.as_str());
         let chart = GroupedBars::new(self.title(), "Spearman's correlation", series);

@@ -138,7 +138,7 @@ impl ImageEmbeddings {
         })
     }
 
-    /// The same, known to be `origin`'s.
+    /// This value, marked as being `origin`'s.
     ///
     /// # Errors
     /// When the origin names another number of images.

@@ -15,7 +15,7 @@ pub(super) struct Known<'a> {
     pub configured: bool,
     /// What is said of the network by the file, a configuration, the name or the person.
     pub network: &'a Value,
-    /// The same of how pictures are prepared.
+    /// What is said of how pictures are prepared.
     pub picture: &'a Picture,
 }
 

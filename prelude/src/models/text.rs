@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPool {
-    /// That of the highest id, which is the end token's in open_clip's own tokenizer.
+    /// The token of the highest id, which is the end token's in open_clip's own tokenizer.
     #[default]
     Argmax,
     First,
@@ -186,7 +186,7 @@ impl TextTransformer {
         self.read_out(ids, self.config.pool_type, self.config.eos_id)
     }
 
-    /// The same for texts that end with `end`. It is for where the configuration takes the highest id for the end
+    /// The embedding of texts that end with `end`. It is for where the configuration takes the highest id for the end
     /// token ([`TextPool::Argmax`]): it need not be that of every tokenizer.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result
     }
 }
 
-/// The same in candle's differentiable operations.
+/// The same result, composed of candle's differentiable operations.
 fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tensor, Tensor)> {
     let (wide, gamma, beta) = (widened(x)?, widened(gamma)?, widened(beta)?);
     let rows = wide.contiguous()?.flatten_to(x.rank() - 2)?;

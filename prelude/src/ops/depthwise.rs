@@ -87,7 +87,7 @@ pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Resu
     }
 }
 
-/// The same in candle's differentiable operations.
+/// The same result, composed of candle's differentiable operations.
 fn composed(x: &Tensor, weight: &Tensor, p: Placement) -> Result<Tensor> {
     let (_, h, w, c) = x.dims4()?;
     let padded = p.padded(x)?;

@@ -158,7 +158,7 @@ pub fn layer_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result
     }
 }
 
-/// The same in candle's differentiable operations.
+/// The same result, composed of candle's differentiable operations.
 pub(super) fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<Tensor> {
     let wide = widened(x)?;
     let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;

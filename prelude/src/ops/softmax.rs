@@ -69,7 +69,7 @@ pub fn softmax_last_dim(x: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// The same in candle's differentiable operations. The maximum that is taken off before `exp` cancels out, so no
+/// The same result, composed of candle's differentiable operations. The maximum that is taken off before `exp` cancels out, so no
 /// gradient goes through it.
 pub(super) fn composed(x: &Tensor) -> Result<Tensor> {
     let wide = widened(x)?;

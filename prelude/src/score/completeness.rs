@@ -14,9 +14,9 @@ use crate::{Error, Result};
 pub enum Rebuild {
     /// It is replaced by its mean plus the part within the span of its texts.
     FromTexts,
-    /// It is replaced by its mean over the images.
+    /// The component is replaced by its mean over the images.
     Mean,
-    /// It stays as it is.
+    /// The component stays as it is.
     Keep,
 }
 

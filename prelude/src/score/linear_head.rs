@@ -45,7 +45,7 @@ impl LinearHead {
         }
     }
 
-    /// The same, whose classes are called `names`.
+    /// This head, whose classes are called `names`.
     ///
     /// # Errors
     /// When there is not one name for each class.

@@ -52,7 +52,7 @@ impl ComponentMeans {
         self.origin.as_ref()
     }
 
-    /// These as one of two values that are used together.
+    /// This value as one of two that are used together.
     pub(crate) fn side(&self) -> Side<'_> {
         Side {
             what: "the means",

@@ -267,7 +267,7 @@ impl Scores {
         })
     }
 
-    /// These as one of two values that are used together.
+    /// This value as one of two that are used together.
     pub(crate) fn side(&self) -> Side<'_> {
         Side {
             what: "the scores",

@@ -236,7 +236,7 @@ impl SegmentationScores {
         self.precision / self.images as f64
     }
 
-    /// The same over the images that have foreground.
+    /// The mean of the average precision over the images that have foreground.
     pub fn mean_average_precision_with_foreground(&self) -> f64 {
         self.precision_with_foreground / self.images_with_foreground as f64
     }

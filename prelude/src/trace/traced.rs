@@ -87,7 +87,7 @@ impl Traced {
         stream.plus(site, &watch.within(site, || branch(&stream))?)
     }
 
-    /// The same, with the value that the tape's hook gives for it.
+    /// This traced tensor, with the value that the tape's hook gives for it.
     pub fn hooked(&self, kind: HookKind) -> Result<Self> {
         Ok(Self {
             value: self.tape.pass(kind, self.value.clone())?,

@@ -155,7 +155,7 @@ impl TokenFactors {
         })
     }
 
-    /// Those of the images at `chosen`.
+    /// The part of the images at `chosen`.
     pub fn of_images(&self, chosen: &[usize]) -> Result<Self> {
         let windows = self.windows.as_ref().map_or(1, |windows| windows.count());
         let groups: Vec<usize> = chosen

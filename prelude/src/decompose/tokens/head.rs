@@ -57,7 +57,7 @@ impl HeadTokens {
         }
     }
 
-    /// The same, known to be of `model` and of pictures brought to size by `input`.
+    /// This value, marked as being of `model` and of pictures brought to size by `input`.
     pub(super) fn of_model(self, model: Option<ModelId>, input: Option<ModelInput>) -> Self {
         Self {
             model,
@@ -66,12 +66,12 @@ impl HeadTokens {
         }
     }
 
-    /// The same, known to be of `images`.
+    /// This value, marked as being of `images`.
     pub(crate) fn of_images(self, images: Option<ImagesId>) -> Self {
         Self { images, ..self }
     }
 
-    /// The same in another space, where directions are asked for from now on.
+    /// These tokens in another space, where directions are asked for from now on.
     pub(crate) fn in_space(self, space: TokenSpace) -> Self {
         Self {
             space: Some(space),

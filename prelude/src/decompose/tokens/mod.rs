@@ -47,7 +47,7 @@ impl TokenContributions {
         }
     }
 
-    /// The same, known to be `model`'s.
+    /// This value, marked as being `model`'s.
     pub(super) fn of_model(self, model: ModelId) -> Self {
         Self {
             model: Some(model),
@@ -55,12 +55,12 @@ impl TokenContributions {
         }
     }
 
-    /// The same, whose first tokens are `before` the patches.
+    /// This value, whose first tokens are `before` the patches.
     pub(super) fn after(self, before: Vec<String>) -> Self {
         Self { before, ..self }
     }
 
-    /// The same, of images that were brought to size by `input`.
+    /// This value, marked as being of images that were brought to size by `input`.
     pub(super) fn seen_at(self, input: ModelInput) -> Self {
         Self {
             input: Some(input),
@@ -99,7 +99,7 @@ impl TokenContributions {
         self.head(component)?.values()
     }
 
-    /// Those of the layers that have one of `components` among their heads.
+    /// The tokens of the layers that have one of `components` among their heads.
     pub(super) fn of_heads(&self, components: &[Component]) -> Self {
         let asked = |layer: &&TokenFactors| {
             let block = Some(layer.site.block);
@@ -120,7 +120,7 @@ impl TokenContributions {
         }
     }
 
-    /// Those of the images at `chosen`.
+    /// The part of the images at `chosen`.
     pub(crate) fn of_images(&self, chosen: &[usize]) -> Result<Self> {
         let layers = self.layers.iter().map(|layer| layer.of_images(chosen));
         Ok(Self {

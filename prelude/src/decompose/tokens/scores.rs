@@ -60,7 +60,7 @@ impl TokenScores {
         })
     }
 
-    /// The same, known to be of a model's images brought to size by `input`.
+    /// This value, marked as being of a model's images brought to size by `input`.
     pub(crate) fn of(
         self,
         model: Option<ModelId>,
@@ -75,7 +75,7 @@ impl TokenScores {
         }
     }
 
-    /// The same origin with other numbers, for what is computed from these.
+    /// Scores of the same origin with other numbers, for what is computed from these.
     pub(crate) fn with(
         &self,
         component: String,

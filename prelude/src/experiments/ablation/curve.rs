@@ -101,7 +101,7 @@ impl AblationCurve {
         self.share(sum as f64) / self.steps.len() as f64
     }
 
-    /// The same of the random orders.
+    /// The mean accuracy over all steps of the random orders; none without them.
     pub fn mean_random(&self) -> Option<f64> {
         let each: Option<Vec<f64>> = self
             .steps

@@ -51,7 +51,7 @@ impl TextCompleteness {
             ])
     }
 
-    /// The same as bars.
+    /// The table as bars.
     pub fn chart(&self) -> BarChart {
         let chart = BarChart::new(self.on.clone(), "zero-shot accuracy with heads rebuilt, %");
         let label = |row: &CompletenessRow| format!("heads {}, rest {}", row.heads, row.rest);

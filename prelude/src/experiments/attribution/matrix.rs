@@ -113,7 +113,7 @@ impl AttributionMatrix {
         })
     }
 
-    /// The same as a table.
+    /// The matrix as a table.
     pub fn table(&self) -> Table {
         let title = format!("{}: {}", self.measure(), self.on());
         let header = std::iter::once("component").chain(self.features());

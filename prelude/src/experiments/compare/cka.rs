@@ -135,7 +135,7 @@ impl CkaMatrix {
         })
     }
 
-    /// The same as a table.
+    /// The matrix as a table.
     pub fn table(&self) -> Table {
         let names = std::iter::once(String::new()).chain(self.columns.iter().cloned());
         let table = Table::new(self.whole_title()).columns(names);

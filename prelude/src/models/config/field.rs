@@ -10,19 +10,19 @@ use serde_json::Value;
 
 /// What is done with a field.
 pub(super) enum Rule {
-    /// It is this field of the family's configuration.
+    /// The field is this one of the family's configuration.
     Is(&'static str),
-    /// The same for a side in pixels or tokens, given once or as `[height, width]`.
+    /// The field is this one of the family's configuration, a side in pixels or tokens, given once or as `[height, width]`.
     Side(&'static str),
-    /// The same for the name of an activation.
+    /// The field is this one of the family's configuration, the name of an activation.
     Act(&'static str),
     /// The reader of the file takes it.
     Own,
-    /// It changes neither the forward pass of a trained model nor the pixels.
+    /// The field changes neither the forward pass of a trained model nor the pixels.
     Harmless,
-    /// It is built with these values alone, written as JSON.
+    /// The field is built with these values alone, written as JSON.
     Only(&'static [&'static str]),
-    /// It is not built with any value but null, for this reason.
+    /// The field is not built with any value but null, for this reason.
     Never(&'static str),
 }
 

@@ -25,7 +25,7 @@ impl LayerNorm {
         x.layer_norm(&self.weight, &self.bias, self.eps)
     }
 
-    /// The same on a plain tensor.
+    /// The norm of a plain tensor, untraced.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
         crate::ops::layer_norm(x, &self.weight, &self.bias, self.eps)
     }

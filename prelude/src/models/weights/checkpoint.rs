@@ -51,7 +51,7 @@ impl Checkpoint {
         Self::whole(path, &read::file(path)?)
     }
 
-    /// The same from the bytes of a safetensors file in memory, called `path` in messages.
+    /// Read all tensors from the bytes of a safetensors file in memory, called `path` in messages.
     ///
     /// # Errors
     /// As [`Self::open`].

@@ -24,7 +24,7 @@ pub(super) struct Root {
     pub entry: Vec<String>,
     /// What stands before its keys, as the file has it.
     pub wrapper: String,
-    /// The same without transparent segments.
+    /// The root without transparent segments.
     plain: String,
     pub format: &'static Format,
     pub prefix: &'static str,

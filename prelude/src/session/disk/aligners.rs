@@ -18,7 +18,7 @@ pub(in crate::session) struct KeptFit {
 }
 
 impl KeptFit {
-    /// Those of a content key; none where there is no cache folder.
+    /// The aligners of a content key; none where there is no cache folder.
     pub fn of(key: &str, label: &str) -> Option<Self> {
         let folder = super::aligners().map_err(|e| tell(&e)).ok()?;
         Some(Self {

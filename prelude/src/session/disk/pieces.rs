@@ -39,7 +39,7 @@ pub(in crate::session) struct Pieces {
 }
 
 impl Pieces {
-    /// Those of a content key, which must be of `origin` and have these `components`; none where there is no cache folder.
+    /// The pieces of a content key, which must be of `origin` and have these `components`; none where there is no cache folder.
     pub fn of(key: &str, label: &str, origin: &Origin, components: &[Component]) -> Option<Self> {
         let folder = super::contributions().map_err(|e| tell(&e)).ok()?.join(key);
         Some(Self {

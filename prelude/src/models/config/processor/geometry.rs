@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 enum Sides {
     /// The shorter one is brought to this.
     Shortest(u64),
-    /// Both are.
+    /// Both sides are given.
     Both(u64),
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Read {
 pub(super) enum Odd {
     /// Its numbers are of this kind.
     Kind(String),
-    /// This is wrong with it.
+    /// The file is broken, in this way.
     Broken(String),
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Object {
 /// Why bytes are no pickle.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// They end in the middle of it.
+    /// The bytes end in the middle of a value.
     Short,
     Wrong(String),
 }
