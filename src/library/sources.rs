@@ -38,6 +38,7 @@ macro_rules! runtime_file {
 pub const RUNTIME: &[(&str, &str)] = &[
     runtime_file!("lib.rs"),
     runtime_file!("channel.rs"),
+    runtime_file!("layout.rs"),
     runtime_file!("places.rs"),
     runtime_file!("timeit.rs"),
     runtime_file!("variables.rs"),
