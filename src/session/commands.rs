@@ -218,7 +218,7 @@ pub const COMMANDS: &[Command] = &[
                 session.output.out("there already: the library uses it too");
                 return Ok(Asks::Nothing);
             }
-            evcxr(session, ":dep", arguments)
+            session.add_crate(arguments).map(|()| Asks::Nothing)
         },
     },
     Command {

@@ -15,7 +15,7 @@ mod variables;
 pub use start::{Prepared, Surroundings};
 
 use crate::eval::cell::{Cell, Lost};
-use crate::eval::compiler::{Report, write_plan};
+use crate::eval::compiler::{Report, added_crates, write_plan};
 use crate::eval::items::{Addition, Items};
 use crate::ide::completion::{Candidate, Known};
 use crate::ide::docs::Docs;
@@ -259,6 +259,24 @@ impl Session {
     pub fn has_crate(&self, line: &str) -> bool {
         let name = line.split(['=', ' ']).next().unwrap_or_default();
         self.crates.contains(&name.replace('-', "_"))
+    }
+
+    /// Adds a crate by a `:dep` line. That may have others compiled otherwise (in another version, with other features):
+    /// values of their types can no longer be read.
+    pub fn add_crate(&mut self, line: &str) -> Result<(), Failure> {
+        let before = added_crates(&self.folder.session);
+        self.evcxr_command(&format!(":dep {line}"))?;
+        let now = added_crates(&self.folder.session);
+        let changed = before
+            .into_iter()
+            .filter(|(name, file)| now.get(name) != Some(file));
+        let affected = self
+            .items
+            .affected_by(changed.map(|(name, _)| name).collect());
+        let dropped = self.names.depending_on(&affected);
+        let notes = self.names.drop_depending(&dropped);
+        notes.iter().for_each(|note| self.output.note(note));
+        Ok(())
     }
 
     /// A variable with its type, and what the library says of that.
