@@ -1,8 +1,14 @@
-//! Code means the same in a script, through a pipe, by `:load`, in a notebook and pasted at the prompt.
+//! Code means the same in a script, through a pipe, by `:load`, in a notebook, pasted at the prompt and under Jupyter.
+//!
+//! Jupyter needs Python 3 with its `venv` module (Debian: `apt-get install python3-venv`) and PyPI the first time; what
+//! is installed lies in the target folder.
 
 mod desk;
+mod python;
 
 use desk::{Desk, Ran, Terminal, alone, feed, start, vitrepl};
+use python::{jupyter, texts};
+use serde_json::json;
 
 /// Statements, and what comes of them.
 const SNIPPETS: &[(&str, &str)] = &[
@@ -197,13 +203,52 @@ fn sixty_snippets_give_the_same_in_every_way() {
 }
 
 #[test]
+fn sixty_snippets_give_the_same_when_they_are_pasted() {
+    let _alone = alone();
+    let mut terminal = Terminal::open();
+    for (code, value) in SNIPPETS {
+        let lines = terminal.answer(&format!("{PASTE}{code}{PASTED}"));
+        let wanted: Vec<String> = value.lines().map(str::to_owned).collect();
+        assert!(lines.ends_with(&wanted), "{code}: {lines:#?}");
+    }
+    terminal.types(":quit");
+    terminal.ends();
+}
+
+#[test]
+fn sixty_snippets_give_the_same_under_jupyter() {
+    let cells: Vec<_> = SNIPPETS
+        .iter()
+        .map(|(code, _)| {
+            json!({
+                "cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": null,
+            })
+        })
+        .collect();
+    let notebook = json!({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells});
+    let desk = Desk::new(&[("all.ipynb", &notebook.to_string())]);
+    jupyter(&desk, "run_notebook.py", &["all.ipynb", "executed.ipynb"]);
+    let executed = std::fs::read_to_string(desk.path("executed.ipynb")).unwrap();
+    let shown = texts(&executed);
+    assert_eq!(shown.len(), SNIPPETS.len());
+    for ((code, value), texts) in SNIPPETS.iter().zip(shown) {
+        // Each output begins a line of its own.
+        let lines: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
+        assert_eq!(lines.join("\n"), *value, "{code}");
+    }
+}
+
+/// What terminals put around what is pasted.
+const PASTE: &str = "\u{1b}[200~";
+const PASTED: &str = "\u{1b}[201~";
+
+#[test]
 fn what_is_pasted_at_the_prompt_is_one_text() {
     let _alone = alone();
     let mut terminal = Terminal::open();
-    // Terminals put these around what is pasted.
-    terminal.starts("\u{1b}[200~");
+    terminal.starts(PASTE);
     terminal.answers("let chain = vec![300, 100]\n    .into_iter()\n    .max();\nlet text = r#\"a\n:vars\n\"#;\nchain\n#[derive(Debug)]\nstruct Pasted(u8);\nPasted(77)\n");
-    terminal.answers("\u{1b}[201~\r");
+    terminal.answers(&format!("{PASTED}\r"));
     terminal.shows("Some(300)");
     terminal.shows("Pasted(77)");
     terminal.prompts();

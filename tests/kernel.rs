@@ -7,43 +7,8 @@ mod desk;
 mod python;
 
 use desk::{Desk, Ran, alone, vitrepl};
-use python::{must, python};
+use python::{jupyter, run_jupyter, texts};
 use std::path::Path;
-use std::process::Command;
-
-/// A Python script of `tests/jupyter` where the kernel is installed, which must go well.
-fn jupyter(desk: &Desk, script: &str, arguments: &[&str]) -> Ran {
-    let ran = run_jupyter(desk, script, arguments);
-    println!("{}{}", ran.out, ran.err);
-    assert_eq!(ran.code, Some(0), "{script}: {ran:#?}");
-    ran
-}
-
-/// The same, however it goes.
-fn run_jupyter(desk: &Desk, script: &str, arguments: &[&str]) -> Ran {
-    let python = python();
-    let _alone = alone();
-    let prefix = desk.path("prefix");
-    must(
-        vitrepl()
-            .args(["kernel", "install", "--prefix"])
-            .arg(&prefix),
-        "",
-    );
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/jupyter")
-        .join(script);
-    let output = Command::new(python)
-        .arg(script)
-        .args(arguments)
-        .current_dir(desk.path(""))
-        .env("JUPYTER_PATH", prefix.join("share/jupyter"))
-        .env("JUPYTER_RUNTIME_DIR", desk.path("runtime"))
-        // The settings of the notebooks for tests.
-        .env("VITREPL_QUICK", "1")
-        .output();
-    Ran::from(output.unwrap())
-}
 
 #[test]
 fn jupyters_own_tests_pass() {
@@ -105,41 +70,21 @@ fn every_notebook_runs_to_its_end_with_what_it_shows() {
         }
         let outputs = std::fs::read_to_string(&executed).unwrap();
         let shown = SHOWN.iter().find(|(known, _)| known == name);
-        for text in shown.map_or(&[][..], |(_, texts)| texts) {
+        for text in shown.map_or(&[][..], |(_, shown)| shown) {
             if !outputs.contains(text) {
                 failed.push(format!("{name}: no {text:?} in {executed:?}"));
             }
         }
-        let long = texts(&outputs)
-            .into_iter()
+        let texts = texts(&outputs).concat();
+        let long = texts
+            .iter()
             .find(|text| text.lines().any(|line| line.chars().count() > WIDEST));
         failed.extend(long.map(|text| format!("{name} shows a long line: {text}")));
-        if texts(&outputs).iter().any(|text| text.contains("Tensor[")) {
+        if texts.iter().any(|text| text.contains("Tensor[")) {
             failed.push(format!("{name} shows a tensor as Rust does"));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-}
-
-/// What the cells of a notebook show as plain text.
-fn texts(notebook: &str) -> Vec<String> {
-    let notebook: serde_json::Value = serde_json::from_str(notebook).unwrap();
-    let joined = |text: &serde_json::Value| match text {
-        serde_json::Value::Array(lines) => lines.iter().filter_map(|line| line.as_str()).collect(),
-        other => other.as_str().unwrap_or_default().to_owned(),
-    };
-    let cells = notebook["cells"].as_array().unwrap().iter();
-    let outputs = cells
-        .filter_map(|cell| cell["outputs"].as_array())
-        .flatten();
-    outputs
-        .flat_map(|output| {
-            [
-                joined(&output["text"]),
-                joined(&output["data"]["text/plain"]),
-            ]
-        })
-        .collect()
 }
 
 #[test]

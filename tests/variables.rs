@@ -348,3 +348,40 @@ struct Round(u8); fn of() -> Round { Round }
         assert!(!ran.err.contains(line), "{line}: {ran:#?}");
     }
 }
+
+#[test]
+fn values_outlive_the_adding_of_a_crate_unless_their_types_are_others_with_it() {
+    let manifest = "[package]\nname = \"tiny\"\nversion = \"1.0.0\"\nedition = \"2021\"\n";
+    let other = manifest.replace("tiny", "other");
+    let desk = Desk::new(&[
+        ("first/Cargo.toml", manifest),
+        ("first/src/lib.rs", "pub struct Own(pub u8);"),
+        ("second/Cargo.toml", manifest),
+        ("second/src/lib.rs", "pub struct Own(pub u64, pub u8);"),
+        ("other/Cargo.toml", &other),
+        ("other/src/lib.rs", ""),
+    ]);
+    let dep =
+        |name: &str, folder: &str| format!(":dep {name} = {{ path = {:?} }}", desk.path(folder));
+    let statements = [
+        "struct P(u8); let p = P(3); let plain = 4u8;",
+        &dep("tiny", "first"),
+        "p.0 + 100",
+        "struct Deep(Vec<tiny::Own>); let deep = Deep(vec![]); let own = tiny::Own(7); use tiny::Own as Same;",
+        "struct Named(Option<Same>); let named = Named(None);",
+        &dep("other", "other"),
+        "deep.0.len() + own.0 as usize + 200 + named.0.is_none() as usize",
+        &dep("tiny", "second"),
+        "p.0 + plain + 100",
+        "let own = tiny::Own(1, 9); own.1 + 200",
+        "named",
+    ];
+    let ran = desk.pipe(&(statements.join("\n") + "\n"));
+    ran.ends_with(1)
+        .says("103\n208\n107\n209\n")
+        .complains("note: `deep` was dropped: its type Deep depends on what was defined anew")
+        .complains("note: `own` was dropped")
+        .complains("note: `named` was dropped")
+        .complains("Error: `named` was dropped");
+    assert_eq!(ran.err.matches("note: ").count(), 3, "{ran:#?}");
+}

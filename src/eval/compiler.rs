@@ -37,6 +37,13 @@ const REPORT: &str = "vitrepl-report.json";
 /// In the session's folder: what the next cell consists of.
 const PLAN: &str = "vitrepl-plan.json";
 
+/// In the session's folder: the crates that the user has added, with the files that the last cell was compiled with.
+const ADDED: &str = "vitrepl-crates.json";
+
+/// Told of every cell in the place of what cargo tells, which is another after each `:dep`: to the compiler cells with
+/// the same are one crate, and a type of the session is the same in all of them.
+const METADATA: &str = "metadata=cell";
+
 /// Where evcxr writes the code of a cell.
 const SOURCE: &str = "src/lib.rs";
 
@@ -107,6 +114,27 @@ impl Report {
     }
 }
 
+/// The crates that the user has added to the session in `folder`, with their files: a crate that is compiled otherwise
+/// has another.
+pub fn added_crates(folder: &Path) -> BTreeMap<String, String> {
+    // Before the first cell there is none.
+    let text = fs::read(folder.join(ADDED)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn write_added_crates(arguments: &[OsString]) -> Result<()> {
+    let externs = arguments.windows(2).filter(|pair| pair[0] == "--extern");
+    let added: BTreeMap<String, String> = externs
+        .filter_map(|pair| {
+            let value = pair[1].to_string_lossy();
+            let (name, file) = value.split_once('=')?;
+            Some((name.to_owned(), file.to_owned()))
+        })
+        .collect();
+    fs::write(ADDED, serde_json::to_vec(&added)?)
+        .context("the disk may be full: the added crates cannot be written")
+}
+
 /// Has the next cell of the session in `folder` compiled by this plan.
 pub fn write_plan(plan: &Plan, folder: &Path) -> Result<()> {
     let path = folder.join(PLAN);
@@ -127,7 +155,22 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
         eprintln!("cannot run {}: {error}", Path::new(rustc).display());
         return ExitCode::FAILURE;
     }
-    match compile(rustc, arguments) {
+    let arguments: Vec<OsString> = arguments
+        .iter()
+        .map(
+            |argument| match argument.to_string_lossy().starts_with("metadata=") {
+                true => METADATA.into(),
+                false => argument.clone(),
+            },
+        )
+        .collect();
+    let compiled = compile(rustc, &arguments).and_then(|compiled| {
+        if compiled.succeeded {
+            write_added_crates(&arguments)?;
+        }
+        Ok(compiled)
+    });
+    match compiled {
         Ok(compiled) => {
             // Where they cannot be written, cargo has gone away.
             let _ = std::io::stdout().write_all(&compiled.stdout);

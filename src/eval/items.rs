@@ -71,6 +71,19 @@ impl Items {
         }
     }
 
+    /// Names whose meaning, or whose layout, is another one when these crates are others.
+    pub fn affected_by(&self, crates: BTreeSet<String>) -> BTreeSet<String> {
+        let mut affected = crates;
+        let is_of_them = |one: &&Definition| one.layout.iter().any(|name| affected.contains(name));
+        // Any name may be one that is imported by `use a::*`.
+        let imports_all = |one: &Definition| one.slot == Slot::Text && one.text.ends_with("::*;");
+        if self.definitions.iter().filter(is_of_them).any(imports_all) {
+            affected.extend(self.names().map(str::to_owned));
+        }
+        spread(&mut affected, self.definitions.iter());
+        affected
+    }
+
     /// The code of what stays, macros first (those are known from their place on), and where its lines come from.
     pub fn code(&self, addition: &Addition) -> (String, Vec<Run>) {
         let (macros, others): (Vec<_>, Vec<_>) = addition

@@ -33,8 +33,19 @@ const CLEAR_SCREEN: &str = "\u{1b}[2J";
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Cell(Stream),
-    /// The session says why a cell fails, or something besides.
-    Session,
+    /// The session says something; on standard error that may be why the cell fails.
+    Session(Stream),
+}
+
+/// What the session says of a cell, or why it fails.
+const COMPLAINT: Origin = Origin::Session(Stream::Err);
+
+impl Origin {
+    fn stream(self) -> Stream {
+        match self {
+            Origin::Cell(stream) | Origin::Session(stream) => stream,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -48,6 +59,8 @@ struct State {
     /// Lines not yet published, and since when they wait.
     lines: Vec<(Origin, String)>,
     since: Option<Instant>,
+    /// Whether a line of standard output, and of standard error, was published without its end.
+    open: [bool; 2],
     /// Standard error that was published last, if nothing came after it.
     complained: String,
     bars: HashMap<String, Bar>,
@@ -100,7 +113,7 @@ impl Notebook {
                 std::thread::sleep(GATHER / 2);
                 let mut state = publisher.state();
                 let patience = match state.lines.first() {
-                    Some((Origin::Session, _)) => GATHER_COMPLAINT,
+                    Some((COMPLAINT, _)) => GATHER_COMPLAINT,
                     _ => GATHER,
                 };
                 if state.since.is_some_and(|since| since.elapsed() > patience) {
@@ -117,7 +130,10 @@ impl Notebook {
 
     /// From now on everything belongs to the request with this header.
     pub fn begin(&self, parent: &Value, silent: bool) {
-        *self.state() = State {
+        let mut state = self.state();
+        // A thread of the cell before may have printed since that has ended.
+        self.publish_lines(&mut state);
+        *state = State {
             parent: parent.clone(),
             silent,
             ..State::default()
@@ -134,7 +150,7 @@ impl Notebook {
         let mut state = self.state();
         let mut complaint = Vec::new();
         if failed {
-            while let Some((Origin::Session, _)) = state.lines.last() {
+            while let Some((COMPLAINT, _)) = state.lines.last() {
                 complaint.extend(state.lines.pop().map(|(_, line)| line));
             }
             complaint.reverse();
@@ -170,15 +186,16 @@ impl Notebook {
 
     fn say(&self, origin: Origin, text: &str) {
         let mut state = self.state();
-        if matches!(origin, Origin::Cell(_)) {
+        if origin != COMPLAINT {
             self.complete_bars(&mut state);
         }
         let mut text = text;
-        if origin == Origin::Cell(Stream::Out)
+        if origin.stream() == Stream::Out
             && let Some(at) = text.rfind(CLEAR_SCREEN)
         {
             self.publish_lines(&mut state);
             self.publish_for(&state, "clear_output", json!({"wait": false}));
+            state.open = [false; 2];
             text = without_escapes(&text[at + CLEAR_SCREEN.len()..]);
             if text.is_empty() {
                 return;
@@ -192,16 +209,22 @@ impl Notebook {
         let lines = std::mem::take(&mut state.lines);
         state.since = None;
         for run in lines.chunk_by(|one, next| one.0 == next.0) {
-            let text: String = run.iter().map(|(_, line)| line.as_str()).collect();
-            let name = match run[0].0 {
-                Origin::Cell(Stream::Out) => "stdout",
-                Origin::Cell(Stream::Err) | Origin::Session => "stderr",
+            let origin = run[0].0;
+            let mut text: String = run.iter().map(|(_, line)| line.as_str()).collect();
+            state.complained.clear();
+            if origin == COMPLAINT {
+                state.complained.clone_from(&text);
+            }
+            let open = &mut state.open[origin.stream() as usize];
+            if matches!(origin, Origin::Session(_)) && *open {
+                text.insert(0, '\n');
+            }
+            *open = !text.ends_with('\n');
+            let name = match origin.stream() {
+                Stream::Out => "stdout",
+                Stream::Err => "stderr",
             };
             self.publish_for(state, "stream", json!({"name": name, "text": text}));
-            state.complained = match run[0].0 {
-                Origin::Cell(_) => String::new(),
-                Origin::Session => text,
-            };
         }
     }
 
@@ -239,11 +262,7 @@ impl Front for Notebook {
     }
 
     fn line(&self, stream: Stream, text: &str) {
-        let origin = match stream {
-            Stream::Out => Origin::Cell(Stream::Out),
-            Stream::Err => Origin::Session,
-        };
-        self.say(origin, &format!("{text}\n"));
+        self.say(Origin::Session(stream), &format!("{text}\n"));
     }
 
     fn failed(&self, text: &str) {
@@ -254,7 +273,7 @@ impl Front for Notebook {
             state.returned.clear();
         }
         // The notebook draws errors in colours of its own.
-        self.say(Origin::Session, &format!("{text}\n"));
+        self.say(COMPLAINT, &format!("{text}\n"));
     }
 
     fn step(&self, step: Step) {

@@ -17,7 +17,7 @@ mod variables;
 pub use start::{Prepared, Surroundings};
 
 use crate::eval::cell::{Cell, Lost};
-use crate::eval::compiler::{Report, write_plan};
+use crate::eval::compiler::{Report, added_crates, write_plan};
 use crate::eval::items::{Addition, Items};
 use crate::ide::completion::{Candidate, Known};
 use crate::ide::docs::Docs;
@@ -259,13 +259,14 @@ impl Session {
         }
     }
 
-    /// Adds the crate of a `:dep` line, unless cells can name it already in a version that fits.
+    /// Adds the crate of a `:dep` line, unless cells can name it already in a version that fits. That may have others
+    /// compiled otherwise (in another version, with other features): values of their types can no longer be read.
     pub fn add_crate(&mut self, line: &str) -> Result<(), Failure> {
-        let Some(asked) = Dependency::parse(line) else {
-            return self.evcxr_command(&format!(":dep {line}"));
-        };
-        let there = self.crates.get(&asked.name_in_code()).cloned();
-        if let Some(version) = &there
+        let asked = Dependency::parse(line);
+        let name = asked.as_ref().map(Dependency::name_in_code);
+        let name = name.unwrap_or_default();
+        let there = self.crates.get(&name).cloned();
+        if let (Some(asked), Some(version)) = (&asked, &there)
             && asked.is_met_by(version)
         {
             self.output.out(&format!(
@@ -274,21 +275,26 @@ impl Session {
             ));
             return Ok(());
         }
+        let before = added_crates(&self.folder.session);
         self.evcxr_command(&format!(":dep {line}"))?;
-        let Some(version) = there else {
-            return Ok(());
-        };
-        // From now on cells mean another crate by its name.
-        let name = asked.name_in_code();
-        self.crates.remove(&name);
-        self.output.note(&format!(
-            "`{name}` is this crate from now on, and no longer the {version} that the library uses: the library takes no \
-             values of its types"
-        ));
-        let affected = self.names.depending_on(&BTreeSet::from([name]));
-        for note in self.names.drop_depending(&affected) {
-            self.output.note(&note);
+        let now = added_crates(&self.folder.session);
+        let changed = before
+            .into_iter()
+            .filter(|(name, file)| now.get(name) != Some(file));
+        let mut changed: BTreeSet<String> = changed.map(|(name, _)| name).collect();
+        if let Some(version) = there {
+            // From now on cells mean another crate by its name.
+            self.crates.remove(&name);
+            self.output.note(&format!(
+                "`{name}` is this crate from now on, and no longer the {version} that the library uses: the library takes \
+                 no values of its types"
+            ));
+            changed.insert(name);
         }
+        let affected = self.items.affected_by(changed);
+        let dropped = self.names.depending_on(&affected);
+        let notes = self.names.drop_depending(&dropped);
+        notes.iter().for_each(|note| self.output.note(note));
         Ok(())
     }
 

@@ -220,6 +220,27 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.assertEqual(self.text_of(published, "stderr"), "VITREPL_END_OF_CELL\nopen")
         self.evaluates("40 + 2", "42")
 
+    def test_what_is_printed_between_two_cells_is_not_lost(self):
+        self.flush_channels()
+        late = "std::thread::spawn(|| { sleep(Duration::from_millis({})); println!(\"late {}\"); });"
+        for number in range(5):
+            pauses = "".join(late.replace("{}", str(40 * k), 1).replace("{}", f"{number} {k}") for k in range(1, 5))
+            for code in (f"use std::{{thread::sleep, time::Duration}};\n{pauses}", "let next = 1;"):
+                self.kc.execute(code)
+                self.get_non_kernel_info_reply(timeout=60)
+                time.sleep(0.13)
+        time.sleep(1)
+        streams = [m["content"] for m in self.kc.iopub_channel.get_msgs() if m["msg_type"] == "stream"]
+        text = "".join(content["text"] for content in streams)
+        wanted = sorted(f"late {number} {k}" for number in range(5) for k in range(1, 5))
+        self.assertEqual(sorted(text.splitlines()), wanted)
+
+    def test_what_the_session_says_begins_a_line(self):
+        _, published = self.run_cell('let old = vec![1]; eprint!("open"); let new = old;')
+        self.assertRegex(self.text_of(published, "stderr"), "^open\n.*note:.* `old` was moved")
+        _, published = self.run_cell('print!("open");\n:type new')
+        self.assertEqual(self.text_of(published), "open\nVec<i32>\n")
+
     def test_an_interrupted_cell_has_failed_and_what_is_behind_it_is_not_run(self):
         self.flush_channels()
         slow = "let kept = 3; std::thread::sleep(std::time::Duration::from_secs(3)); let also = 4;"
