@@ -376,14 +376,21 @@ mod tests {
                 (3, "  b")
             ]
         );
-        assert!(cell.code.contains("match &(\na +\n  b\n) {"));
+        let [open, show] = [Line::Result(2), Line::Show(2)].map(|wanted| {
+            let lines = cell.plan.lines.iter();
+            let number = lines.clone().position(|line| *line == wanted).unwrap();
+            format!("{LINE_MARK}{number}\n")
+        });
+        let shown = format!("{open}a +\n  b\n{show}");
+        assert!(cell.code.contains(&shown), "{}", cell.code);
         let names: Vec<_> = cell
             .plan
             .variables
             .iter()
             .map(|one| (one.name.as_str(), one.made))
             .collect();
-        assert_eq!(names, [("a", Some(0)), ("b", Some(1))]);
+        let wanted = [("a", Some(0)), ("b", Some(1)), (NEW_RESULT, Some(2))];
+        assert_eq!(names, wanted);
     }
 
     #[test]
@@ -410,6 +417,7 @@ mod tests {
     fn assigning_to_what_is_gone_makes_it_again() {
         let back = &cell("gone = 5;", &[]).plan.variables[0];
         assert!(back.is_back && back.made == Some(0) && back.name == "gone");
-        assert!(cell("gone + 5", &[]).plan.variables.is_empty());
+        let other = cell("gone + 5", &[]).plan.variables;
+        assert!(other.iter().all(|made| made.name == NEW_RESULT), "{other:?}");
     }
 }
