@@ -418,6 +418,9 @@ mod tests {
         let back = &cell("gone = 5;", &[]).plan.variables[0];
         assert!(back.is_back && back.made == Some(0) && back.name == "gone");
         let other = cell("gone + 5", &[]).plan.variables;
-        assert!(other.iter().all(|made| made.name == NEW_RESULT), "{other:?}");
+        assert!(
+            other.iter().all(|made| made.name == NEW_RESULT),
+            "{other:?}"
+        );
     }
 }

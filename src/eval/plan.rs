@@ -417,4 +417,32 @@ mod tests {
         assert_eq!(plan.render(2, &mode), "//vitrepl line 2");
         assert!(plan.render(3, &mode).contains("Ok((a, ))"));
     }
+
+    #[test]
+    fn the_result_is_kept_unless_it_can_only_be_shown() {
+        let mut plan = plan();
+        plan.variables.push(variable("made", Some(1)));
+        plan.result = Some(3);
+        plan.lines = vec![
+            Line::Result(3),
+            Line::Show(3),
+            Line::Close(1),
+            Line::Type(3),
+            Line::Keep(3),
+        ];
+        let kept = plan.first_mode();
+        assert!(plan.render(0, &kept).starts_with("let made = (//"));
+        assert!(plan.render(1, &kept).starts_with("); match &made {"));
+        assert!(plan.render(2, &kept).contains("Ok((a, made, ))"));
+        assert!(plan.render(4, &kept).contains("keep_result(\""));
+        let shown = Mode {
+            shown_only: true,
+            ..kept
+        };
+        assert!(plan.render(0, &shown).starts_with("match &(//"));
+        assert!(plan.render(1, &shown).starts_with(") {"));
+        assert!(plan.render(2, &shown).contains("Ok((a, ))"));
+        assert_eq!(plan.render(3, &shown), "//vitrepl line 3");
+        assert_eq!(plan.render(4, &shown), "//vitrepl line 4");
+    }
 }

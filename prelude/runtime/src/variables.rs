@@ -124,6 +124,15 @@ mod tests {
     use std::panic::catch_unwind;
 
     #[test]
+    fn a_result_that_is_nothing_leaves_the_one_before() {
+        begin();
+        keep_result("last", "new", 3, 7u8);
+        keep_result("last", "new", 4, ());
+        assert_eq!(kept(), "\nkept new 3");
+        assert_eq!(take::<u8>("last"), 7);
+    }
+
+    #[test]
     fn variables_are_found_by_name_and_type() {
         keep("numbers", 0, vec![1, 2]);
         keep("numbers", 0, vec![3]);
