@@ -1,9 +1,8 @@
-//! Lines that end a statement.
+//! Empty lines that end a statement.
 //!
 //! To Rust an empty line is like any other space: `x`, an empty line and `-y` are a difference. In a notebook the two
 //! are cells of their own, and in a script paragraphs. So an empty line ends what is complete before it, where what
-//! comes behind could begin a statement as well as go on with one. Before a tuple or an array any new line does: nobody
-//! begins the arguments of a call, or an index, on a line of its own.
+//! comes behind could begin a statement as well as go on with one.
 
 use super::is_whole;
 use ra_ap_syntax::{Edition, SourceFile, T};
@@ -17,29 +16,20 @@ pub fn paragraphs(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
     let mut depth = 0i64;
     let mut empty_line = None;
-    let mut new_line = None;
     for token in tokens.filter_map(|element| element.into_token()) {
         let kind = token.kind();
         let at = usize::from(token.text_range().start());
         if kind.is_trivia() {
-            let lines = token.text().matches('\n').count();
-            if lines > 0 {
-                new_line = new_line.or(Some(at));
-            }
-            if lines > 1 {
-                empty_line = empty_line.or(Some(at));
+            if token.text().matches('\n').count() > 1 && empty_line.is_none() {
+                empty_line = Some(at);
             }
             continue;
         }
-        let begins_value = [T!['('], T!['[']].contains(&kind);
-        let is_either = [T![-], T![&], T![*], T![|], T![!], T![<]].contains(&kind);
-        let end = match (new_line.take(), empty_line.take()) {
-            (new_line, _) if begins_value => new_line,
-            (_, empty_line) if is_either => empty_line,
-            _ => None,
-        };
-        if let Some(end) = end
+        let is_either =
+            [T![-], T![&], T![*], T!['('], T!['['], T![|], T![!], T![<]].contains(&kind);
+        if let Some(end) = empty_line.take()
             && depth == 0
+            && is_either
             && is_whole(&text[start..end])
         {
             parts.push(start..end);
@@ -69,8 +59,6 @@ mod tests {
             "f()\n\n[1]",
             "x\n\n&y",
             "x\n\n*y\n",
-            "A { b: c() }\n(1, 2)",
-            "x\n// why\n[1]",
         ] {
             assert_eq!(parts(text), 2, "{text}");
         }
@@ -89,10 +77,6 @@ mod tests {
             "x +\n\n-y",
             "\"\n\n-y\"",
             "x\n\ny",
-            "f(\n(1, 2))",
-            "let a =\n(1, 2);",
-            "x +\n(1)",
-            "m!\n(1)",
         ] {
             assert_eq!(parts(text), 1, "{text}");
         }
