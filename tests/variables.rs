@@ -287,6 +287,7 @@ model! { #[derive(Debug)] Tiny { width: usize } }
 model!(Big { depth: u8 });
 macro_rules! five { () => { 5 } } fn uses() -> usize { five!() }
 Tiny { width: uses() }
+
 (Big::name(), Big { depth: 1 }.depth)
 let wrong: u8 = "";
 macro_rules! five { () => { 6 } }
