@@ -94,14 +94,46 @@ for result in &results {
     println!("{result}");
 }
 
+// ## Is it a matter of depth?
+//
+// The published comparison decomposes the last seven of twelve blocks; above, all were. Foreground IoU of the decomposition
+// where the blocks before one are left alone, beside raw attention, which has no such choice:
+
+{
+    let mut chart = LineChart::new("Foreground IoU by the first block that is decomposed", "first block", "foreground IoU, %");
+    for name in names.iter().filter(|name| !name.contains("swin") && !name.contains("maxvit")) {
+        let model = load(name)?;
+        let head = if pairs.is_some() { model.head()? } else { probe(&model, &train)? };
+        let column = Some(if pairs.is_some() { "class" } else { "shape" }.to_string());
+        let mut points = Vec::new();
+        for block in model.encoder().blocks() {
+            let settings = SegmentationSettings {
+                methods: vec![SegmentationMethod::Decomposition],
+                column: column.clone(),
+                first_block: Some(block.whole()),
+                examples: 0,
+                ..SegmentationSettings::default()
+            };
+            let found = segmentation(&model, &images, &head, &settings)?;
+            points.push((block.index as f64, 100.0 * found.scores("decomposition")?.foreground_iou()));
+        }
+        let above = results.iter().find(|found| found.model() == *name).ok_or("no such model above")?;
+        let raw = 100.0 * above.scores("raw attention")?.foreground_iou();
+        let level: Vec<(f64, f64)> = points.iter().map(|(block, _)| (*block, raw)).collect();
+        chart = chart.line(*name, points).control("raw attention", level);
+    }
+    chart
+}
+
 // ## What it comes to
 //
 // In words, for each model: what the better of the decomposition's two maps is above, and what not.
 //
-// In the published table the decomposition is ahead of all other methods. Here the order is the one that the lines below say:
-// raw attention and rollout may stay ahead. In the pictures above the decomposition marks a few patches, and rollout most of
-// the object, of which there is just one; whether that is all there is to it was not measured. Raw attention and rollout
-// draw the same map whatever class is asked for.
+// In the published table the decomposition is ahead of all other methods. Here it is ahead of Grad-CAM for every model, and of
+// raw attention for CLIP; for the other two models raw attention marks the object as well or better, and rollout too. It is
+// not a matter of depth: leaving the first blocks alone moves the decomposition by about two points at most. There is
+// just one object in these pictures, and raw attention and rollout draw the same map whatever class is asked for: they
+// answer where the object is, and the decomposition which patches speak for its class.
 
 for result in &results {
     println!("{}", result.verdict());

@@ -1,9 +1,8 @@
 //! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
+use super::forms;
 use super::value::Value;
 use anyhow::{Context, Result};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -20,17 +19,17 @@ const WIDEST: u16 = 120;
 /// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
 /// of a PNG file are printed.
 pub fn show(value: &Value, name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<()> {
-    let picture = value.get("image/png");
-    if let Some(png) = picture
+    let picture = forms::picture(value)?;
+    if let Some(png) = &picture
         && std::io::stdout().is_terminal()
     {
-        return show_inline(&decode(png)?);
+        return show_inline(png);
     }
-    if let Some(text) = value.get("text/plain") {
-        print_text(text);
+    if let Some(text) = forms::text(value) {
+        print_text(&text);
     }
     if let Some(png) = picture {
-        let path = save(&decode(png)?, name, saved)?;
+        let path = save(&png, name, saved)?;
         print_text(&format!("chart: {}", path.display()));
     }
     Ok(())
@@ -39,13 +38,6 @@ pub fn show(value: &Value, name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<
 /// Writes a line; that its reader has gone away is not the cell's fault.
 fn print_text(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
-}
-
-fn decode(base64: &str) -> Result<Vec<u8>> {
-    let text: String = base64.split_whitespace().collect();
-    STANDARD
-        .decode(text)
-        .context("a picture that is no valid base64")
 }
 
 fn show_inline(png: &[u8]) -> Result<()> {

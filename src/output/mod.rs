@@ -8,6 +8,7 @@ pub mod content;
 mod displays;
 pub mod errors;
 pub mod failure;
+mod forms;
 mod front;
 pub mod progress;
 pub mod pump;

@@ -52,6 +52,10 @@ fn the_decomposition_segments_better_than_grad_cam_in_every_family() {
         let iou = |method: &str| found.scores(method).unwrap().foreground_iou();
         let best = iou("decomposition").max(iou("decomposition, text"));
         assert!(best > iou("Grad-CAM"), "{}", found.verdict());
+        // For the others raw attention marks the one object as well or better: the notebook says so.
+        if name == "tiny_clip" {
+            assert!(best > iou("raw attention"), "{}", found.verdict());
+        }
         // What is not defined on a model is said, and left out.
         let class_token = model(name).encoder().anatomy().pooling == "class token";
         for method in OF_CLASS_TOKEN {
@@ -113,50 +117,4 @@ fn image_without_mask() -> FolderSet {
 fn image_rs(path: &std::path::Path) {
     let set = images(1);
     set.show(0..1).unwrap().save(path).unwrap();
-}
-
-#[test]
-#[ignore = "a search"]
-fn search() {
-    use vitrepl_prelude::relevance::RelevanceMethod;
-    let set = images(100);
-    for name in MODELS {
-        let head = probe(name);
-        let blocks = model(name).encoder().blocks();
-        let alignment = alignment(name);
-        let mut firsts: Vec<Option<Block>> = vec![None];
-        firsts.extend(blocks.iter().map(|b| Some(b.whole())).skip(1));
-        firsts.dedup();
-        for (i, first_block) in firsts.into_iter().enumerate() {
-            let mut methods = vec![
-                SegmentationMethod::Decomposition,
-                SegmentationMethod::DecompositionToText,
-            ];
-            if i == 0 {
-                methods.push(SegmentationMethod::Relevance(RelevanceMethod::GradCam));
-                methods.push(SegmentationMethod::Relevance(
-                    RelevanceMethod::LastAttention,
-                ));
-            }
-            let settings = SegmentationSettings {
-                methods,
-                column: Some("shape".into()),
-                first_block,
-                texts: (i == 0).then(|| (alignment.clone(), words(Factor::Shape))),
-                ..SegmentationSettings::default()
-            };
-            let found = segmentation(model(name), &set, &head, &settings).unwrap();
-            for row in &found.rows {
-                let s = &row.scores;
-                println!(
-                    "SEARCH {name} from {first_block:?} {}: acc {:.3} fg {:.3} miou {:.3} ap {:.3}",
-                    row.method.name(),
-                    s.pixel_accuracy(),
-                    s.foreground_iou(),
-                    s.mean_iou(),
-                    s.mean_average_precision()
-                );
-            }
-        }
-    }
 }
