@@ -257,6 +257,20 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.flush_channels()
         self.evaluates("kept + also", "7")
 
+    def test_an_interrupt_at_any_time_is_told_as_such(self):
+        self.flush_channels()
+        told = set()
+        for number in range(40):
+            self.kc.execute(f"let number = {number};")
+            time.sleep(number * 0.008)
+            self.km.interrupt_kernel()
+            reply = self.get_non_kernel_info_reply(timeout=60)["content"]
+            told.add(reply.get("evalue", "ok").split(" ")[0].rstrip(";"))
+            # The next cell is not what is interrupted.
+            time.sleep(0.1)
+        self.assertLessEqual(told, {"ok", "interrupted"})
+        self.flush_channels()
+
     def test_every_displayed_value_is_shown(self):
         _, published = self.run_cell(
             f'for k in 0..3 {{ println!("{{k}}"); {CHART}.evcxr_display(); }}\n{CHART}'
