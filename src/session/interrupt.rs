@@ -17,13 +17,16 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Set in the environment of the child that runs the cells.
 const CHILD: &str = "VITREPL_CHILD";
 
 /// A cell that goes on for longer after Ctrl-C does not look for it.
 const SOON: Duration = Duration::from_millis(400);
+
+/// A signal that has reached another process of the group has reached this one after so long.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Exit code of a program ended by Ctrl-C, as shells report it.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -111,6 +114,16 @@ impl Interrupts {
     /// Whether Ctrl-C was pressed since the last cell began.
     pub fn was_pressed(&self) -> bool {
         self.0.pressed.load(Ordering::SeqCst)
+    }
+
+    /// Whether Ctrl-C was pressed since the last cell began, or will have been in a moment: it reaches the compiler as
+    /// soon as this process, and the compiler may have ended of it first.
+    pub fn is_pressed_soon(&self) -> bool {
+        let start = Instant::now();
+        while !self.was_pressed() && start.elapsed() < MOMENT {
+            std::thread::sleep(MOMENT / 20);
+        }
+        self.was_pressed()
     }
 
     /// Runs `evaluate`, with Ctrl-C passed on to the child; says too whether it was pressed.

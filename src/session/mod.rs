@@ -432,6 +432,9 @@ impl Session {
             ))
         });
         let ending = self.pump.finish_cell();
+        // A compiler that was killed has no errors to show, only that it failed.
+        let has_only_failed = matches!(result, Err(Error::Message(_)));
+        let interrupted = interrupted || has_only_failed && self.interrupts.is_pressed_soon();
         match result {
             Ok(outputs) => Ok(Evaluated {
                 outputs,

@@ -195,6 +195,7 @@ def debug(value):
         return "[" + ", ".join(debug(item) for item in value) + "]"
     if isinstance(value, tuple):
         name, *fields = value
+        name = name.rsplit("::")[-1]
         return name + " { " + ", ".join(f"{key}: {debug(one)}" for key, one in fields) + " }"
     return str(value)
 
@@ -542,7 +543,7 @@ class Soak:
         code = (
             f'print!("{one}");\n'
             f'println!("EVCXR_BEGIN_CONTENT text/html\\n<b>{two}</b>\\nEVCXR_END_CONTENT");\n'
-            'println!("VITREPL_PROGRESS {{\\"label\\":\\"fit\\",\\"done\\":1}}");\n'
+            'println!("VITREPL_PROGRESS {{\\"label\\":\\"fit\\",\\"done\\":1}}"); println!("VITREPL_REPEAT");\n'
             f'println!("{three}");'
         )
         self.run(code, Want().prints(one).displays(f"<b>{two}</b>", "text/html").prints(f"{three}\n"))
@@ -562,7 +563,6 @@ class Soak:
         code = f'std::thread::spawn(|| panic!("{reason}")).join().is_err()'
         place = f"(cell {self.count + 1}:1:{code.index('panic!') + 1})"
         self.run(code, Want(stderr=f"a thread panicked: {reason} {place}\n").results("true"))
-        self.last = Variable("bool", "true")
         self.last = None
 
     def cell_error(self):
@@ -634,14 +634,15 @@ class Soak:
         fields = self.random.choice([("a",), ("a", "b"), ("b",)])
         name = f"Shape{number}"
         kinds = {"a": "i64", "b": "String"}
-        definition = ", ".join(f"{key}: {kinds[key]}" for key in fields)
+        members = ", ".join(f"{key}: {kinds[key]}" for key in fields)
+        definition = f"enum {name} {{ One {{ {members} }}, Other }}" if number % 2 else f"struct {name} {{ {members} }}"
         values = {"a": self.random.randrange(100), "b": "".join(self.random.choices("rst", k=3))}
-        value = (name, *((key, values[key]) for key in fields))
+        value = (f"{name}::One" if number % 2 else name, *((key, values[key]) for key in fields))
         dropped = [] if before in (None, fields) else self.depending(number)
         target = self.new_name()
         token = self.token()
         code = (
-            f"#[derive(Debug, Clone)] struct {name} {{ {definition} }}\n"
+            f"#[derive(Debug, Clone)] {definition}\n"
             f'let {target} = {literal(value)}; println!("{token}");'
         )
         notes = [re.escape(f"`{one}` was dropped: its type") for one in dropped]
@@ -888,6 +889,8 @@ class Soak:
         kinds = list(self.WEIGHTS)
         while len(self.client.order) < CELLS:
             kind = self.random.choices(kinds, list(self.WEIGHTS.values()))[0]
+            # Users wait between cells, and what is printed then must not be lost.
+            self.client.rest(self.random.choice([0, 0, 0.1, 0.2]))
             started = time.monotonic()
             kind(self)
             name = kind.__name__

@@ -3,6 +3,8 @@
 One kernel serves all of it. The environment variable JUPYTER_PATH names where it is installed.
 """
 
+import contextlib
+import queue
 import subprocess
 import sys
 import time
@@ -229,9 +231,10 @@ class KernelTests(jupyter_kernel_test.KernelTests):
                 self.kc.execute(code)
                 self.get_non_kernel_info_reply(timeout=60)
                 time.sleep(0.13)
-        time.sleep(1)
-        streams = [m["content"] for m in self.kc.iopub_channel.get_msgs() if m["msg_type"] == "stream"]
-        text = "".join(content["text"] for content in streams)
+        text = ""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                text += self.kc.get_iopub_msg(timeout=1)["content"].get("text", "")
         wanted = sorted(f"late {number} {k}" for number in range(5) for k in range(1, 5))
         self.assertEqual(sorted(text.splitlines()), wanted)
 
@@ -253,6 +256,20 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         self.assertIn("interrupted", by_id[sent[0]]["evalue"])
         self.flush_channels()
         self.evaluates("kept + also", "7")
+
+    def test_an_interrupt_at_any_time_is_told_as_such(self):
+        self.flush_channels()
+        told = set()
+        for number in range(40):
+            self.kc.execute(f"let number = {number};")
+            time.sleep(number * 0.008)
+            self.km.interrupt_kernel()
+            reply = self.get_non_kernel_info_reply(timeout=60)["content"]
+            told.add(reply.get("evalue", "ok").split(" ")[0].rstrip(";"))
+            # The next cell is not what is interrupted.
+            time.sleep(0.1)
+        self.assertLessEqual(told, {"ok", "interrupted"})
+        self.flush_channels()
 
     def test_every_displayed_value_is_shown(self):
         _, published = self.run_cell(
