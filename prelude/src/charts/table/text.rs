@@ -12,6 +12,9 @@ const LINE: usize = 150;
 /// A name of a column is broken at spaces rather than make its column wider than this.
 const NAME: usize = 14;
 
+/// A column of text is not made narrower than this for others to fit beside it.
+const TEXT: usize = 50;
+
 /// The border and the two spaces that a cell takes beside its text.
 const FRAME: usize = 3;
 
@@ -38,6 +41,21 @@ fn width(table: &Table, c: usize) -> usize {
     cells.unwrap_or(0).max(name).max(1)
 }
 
+/// Makes columns of text narrower, the widest first, as far as all columns are to fit in a line.
+fn narrow(table: &Table, widths: &mut [usize], line: usize) {
+    let taken: usize = widths.iter().map(|width| width + FRAME).sum();
+    let mut over = (taken + 1).saturating_sub(line);
+    let mut columns: Vec<usize> = (0..widths.len())
+        .filter(|c| widths[*c] > TEXT && !table.is_number(*c))
+        .collect();
+    columns.sort_by_key(|c| std::cmp::Reverse(widths[*c]));
+    for c in columns {
+        let less = over.min(widths[c] - TEXT);
+        widths[c] -= less;
+        over -= less;
+    }
+}
+
 /// Columns side by side in lines of `line` characters: every block begins with column 0, which names its rows.
 fn blocks(widths: &[usize], line: usize) -> Vec<Vec<usize>> {
     let taken = |c: usize| widths[c] + FRAME;
@@ -60,7 +78,8 @@ fn blocks(widths: &[usize], line: usize) -> Vec<Vec<usize>> {
 impl Table {
     /// The table in lines of at most `line` characters; text too long for its column is broken at spaces.
     fn lines(&self, line: usize) -> String {
-        let widths: Vec<usize> = (0..self.width()).map(|c| width(self, c)).collect();
+        let mut widths: Vec<usize> = (0..self.width()).map(|c| width(self, c)).collect();
+        narrow(self, &mut widths, line);
         let mut out = String::new();
         if !self.title.is_empty() {
             out += &format!("{}\n", self.title);
@@ -142,6 +161,20 @@ mod tests {
         let text = table.lines(80);
         assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
         assert_eq!(text.matches("sentence").count(), 20, "{text}");
+    }
+
+    #[test]
+    fn columns_of_text_make_room_for_those_beside_them() {
+        let told = "word ".repeat(30);
+        let table =
+            Table::new("")
+                .columns(["kind", "what", "size"])
+                .row(["one", told.trim(), "12.5"]);
+        let text = table.lines(100);
+        assert_eq!(text.matches('╭').count(), 1, "{text}");
+        let row = text.lines().find(|line| line.contains("one")).unwrap();
+        assert!(row.contains("12.5") && row.chars().count() <= 100, "{text}");
+        assert_eq!(text.matches("word").count(), 30, "{text}");
     }
 
     #[test]
