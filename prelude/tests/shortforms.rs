@@ -535,18 +535,20 @@ fn rows_of_the_cache_tell_entries_apart() {
         };
         align(&vit, &clip, &set, &DecomposeOptions::default(), &fit).unwrap();
     }
-    let table = vitrepl_prelude::session::cache().to_string();
-    let here = |line: &&str| line.contains("seed 31") || line.contains("text emb");
-    let mut what: Vec<&str> = table
-        .lines()
+    let table = vitrepl_prelude::session::cache().csv();
+    let rows = csv::Reader::from_reader(table.as_bytes()).into_records();
+    let rows: Vec<csv::StringRecord> = rows.map(|row| row.unwrap()).collect();
+    let here =
+        |row: &&csv::StringRecord| row[1].contains("seed 31") || &row[0] == "text embeddings";
+    let in_memory = |row: &&csv::StringRecord| !row.iter().any(|cell| cell.contains("disk"));
+    let what: Vec<&str> = rows
+        .iter()
         .filter(here)
-        .filter(|line| !line.contains("disk"))
+        .filter(in_memory)
+        .map(|row| &row[1])
         .collect();
     let all = what.len();
-    let labels: std::collections::BTreeSet<&str> = what
-        .drain(..)
-        .map(|line| line.split('┆').nth(1).unwrap())
-        .collect();
+    let labels: std::collections::BTreeSet<&str> = what.into_iter().collect();
     assert!(all >= 14, "{table}");
     assert_eq!(labels.len(), all, "{table}");
     assert!(

@@ -114,7 +114,8 @@ fn many_lines_stay_apart() {
     );
     let text = chart.to_string();
     assert!(
-        text.contains("model 9, probe, random orders, mean of 10"),
+        text.contains("model 9, probe ") && text.contains("model 9, ┆")
+            || text.contains("model 9, │"),
         "{text}"
     );
 }

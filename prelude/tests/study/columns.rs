@@ -38,7 +38,7 @@ fn one_set_is_cut_by_its_split_column() -> Result<()> {
     assert_eq!(data.test().image_name(0), "4:3");
     let text = data.to_string();
     assert!(
-        text.contains("40 training, 20 validation and 40 test"),
+        text.contains("40 training, 20 validation, 40 test"),
         "{text}"
     );
     let no_name = StudyData::by_column(set()?, "part", ["train", "val", "test"], "class", "place");
