@@ -100,7 +100,8 @@ for result in &results {
 // where the blocks before one are left alone, beside raw attention, which has no such choice:
 
 {
-    let mut chart = LineChart::new("Foreground IoU by the first block that is decomposed", "first block", "foreground IoU, %");
+    let title = format!("IoU by the first block that is decomposed: {}, n = {}", images.name(), images.len());
+    let mut chart = LineChart::new(title, "first block", "foreground IoU, %");
     for name in names.iter().filter(|name| !name.contains("swin") && !name.contains("maxvit")) {
         let model = load(name)?;
         let head = if pairs.is_some() { model.head()? } else { probe(&model, &train)? };

@@ -72,12 +72,15 @@ text_labels(&clip, &aligned, &top, &words, 4)?
 // tested on the same images.)
 
 let study = Arc::new(Study::new(&clip, data, StudySettings::default())?);
-let mut results = Vec::new();
-for name in backbones {
-    results.push(study.run(&load(name)?, Classifier::Probe)?);
-}
-results.push(study.run(&clip, Classifier::Probe)?);
-results.push(study.run(&clip, Classifier::ZeroShot)?);
+let results = {
+    let mut results = Vec::new();
+    for name in backbones {
+        results.push(study.run(&load(name)?, Classifier::Probe)?);
+    }
+    results.push(study.run(&clip, Classifier::Probe)?);
+    results.push(study.run(&clip, Classifier::ZeroShot)?);
+    results
+};
 
 // The ranked components of each model, the first eight of them:
 
