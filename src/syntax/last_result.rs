@@ -1,6 +1,6 @@
 //! `_` where a value is wanted: the last result, as in IPython. Rust has no meaning for it there, so none is lost.
 
-use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, T, TextRange, ast};
+use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, T, ast};
 use std::borrow::Cow;
 
 /// The name of the variable that holds the last result: a letter that looks like `_` and as long, so that errors keep
@@ -41,30 +41,39 @@ pub fn with_result<'a>(statement: &'a str, stand_in: &str) -> Cow<'a, str> {
     if !may_mean_it {
         return Cow::Borrowed(statement);
     }
-    let mut places: Vec<TextRange> = Vec::new();
+    let mut text = statement.to_owned();
+    for place in places(statement).into_iter().rev() {
+        text.replace_range(place..place + 1, stand_in);
+    }
+    Cow::Owned(text)
+}
+
+/// The bytes of `statement` at which a `_` means the last result, in order.
+fn places(statement: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let in_statement = |offset: ra_ap_syntax::TextSize| usize::from(offset) - BEFORE.len();
     for node in parse(statement).descendants() {
         if let Some(one) = ast::UnderscoreExpr::cast(node.clone()) {
             if !is_assigned_to(one.syntax()) {
-                places.push(one.syntax().text_range());
+                found.push(in_statement(one.syntax().text_range().start()));
             }
-        } else if let Some(call) = ast::MacroCall::cast(node) {
+        } else if let Some(call) = ast::MacroCall::cast(node)
+            && let Some(tree) = call.token_tree()
+        {
             let name = call.path().map(|path| path.syntax().text().to_string());
-            if name.is_some_and(|name| OF_VALUES.contains(&name.as_str())) {
-                let tokens = call.syntax().descendants_with_tokens();
-                let tokens = tokens.filter_map(|element| element.into_token());
-                let means_it = tokens.filter(|token| token.kind() == T![_]);
-                places.extend(means_it.map(|token| token.text_range()));
+            if !name.is_some_and(|name| OF_VALUES.contains(&name.as_str())) {
+                continue;
             }
+            // Its brackets are another byte each, as those are in which its arguments are read here.
+            let range = tree.syntax().text_range();
+            let (start, end) = (in_statement(range.start()), in_statement(range.end()));
+            let arguments = statement.get(start + 1..end.saturating_sub(1));
+            let arguments = format!("({})", arguments.unwrap_or_default());
+            found.extend(places(&arguments).into_iter().map(|place| start + place));
         }
     }
-    places.sort_by_key(|range| range.start());
-    places.dedup();
-    let mut text = statement.to_owned();
-    for place in places.into_iter().rev() {
-        let start = usize::from(place.start()) - BEFORE.len();
-        text.replace_range(start..start + 1, stand_in);
-    }
-    Cow::Owned(text)
+    found.sort_unstable();
+    found
 }
 
 /// Whether `_` is what an assignment throws away, alone or in a pattern.
@@ -122,6 +131,12 @@ mod tests {
             ("let _ = _;", "let _ = R;"),
             ("println!(\"{_}: {:?}\", _)", "println!(\"{_}: {:?}\", R)"),
             ("é = _.len();", "é = R.len();"),
+            ("vec![_; 2]", "vec![R; 2]"),
+            (
+                "println!(\"{}\", format!(\"{}\", _ + 1))",
+                "println!(\"{}\", format!(\"{}\", R + 1))",
+            ),
+            ("dbg!(f::<_>(_), x = _)", "dbg!(f::<_>(R), x = R)"),
         ] {
             assert_eq!(with_result(text, "R"), wanted);
         }
@@ -138,6 +153,9 @@ mod tests {
             "a_b + _c",
             "f::<_>(1_000)",
             "\" _ \"",
+            "println!(\"{:?}\", x.collect::<Vec<_>>().join(\", \"))",
+            "println!(\"{}\", v.iter().map(|_| 1).count())",
+            "format!(\"{:?}\", match x { _ => 1 })",
         ] {
             assert_eq!(with_result(text, "R"), text);
         }
