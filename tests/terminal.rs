@@ -226,7 +226,7 @@ fn a_session_that_cannot_start_says_why_and_ends() {
     // It is said as soon as it is known, which may be before the prompt is there, and again when a line is entered.
     terminal.continues("1 + 1");
     terminal.shows("error: the session cannot start: ");
-    terminal.shows("build.jobs");
+    terminal.shows("several");
     terminal.ends();
 }
 

@@ -73,6 +73,25 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// A text in lines of at most `width` characters, broken at spaces.
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut open = String::new();
+        for word in line.split(' ') {
+            let longer = open.chars().count() + 1 + word.chars().count();
+            if !open.is_empty() && longer > width {
+                lines.push(std::mem::take(&mut open));
+            } else if !open.is_empty() {
+                open.push(' ');
+            }
+            open.push_str(word);
+        }
+        lines.push(open);
+    }
+    lines.join("\n")
+}
+
 /// The first of `items`, as many as fit in `room` characters, and how many more there are.
 pub(crate) fn list<S: AsRef<str>>(items: impl IntoIterator<Item = S>, room: usize) -> String {
     let items: Vec<S> = items.into_iter().collect();

@@ -29,10 +29,18 @@ pub fn picture(value: &Value) -> Result<Option<Vec<u8>>> {
             return Ok(Some(png.into_inner()));
         }
     }
-    value.get("image/svg+xml").map(draw).transpose()
+    let svg = value.get("image/svg+xml");
+    let svg = svg.or_else(|| svg_in(value.get("text/html")?));
+    svg.map(draw).transpose()
 }
 
-/// The value's text, if it has any.
+/// The SVG that HTML holds: plotters' figures for evcxr come so.
+fn svg_in(html: &str) -> Option<&str> {
+    let svg = &html[html.find("<svg")?..];
+    Some(&svg[..svg.rfind("</svg>")? + "</svg>".len()])
+}
+
+/// The value's text, if it has any. HTML around a picture is none.
 pub fn text(value: &Value) -> Option<String> {
     let plain = value
         .get("text/plain")
@@ -40,7 +48,9 @@ pub fn text(value: &Value) -> Option<String> {
     if let Some(text) = plain {
         return Some(text.to_owned());
     }
-    let html = value.get("text/html")?;
+    let html = value
+        .get("text/html")
+        .filter(|html| svg_in(html).is_none())?;
     // What is no HTML is shown as it is.
     let text = html2text::from_read(html.as_bytes(), LINE);
     Some(text.unwrap_or_else(|_| html.to_owned()))
@@ -77,10 +87,14 @@ mod tests {
         Value::new(vec![(kind.to_owned(), data.to_owned())])
     }
 
+    fn png_of(svg: &str) -> Vec<u8> {
+        picture(&value("image/svg+xml", svg)).unwrap().unwrap()
+    }
+
     #[test]
     fn svg_and_jpeg_are_pictures() {
         let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="40" height="20" fill="red"/></svg>"#;
-        let png = picture(&value("image/svg+xml", svg)).unwrap().unwrap();
+        let png = png_of(svg);
         let drawn = image::load_from_memory(&png).unwrap().to_rgb8();
         assert_eq!(drawn.dimensions(), (40, 20));
         assert_eq!(drawn.get_pixel(20, 10).0, [255, 0, 0]);
@@ -89,6 +103,12 @@ mod tests {
         let jpeg = STANDARD.encode(jpeg.into_inner());
         let png = picture(&value("image/jpeg", &jpeg)).unwrap().unwrap();
         assert_eq!(image::load_from_memory(&png).unwrap().width(), 40);
+        let html = value("text/html", &format!("<div>\n{svg}\n</div>"));
+        assert_eq!(
+            picture(&html).unwrap().map(|png| png.len()),
+            Some(png_of(svg).len())
+        );
+        assert_eq!(text(&html), None);
         assert!(picture(&value("image/svg+xml", "no SVG")).is_err());
         assert!(picture(&value("text/plain", "a")).unwrap().is_none());
     }

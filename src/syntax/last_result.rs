@@ -1,6 +1,6 @@
 //! `_` where a value is wanted: the last result, as in IPython. Rust has no meaning for it there, so none is lost.
 
-use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, T, ast};
+use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxKind, SyntaxNode, T, TextSize, ast};
 use std::borrow::Cow;
 
 /// The name of the variable that holds the last result: a letter that looks like `_` and as long, so that errors keep
@@ -51,7 +51,7 @@ pub fn with_result<'a>(statement: &'a str, stand_in: &str) -> Cow<'a, str> {
 /// The bytes of `statement` at which a `_` means the last result, in order.
 fn places(statement: &str) -> Vec<usize> {
     let mut found = Vec::new();
-    let in_statement = |offset: ra_ap_syntax::TextSize| usize::from(offset) - BEFORE.len();
+    let in_statement = |offset: TextSize| usize::from(offset) - BEFORE.len();
     for node in parse(statement).descendants() {
         if let Some(one) = ast::UnderscoreExpr::cast(node.clone()) {
             if !is_assigned_to(one.syntax()) {

@@ -5,6 +5,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 
 use super::{Table, at};
+use crate::facts;
 
 /// The characters of a line where `COLUMNS` does not tell how many the terminal has.
 const LINE: usize = 150;
@@ -82,7 +83,7 @@ impl Table {
         narrow(self, &mut widths, line);
         let mut out = String::new();
         if !self.title.is_empty() {
-            out += &format!("{}\n", self.title);
+            out += &format!("{}\n", facts::wrapped(&self.title, line));
         }
         if widths.is_empty() {
             return out;
@@ -175,6 +176,19 @@ mod tests {
         let row = text.lines().find(|line| line.contains("one")).unwrap();
         assert!(row.contains("12.5") && row.chars().count() <= 100, "{text}");
         assert_eq!(text.matches("word").count(), 30, "{text}");
+    }
+
+    #[test]
+    fn a_long_title_is_broken_at_spaces() {
+        let text = Table::new("a title that goes on ".repeat(12))
+            .columns(["a"])
+            .row(["b"])
+            .lines(80);
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert_eq!(text.matches("title").count(), 12, "{text}");
     }
 
     #[test]

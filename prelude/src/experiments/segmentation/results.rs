@@ -2,6 +2,7 @@
 
 use super::{SegmentationExamples, SegmentationMethod};
 use crate::charts::{GroupedBars, Table};
+use crate::facts;
 use crate::files::rows::{Column, export};
 use crate::score::SegmentationScores;
 use crate::{Error, Result};
@@ -132,7 +133,7 @@ impl Segmentation {
             }
         };
         format!(
-            "{}: foreground IoU {:.1} % by the {}; above {}; not above {}",
+            "{}: foreground IoU {:.1} % by the {}\n  above {}\n  not above {}",
             self.model,
             100.0 * iou(best),
             best.method.name(),
@@ -226,8 +227,20 @@ pub fn segmentation_table(results: &[Segmentation]) -> Table {
 impl std::fmt::Display for Segmentation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.table())?;
-        for (method, why) in &self.undefined {
-            write!(f, "\n{} is not defined here: {why}", method.name())?;
+        // The reason begins with the name that the method has where it is computed.
+        let reason = |why: &String| {
+            why.split_once(": ")
+                .map_or(why.clone(), |(_, why)| why.to_string())
+        };
+        let one_reason = self.undefined.chunk_by(|a, b| reason(&a.1) == reason(&b.1));
+        for methods in one_reason {
+            let names: Vec<&str> = methods.iter().map(|(method, _)| method.name()).collect();
+            let told = format!(
+                "not defined here: {}, {}",
+                names.join(", "),
+                reason(&methods[0].1)
+            );
+            write!(f, "\n{}", facts::wrapped(&told, facts::WIDEST))?;
         }
         Ok(())
     }
