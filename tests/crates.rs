@@ -59,5 +59,5 @@ tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(asy
         .complains("`await` is only allowed inside `async`")
         .complains("block_on(async { ... })")
         .says("77\n");
-    assert!(!ran.err.contains("Compiling"), "{ran:#?}");
+    assert!(!ran.err.contains("Compiling tokio"), "{ran:#?}");
 }
