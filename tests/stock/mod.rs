@@ -53,6 +53,8 @@ impl StockFolder {
         let libraries = std::env::join_paths([&compiled, &self.std_library]);
         command
             .env("EVCXR_TMPDIR", &stock)
+            // Versions that are there: newer ones would have their dependents compiled again.
+            .env("CARGO_NET_OFFLINE", "true")
             .env("LD_LIBRARY_PATH", libraries.map_err(Error::other)?)
             .current_dir(self.root.join("source"));
         Ok(())
