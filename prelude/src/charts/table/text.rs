@@ -143,7 +143,7 @@ mod tests {
         assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
         let heads = text.matches('╭').count();
         assert!(heads > 1, "{text}");
-        assert_eq!(text.matches("10.25").count(), heads, "{text}");
+        assert_eq!(text.matches(" 10.25 ").count(), heads, "{text}");
         for c in 1..=20 {
             assert_eq!(
                 text.matches(&format!(" 2{c}.25 ")).count(),
