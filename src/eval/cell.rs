@@ -99,9 +99,12 @@ impl Cell {
         cell.generated(&format!(
             "#[allow(unused_imports)] use ::vitrepl_runtime::{{Show as _, Unremarkable as _}}; {BEGIN}",
         ));
+        let texts: Vec<String> = statements
+            .iter()
+            .map(|piece| cell.statement(source, piece))
+            .collect();
         for (name, variable) in variables {
-            let code = |piece: &&Piece| mentions(&cell.statement(source, piece), name);
-            if statements.iter().any(code) {
+            if texts.iter().any(|text| mentions(text, name)) {
                 cell.take(name, variable);
             }
         }
