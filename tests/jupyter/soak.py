@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import zmq
 from jupyter_client.manager import start_new_kernel
@@ -28,6 +29,8 @@ MOST_FAULTS = 5
 
 # Between two looks at all variables.
 CELLS_BETWEEN_LOOKS = 25
+
+LOCKED = Path(__file__).parents[2] / "Cargo.lock"
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NOTE = re.compile(r"note: ([^\n]*)\n")
@@ -189,27 +192,26 @@ class Variable:
 
 def debug(value):
     """A value as Rust's `{:?}` writes it."""
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list):
-        return "[" + ", ".join(debug(item) for item in value) + "]"
-    if isinstance(value, tuple):
-        name, *fields = value
-        name = name.rsplit("::")[-1]
-        return name + " { " + ", ".join(f"{key}: {debug(one)}" for key, one in fields) + " }"
-    return str(value)
+    return written(value, '"{}"', "[{}]", "{}", shows_paths=False)
 
 
 def literal(value):
     """A value as it is written in Rust."""
+    return written(value, 'String::from("{}")', "vec![{}]", "{}_i64", shows_paths=True)
+
+
+def written(value, text, items, number, shows_paths):
+    """A value in the given forms of texts, lists and numbers; a struct's path can be left out."""
+    one = lambda part: written(part, text, items, number, shows_paths)
     if isinstance(value, str):
-        return f'String::from("{value}")'
+        return text.format(value)
     if isinstance(value, list):
-        return "vec![" + ", ".join(literal(item) for item in value) + "]"
+        return items.format(", ".join(map(one, value)))
     if isinstance(value, tuple):
         name, *fields = value
-        return name + " { " + ", ".join(f"{key}: {literal(one)}" for key, one in fields) + " }"
-    return f"{value}_i64"
+        name = name if shows_paths else name.rsplit("::")[-1]
+        return name + " { " + ", ".join(f"{key}: {one(part)}" for key, part in fields) + " }"
+    return number.format(value)
 
 
 class Soak:
@@ -781,7 +783,8 @@ class Soak:
         crate = self.crates.pop(0)
         want = Want()
         if crate.startswith("itoa"):
-            want.prints("there already: the library uses it too\n")
+            version = re.search(r'name = "itoa"\nversion = "(.*)"', LOCKED.read_text())[1]
+            want.prints(f"itoa {version} is there already: the library uses it\n")
         self.run(f":dep {crate}", want)
         code, text = {
             "itoa": ("itoa::Buffer::new().format(5).to_owned()", '"5"'),
