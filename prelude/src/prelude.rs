@@ -12,8 +12,8 @@ pub use crate::data::{
     SegmentationSet, Subset, TarSet, Waterbirds, WhichImages, ahead::Loading, image,
 };
 pub use crate::decompose::{
-    BlockPart, ChunkedContributions, Component, ComponentNames, Contributions, DecomposeOptions,
-    DecomposeTarget, Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
+    BlockPart, ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, Contributions,
+    DecomposeOptions, DecomposeTarget, Decomposer, Granularity, HeadTokens, Sharing, TokenScores,
 };
 pub use crate::experiments::{
     AblationCurves, AblationOrder, AblationSettings, AttributionMatrix, ClassificationTask,

@@ -129,19 +129,6 @@ fn a_part_knows_after_it_was_saved_that_it_is_one() -> Result<()> {
 }
 
 #[test]
-fn source_tokens_are_said_to_be_left_out_and_heads_are_kept() -> Result<()> {
-    let (place, c) = (
-        Place::new(),
-        contributions("tiny_vit", 6, Granularity::Tokens),
-    );
-    c.save(&place.at("tokens"))?;
-    let back = Contributions::open(&place.at("tokens"))?.load()?;
-    assert!(back.token_contributions().is_none());
-    assert_eq!(flat(back.values()), flat(c.values()));
-    Ok(())
-}
-
-#[test]
 fn stores_of_others_are_refused_by_name() -> Result<()> {
     let (place, c) = (
         Place::new(),
@@ -346,18 +333,6 @@ fn missing_images_are_said_and_those_that_are_there_can_be_had() -> Result<()> {
     refused(
         run(&vit, &set, &address, &mixed, &mut |_| ()),
         &["sharing: Equal and Own"],
-    );
-    let tokens = DecomposeOptions {
-        granularity: Granularity::Tokens,
-        ..DecomposeOptions::default()
-    };
-    let tokens = RunOptions {
-        decompose: tokens,
-        ..shard(0, 1)?
-    };
-    refused(
-        run(&vit, &set, &place.at("tokens"), &tokens, &mut |_| ()),
-        &["tokens", "heads or layers"],
     );
     Ok(())
 }

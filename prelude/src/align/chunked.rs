@@ -6,11 +6,12 @@ use super::pool::Drawn;
 use super::{AlignedContributions, Aligner};
 use crate::Result;
 use crate::data::WhichImages;
-use crate::decompose::part::whole;
+use crate::decompose::part::{same_origin, whole};
 use crate::decompose::{
-    ChunkedContributions, Component, ComponentNames, Contributions, ImageChunks, Origin, Side,
+    ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, Contributions, ImageChunks,
+    Origin, Side, TokenScores, TokenSpace, index_of, matching,
 };
-use crate::identity::ModelId;
+use crate::identity::{ModelId, TextEmbeddings};
 
 /// What an aligner maps to CLIP space: [`Contributions`] in memory at once, [`ChunkedContributions`] chunk by chunk.
 #[diagnostic::on_unimplemented(
@@ -160,15 +161,21 @@ impl ChunkedAligned {
     /// # Errors
     /// When a name or pattern fits no component, or a ranking is of another model's components.
     pub fn select(&self, names: impl ComponentNames) -> Result<Self> {
-        let found = self.contributions.places(&names)?;
-        let found = match &self.chosen {
-            Some(chosen) => found.into_iter().filter(|i| chosen.contains(i)).collect(),
+        let found = self.places(&names)?;
+        let found: Vec<usize> = match &self.chosen {
+            Some(chosen) => found.into_iter().map(|i| chosen[i]).collect(),
             None => found,
         };
         Ok(Self {
             chosen: (found.len() < self.contributions.len()).then_some(found),
             ..self.clone()
         })
+    }
+
+    /// The places of the components that `names` names among [`Self::components`].
+    fn places(&self, names: &impl ComponentNames) -> Result<Vec<usize>> {
+        same_origin(self.origin(), names)?;
+        matching(&self.components(), names)
     }
 
     /// Some images, by their numbers, in memory.
@@ -179,6 +186,30 @@ impl ChunkedAligned {
         let chosen = self.contributions.select_images(images)?;
         let aligned = chosen.mapped(&self.aligner, self.clip.clone())?;
         self.part(aligned)
+    }
+
+    /// One image, by its number, in memory.
+    ///
+    /// # Errors
+    /// When there is no such image, or its chunk cannot be read.
+    pub fn image(&self, number: usize) -> Result<AlignedContributions> {
+        self.select_images(number)
+    }
+
+    /// The source tokens of one head in the space of the CLIP, as [`AlignedContributions::tokens`]; of the contributions
+    /// the head's layer alone is read.
+    ///
+    /// # Errors
+    /// When the contributions have no source tokens, or no head is called so.
+    pub fn tokens(&self, head: &str) -> Result<ChunkedHeadTokens> {
+        index_of(&self.components(), head)?;
+        let tokens = self.contributions.tokens(head)?;
+        let index = index_of(self.contributions.components(), head)?;
+        let weights = self.aligner.weights();
+        Ok(tokens.in_space(TokenSpace {
+            map: weights.map(|weights| weights.get(index)).transpose()?,
+            clip: self.clip.clone(),
+        }))
     }
 
     /// All of them in memory.
@@ -244,6 +275,17 @@ pub trait AlignedStack: ImageChunks {
 
     /// What the contributions were made of; none where they were put together by hand.
     fn made_of(&self) -> Option<&Origin>;
+
+    /// Number of images.
+    fn image_count(&self) -> usize;
+
+    /// The components that `names` names, in order.
+    #[doc(hidden)]
+    fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>>;
+
+    /// What the source tokens of one head give along texts.
+    #[doc(hidden)]
+    fn tokens_along(&self, head: Component, texts: &TextEmbeddings) -> Result<TokenScores>;
 }
 
 macro_rules! by_own_methods {
@@ -260,10 +302,64 @@ macro_rules! by_own_methods {
             fn made_of(&self) -> Option<&Origin> {
                 self.origin()
             }
+
+            fn image_count(&self) -> usize {
+                self.images()
+            }
+
+            fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>> {
+                self.places(&names).map(|places| {
+                    let all = self.components();
+                    places.into_iter().map(|i| all[i]).collect()
+                })
+            }
+
+            fn tokens_along(
+                &self,
+                head: Component,
+                texts: &TextEmbeddings,
+            ) -> Result<TokenScores> {
+                self.tokens(&head.to_string())?.along(texts)
+            }
         }
     )*};
 }
 by_own_methods!(AlignedContributions, ChunkedAligned);
+
+macro_rules! stack_by_reference {
+    ($($pointer:ty),*) => {$(
+        impl<A: AlignedStack + ?Sized> AlignedStack for $pointer {
+            fn component_names(&self) -> Vec<String> {
+                (**self).component_names()
+            }
+
+            fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
+                (**self).check_space(doing, what, clip)
+            }
+
+            fn made_of(&self) -> Option<&Origin> {
+                (**self).made_of()
+            }
+
+            fn image_count(&self) -> usize {
+                (**self).image_count()
+            }
+
+            fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>> {
+                (**self).named(names)
+            }
+
+            fn tokens_along(
+                &self,
+                head: Component,
+                texts: &TextEmbeddings,
+            ) -> Result<TokenScores> {
+                (**self).tokens_along(head, texts)
+            }
+        }
+    )*};
+}
+stack_by_reference!(&A, std::sync::Arc<A>);
 
 impl ImageChunks for AlignedContributions {
     fn extent(&self, name: &'static str) -> Result<(usize, usize, usize)> {

@@ -27,14 +27,19 @@ impl AlignedContributions {
         Ok(self.values.get(place)?)
     }
 
+    /// The places of the components that `names` names.
+    pub(super) fn places(&self, names: &impl ComponentNames) -> Result<Vec<usize>> {
+        same_origin(self.origin(), names)?;
+        matching(&self.components, names)
+    }
+
     /// The components that `names` names, in the order of the model, as
     /// [`Contributions::select`](crate::decompose::Contributions::select).
     ///
     /// # Errors
     /// When a name or pattern fits no component, or a ranking is of another model's components.
     pub fn select(&self, names: impl ComponentNames) -> Result<Self> {
-        same_origin(self.origin(), &names)?;
-        let chosen = matching(&self.components, &names)?;
+        let chosen = self.places(&names)?;
         let components: Vec<Component> = chosen.iter().map(|&i| self.components[i]).collect();
         Ok(Self {
             values: rows(&self.values, 0, &chosen)?,

@@ -72,6 +72,7 @@ struct Arguments {
 enum Grain {
     Layers,
     Heads,
+    Tokens,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -103,6 +104,7 @@ fn decompose(arguments: &Arguments) -> Result<()> {
             granularity: match arguments.granularity {
                 Grain::Layers => Granularity::Layers,
                 Grain::Heads => Granularity::Heads,
+                Grain::Tokens => Granularity::Tokens,
             },
             sharing: match arguments.sharing {
                 Share::Equal => Sharing::Equal,

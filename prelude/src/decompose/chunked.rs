@@ -2,11 +2,14 @@
 
 use super::part::{same_origin, whole};
 use super::sources::Selected;
+use super::tokens::ChunkedHeadTokens;
 use super::{
-    Component, ComponentNames, Contributions, DecomposeOptions, ImageChunks, Origin, Side, matching,
+    Component, ComponentNames, Contributions, DecomposeOptions, ImageChunks, Origin, Side,
+    TokenContributions, index_of, matching, no_tokens,
 };
 use crate::session::progress::Progress;
 use crate::session::stop;
+use crate::trace::Block;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::ops::Range;
@@ -20,8 +23,14 @@ pub(crate) trait ChunkSource: Send + Sync {
     /// The images of each chunk: one begins where the one before it ends.
     fn ranges(&self) -> &[Range<usize>];
 
-    /// The chunk at `index`, on the CPU or where the contributions are.
+    /// The chunk at `index` without source tokens, on the CPU or where the contributions are.
     fn read(&self, index: usize) -> Result<Contributions>;
+
+    /// Bytes that the source tokens of one image have in memory; 0 where there are none.
+    fn token_bytes(&self) -> usize;
+
+    /// The source tokens of the chunk at `index`: those of one layer's heads, or of all.
+    fn read_tokens(&self, index: usize, layer: Option<Block>) -> Result<TokenContributions>;
 
     /// Where they are, in a few words.
     fn place(&self) -> String;
@@ -111,9 +120,39 @@ impl ChunkedContributions {
         self.source.ranges().len()
     }
 
-    /// Bytes they have in memory, in f32.
+    /// Bytes they have in memory, in f32, source tokens among them.
     pub fn bytes(&self) -> usize {
-        4 * (self.len() + 1) * self.images * self.width
+        self.bytes_per_image() * self.images
+    }
+
+    pub(super) fn bytes_per_image(&self) -> usize {
+        4 * (self.len() + 1) * self.width + self.source.token_bytes()
+    }
+
+    /// Whether source tokens are kept with them.
+    pub fn has_tokens(&self) -> bool {
+        self.source.token_bytes() > 0
+    }
+
+    /// The source tokens of the first chunk, where there are any.
+    pub(crate) fn first_tokens(&self) -> Result<Option<TokenContributions>> {
+        match self.has_tokens() && self.chunks() > 0 {
+            true => Ok(Some(self.source.read_tokens(0, None)?)),
+            false => Ok(None),
+        }
+    }
+
+    /// The source tokens of one head, `tokens("block 5 head 3")`, as [`Contributions::tokens`]; they are read when they are
+    /// asked for directions, chunk by chunk, and of one layer only.
+    ///
+    /// # Errors
+    /// When there are no source tokens, or no head is called so.
+    pub fn tokens(&self, head: &str) -> Result<ChunkedHeadTokens> {
+        let component = self.components[index_of(&self.components, head)?];
+        match self.has_tokens() {
+            true => ChunkedHeadTokens::new(self.clone(), component),
+            false => Err(no_tokens()),
+        }
     }
 
     /// The chunk that has image `image`, and its first image.
@@ -123,9 +162,18 @@ impl ChunkedContributions {
         (index, ranges[index].start)
     }
 
-    /// Reads one chunk.
+    /// Reads one chunk, without source tokens.
     pub(crate) fn read_chunk(&self, index: usize) -> Result<Contributions> {
         self.source.read(index)
+    }
+
+    /// Reads one chunk, with source tokens where there are any.
+    pub(super) fn read_whole_chunk(&self, index: usize) -> Result<Contributions> {
+        let chunk = self.source.read(index)?;
+        match self.has_tokens() {
+            true => Ok(chunk.with_tokens(self.source.read_tokens(index, None)?)),
+            false => Ok(chunk),
+        }
     }
 
     /// Where they are: `memory`, or the address of a store.
@@ -134,11 +182,31 @@ impl ChunkedContributions {
     }
 
     /// Hand each chunk with the number of its first image to `f`, in the order of the images, the next ones being read
-    /// meanwhile.
+    /// meanwhile. Chunks have no source tokens.
     ///
     /// # Errors
     /// When a chunk cannot be read or is damaged, the call was stopped, or `f` fails.
     pub fn each_chunk(&self, mut f: impl FnMut(usize, &Contributions) -> Result<()>) -> Result<()> {
+        self.each_read(
+            |index| self.source.read(index),
+            |start, chunk| f(start, &chunk),
+        )
+    }
+
+    /// As [`Self::each_chunk`], with source tokens where there are any.
+    pub(crate) fn each_whole_chunk(
+        &self,
+        mut f: impl FnMut(usize, Contributions) -> Result<()>,
+    ) -> Result<()> {
+        self.each_read(|index| self.read_whole_chunk(index), &mut f)
+    }
+
+    /// Hand what `read` reads of each chunk, given by its number, to `f` with the number of the chunk's first image.
+    pub(super) fn each_read<T: Send>(
+        &self,
+        read: impl Fn(usize) -> Result<T> + Sync,
+        mut f: impl FnMut(usize, T) -> Result<()>,
+    ) -> Result<()> {
         stop::begin();
         let ranges = self.source.ranges();
         let what = format!("read {}", self.source.place());
@@ -147,11 +215,11 @@ impl ChunkedContributions {
             let readers: Vec<_> = (0..READERS.min(ranges.len()))
                 .map(|first| {
                     let (send, receive) = mpsc::sync_channel(0);
-                    let source = &self.source;
+                    let read = &read;
                     scope.spawn(move || {
                         for index in (first..ranges.len()).step_by(READERS) {
                             // The other end is gone when `f` has failed or the call was stopped.
-                            if send.send(source.read(index)).is_err() {
+                            if send.send(read(index)).is_err() {
                                 return;
                             }
                         }
@@ -168,7 +236,7 @@ impl ChunkedContributions {
                 }
                 let chunk = readers[index % READERS].recv();
                 let chunk = chunk.map_err(|_| Error::trace("a reader of chunks has ended"))??;
-                f(range.start, &chunk)?;
+                f(range.start, chunk)?;
                 progress.at(range.end, "");
             }
             Ok(())

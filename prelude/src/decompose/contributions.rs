@@ -89,6 +89,26 @@ impl Contributions {
         })
     }
 
+    /// These contributions with their source tokens.
+    pub(super) fn with_tokens(self, tokens: TokenContributions) -> Self {
+        let tokens = match &self.origin {
+            Some(origin) => tokens.of_model(origin.model.clone()),
+            None => tokens,
+        };
+        Self {
+            tokens: Some(tokens),
+            ..self
+        }
+    }
+
+    /// These contributions without their source tokens.
+    pub(super) fn without_tokens(&self) -> Self {
+        Self {
+            tokens: None,
+            ..self.clone()
+        }
+    }
+
     /// This value, marked as being a part of so many components, where they are not all.
     pub(crate) fn with_part_of(self, part_of: Option<usize>) -> Self {
         Self { part_of, ..self }

@@ -14,8 +14,8 @@ impl ChunkedContributions {
     pub fn load(&self) -> Result<Contributions> {
         self.check_memory(self.images)?;
         let mut chunks = Vec::with_capacity(self.chunks());
-        self.each_chunk(|_, chunk| {
-            chunks.push(chunk.clone());
+        self.each_whole_chunk(|_, chunk| {
+            chunks.push(chunk);
             Ok(())
         })?;
         self.joined(&chunks, self.origin.clone())
@@ -45,7 +45,7 @@ impl ChunkedContributions {
             let index = place_of(ranges, run[0]);
             let chunk = match open.take() {
                 Some((at, chunk)) if at == index => chunk,
-                _ => self.source.read(index)?,
+                _ => self.read_whole_chunk(index)?,
             };
             let start = ranges[index].start;
             let numbers: Vec<usize> = run.iter().map(|i| i - start).collect();
@@ -93,7 +93,7 @@ impl ChunkedContributions {
 
     /// Refuses to bring more images into memory than there is room for, where that is known.
     fn check_memory(&self, images: usize) -> Result<()> {
-        let wanted = 4 * (self.len() + 1) * images * self.width;
+        let wanted = self.bytes_per_image() * images;
         // The chunks and what they are joined to are there at the same time.
         match crate::facts::free_memory() {
             Some(free) if 2 * wanted as u64 > free => Err(Error::argument(

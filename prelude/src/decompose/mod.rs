@@ -36,6 +36,7 @@ mod sources;
 mod tokens;
 mod walk;
 
+pub(crate) use channel_map::ChannelMap;
 pub(crate) use chunked::ChunkSource;
 pub use chunked::ChunkedContributions;
 pub use chunks::ImageChunks;
@@ -48,8 +49,10 @@ pub(crate) use names::{index_of, matching, names_in_words};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;
-pub(crate) use tokens::TokenSpace;
-pub use tokens::{HeadTokens, TokenContributions, TokenLayout, TokenScores, TokenShares};
+pub use tokens::{
+    ChunkedHeadTokens, HeadTokens, TokenContributions, TokenLayout, TokenScores, TokenShares,
+};
+pub(crate) use tokens::{LayerShape, LayerValues, TokenShape, TokenSpace};
 
 use crate::models::ImageEncoder;
 use crate::trace::{Block, Tape};
@@ -212,9 +215,14 @@ impl<'m> Decomposer<'m> {
             let floats = (self.components().len() + 1) * self.width;
             return Ok(floats * DType::F32.size_in_bytes());
         }
+        Ok(self.blank()?.bytes())
+    }
+
+    /// The decomposition of one image of zeros, which has the shape of any other.
+    pub(crate) fn blank(&self) -> Result<Contributions> {
         let size = self.model.image_size();
-        let blank = Tensor::zeros((1, 3, size, size), DType::F32, self.model.device())?;
-        Ok(self.run(&blank)?.bytes())
+        let pixels = Tensor::zeros((1, 3, size, size), DType::F32, self.model.device())?;
+        self.run(&pixels)
     }
 
     /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d.

@@ -1,6 +1,9 @@
 //! Where chunks of contributions come from, but for stores: memory, a function, or some components of another source.
 
-use super::{ChunkSource, ChunkedContributions, Component, Contributions};
+use super::{
+    ChunkSource, ChunkedContributions, Component, Contributions, TokenContributions, no_tokens,
+};
+use crate::trace::Block;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use std::ops::Range;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 /// Some components of another source.
 pub(super) struct Selected {
     source: Arc<dyn ChunkSource>,
+    components: Vec<Component>,
     names: Vec<String>,
 }
 
@@ -16,6 +20,7 @@ impl Selected {
     pub fn new(source: Arc<dyn ChunkSource>, components: &[Component]) -> Self {
         Self {
             source,
+            components: components.to_vec(),
             names: components.iter().map(Component::to_string).collect(),
         }
     }
@@ -33,6 +38,15 @@ impl ChunkSource for Selected {
             values: chosen.values.copy()?,
             ..chosen
         })
+    }
+
+    fn token_bytes(&self) -> usize {
+        self.source.token_bytes()
+    }
+
+    fn read_tokens(&self, index: usize, layer: Option<Block>) -> Result<TokenContributions> {
+        let tokens = self.source.read_tokens(index, layer)?;
+        Ok(tokens.of_heads(&self.components))
     }
 
     fn place(&self) -> String {
@@ -59,6 +73,14 @@ impl ChunkSource for Made {
         let values = (self.make)(self.ranges[index].clone())?;
         let sum = values.sum(0)?;
         Contributions::new(self.components.clone(), values, sum, None)
+    }
+
+    fn token_bytes(&self) -> usize {
+        0
+    }
+
+    fn read_tokens(&self, _: usize, _: Option<Block>) -> Result<TokenContributions> {
+        Err(no_tokens())
     }
 
     fn place(&self) -> String {
@@ -101,7 +123,9 @@ fn cut(images: usize, chunk: usize) -> Result<Vec<Range<usize>>> {
 
 /// Chunks of contributions in memory.
 struct Resident {
+    /// Without source tokens.
     contributions: Contributions,
+    tokens: Option<TokenContributions>,
     ranges: Vec<Range<usize>>,
 }
 
@@ -112,6 +136,20 @@ impl ChunkSource for Resident {
 
     fn read(&self, index: usize) -> Result<Contributions> {
         self.contributions.select_images(self.ranges[index].clone())
+    }
+
+    fn token_bytes(&self) -> usize {
+        let tokens = self.tokens.as_ref().map_or(0, TokenContributions::bytes);
+        tokens / self.contributions.images().max(1)
+    }
+
+    fn read_tokens(&self, index: usize, layer: Option<Block>) -> Result<TokenContributions> {
+        let tokens = self.tokens.as_ref().ok_or_else(no_tokens)?;
+        let images: Vec<usize> = self.ranges[index].clone().collect();
+        match layer {
+            Some(block) => tokens.of_layer(block).of_images(&images),
+            None => tokens.of_images(&images),
+        }
     }
 
     fn place(&self) -> String {
@@ -127,7 +165,8 @@ impl Contributions {
     pub fn in_chunks(&self, images: usize) -> Result<ChunkedContributions> {
         let source = Resident {
             ranges: cut(self.images(), images)?,
-            contributions: self.clone(),
+            contributions: self.without_tokens(),
+            tokens: self.tokens.clone(),
         };
         Ok(ChunkedContributions::new(
             self.components.clone(),

@@ -1,23 +1,18 @@
 //! The Zarr arrays of a store, and one chunk of them.
 
+use super::array::{Kept, create, failure, open};
 use super::bucket::Bucket;
 use super::chunk::{all_chunks, get, padded, put};
 use super::header::Header;
-use super::options::StoreType;
-use crate::decompose::Contributions;
+use super::tokens::TokenArrays;
+use crate::decompose::{Contributions, LayerShape, TokenContributions, no_tokens};
 use crate::{Error, Result, check};
 use candle_core::{Device, Tensor};
-use half::f16;
 use std::io;
 use std::sync::Arc;
-use zarrs::array::builder::{ArrayBuilderDataType, ArrayBuilderFillValue};
-use zarrs::array::codec::{Crc32cCodec, ZstdCodec};
-use zarrs::array::{Array, ArrayBuilder, ArrayCreateError, ArrayError, data_type};
+use zarrs::array::{Array, ArrayError};
 use zarrs::group::{GroupBuilder, GroupCreateError};
 use zarrs::storage::StorageError;
-
-/// Values of neural networks hardly shrink; a higher level takes longer for a few percent.
-const LEVEL: i32 = 1;
 
 /// The names of the arrays.
 pub(super) const VALUES: &str = "values";
@@ -33,92 +28,51 @@ pub(super) struct Arrays {
     values: Array<Bucket>,
     representation: Array<Bucket>,
     finished: Array<Bucket>,
+    tokens: Option<TokenArrays>,
 }
 
 impl Arrays {
-    /// Describes the arrays of `header` at `bucket`, and the group last: where that is, all are.
-    pub fn create(bucket: &Bucket, header: &Header) -> Result<Self> {
-        let (n, images) = (header.components.len(), header.images);
-        let build = |name: &str,
-                     shape: &[usize],
-                     chunk: &[usize],
-                     (of, fill): (ArrayBuilderDataType, ArrayBuilderFillValue),
-                     axes: &[&str]| {
-            let wide = |sizes: &[usize]| sizes.iter().map(|&s| s as u64).collect::<Vec<_>>();
-            let array = ArrayBuilder::new(wide(shape), wide(chunk), of, fill)
-                .bytes_to_bytes_codecs(vec![
-                    Arc::new(ZstdCodec::new(LEVEL, false)),
-                    Arc::new(Crc32cCodec::new()),
-                ])
-                .dimension_names(Some(axes.iter().copied()))
-                .build(Arc::new(bucket.clone()), &format!("/{name}"))
-                .map_err(|e| creation(bucket, name, e))?;
-            array
-                .store_metadata()
-                .map_err(|e| failure(bucket, "writing", name, ArrayError::StorageError(e)))?;
-            Ok::<_, Error>(array)
-        };
-        // What is not there reads as NaN elsewhere, and not as 0.
-        let values = || match header.dtype {
-            StoreType::F32 => (data_type::float32().into(), f32::NAN.into()),
-            StoreType::F16 => (data_type::float16().into(), f16::NAN.into()),
-        };
+    /// Describes the arrays of `header` at `bucket`, and the group last: where that is, all are. `maps` are the arrays of
+    /// the source tokens' channel maps.
+    pub fn create(bucket: &Bucket, header: &Header, maps: &[Tensor]) -> Result<Self> {
+        let (n, images, width) = (header.components.len(), header.images, header.width);
+        let kept = Kept::from(header.dtype);
         let arrays = Self {
-            values: build(
+            values: create(
+                bucket,
                 VALUES,
-                &[images, n, header.width],
-                &[header.chunk, n, header.width],
-                values(),
+                &[images, n, width],
+                &[header.chunk, n, width],
+                kept,
                 &["image", "component", "channel"],
             )?,
-            representation: build(
+            representation: create(
+                bucket,
                 REPRESENTATION,
-                &[images, header.width],
-                &[header.chunk, header.width],
-                values(),
+                &[images, width],
+                &[header.chunk, width],
+                kept,
                 &["image", "channel"],
             )?,
-            finished: build(
+            finished: create(
+                bucket,
                 FINISHED,
                 &[header.chunks()],
                 &[1],
-                (data_type::uint8().into(), 0u8.into()),
+                Kept::Mark,
                 &["chunk"],
             )?,
+            tokens: match &header.tokens {
+                Some(shape) => Some(TokenArrays::create(bucket, header, shape, maps)?),
+                None => None,
+            },
         };
-        let group = GroupBuilder::new()
-            .attributes(header.attributes()?)
-            .build(Arc::new(bucket.clone()), "/")
-            .map_err(|e| unreadable(bucket, e))?;
-        let stored = group.store_metadata();
-        stored.map_err(|e| failure(bucket, "writing", DESCRIPTION, ArrayError::StorageError(e)))?;
+        group(bucket, "", header.attributes()?)?;
         Ok(arrays)
     }
 
     /// Those at `bucket`, which must be as `header` says.
     pub fn open(bucket: &Bucket, header: &Header) -> Result<Self> {
-        let open = |name: &str, shape: &[usize], chunk: &[usize]| {
-            let array = Array::open(Arc::new(bucket.clone()), &format!("/{name}"))
-                .map_err(|e| creation(bucket, name, e))?;
-            let same = |a: &[u64], b: &[usize]| a.iter().map(|&v| v as usize).eq(b.iter().copied());
-            let first = vec![0; shape.len()];
-            let cut = array
-                .chunk_shape(&first)
-                .map_err(|e| failure(bucket, "reading", name, e))?;
-            let cut: Vec<u64> = cut.iter().map(|v| v.get()).collect();
-            if !same(array.shape(), shape) || !same(&cut, chunk) {
-                let reason = format!(
-                    "array \"{name}\" is {:?} in chunks of {cut:?}, and {shape:?} in {chunk:?} is wanted",
-                    array.shape()
-                );
-                return Err(Error::unfit(
-                    bucket.address(),
-                    reason,
-                    "make it again in another place",
-                ));
-            }
-            Ok(array)
-        };
         let (n, images, width, chunk) = (
             header.components.len(),
             header.images,
@@ -126,9 +80,13 @@ impl Arrays {
             header.chunk,
         );
         Ok(Self {
-            values: open(VALUES, &[images, n, width], &[chunk, n, width])?,
-            representation: open(REPRESENTATION, &[images, width], &[chunk, width])?,
-            finished: open(FINISHED, &[header.chunks()], &[1])?,
+            values: open(bucket, VALUES, &[images, n, width], &[chunk, n, width])?,
+            representation: open(bucket, REPRESENTATION, &[images, width], &[chunk, width])?,
+            finished: open(bucket, FINISHED, &[header.chunks()], &[1])?,
+            tokens: match &header.tokens {
+                Some(shape) => Some(TokenArrays::open(bucket, header, shape)?),
+                None => None,
+            },
         })
     }
 
@@ -142,7 +100,6 @@ impl Arrays {
     ) -> Result<()> {
         check::finite("contributions", of.values())?;
         check::finite("contributions", of.representation())?;
-        // The last chunk is filled up: all chunks of a Zarr array have one size.
         let rows = header.chunk;
         let values = padded(&of.values().transpose(0, 1)?, rows)?;
         let representation = padded(of.representation(), rows)?;
@@ -156,12 +113,16 @@ impl Arrays {
             representation,
             header.dtype,
         )?;
+        if let (Some(arrays), Some(shape)) = (&self.tokens, &header.tokens) {
+            let tokens = of.token_contributions().ok_or_else(no_tokens)?;
+            arrays.write(bucket, header, shape, chunk, tokens)?;
+        }
         self.finished
             .store_chunk_opt(&[a], vec![1u8], &all_chunks())
             .map_err(|e| failure(bucket, "writing", FINISHED, e))
     }
 
-    /// Reads a chunk that is marked, and checks it: n x b x d and b x d.
+    /// Reads a chunk that is marked, without source tokens, and checks it: n x b x d and b x d.
     pub fn read(&self, bucket: &Bucket, header: &Header, chunk: usize) -> Result<(Tensor, Tensor)> {
         let images = header.range(chunk).len();
         let (n, width) = (header.components.len(), header.width);
@@ -189,11 +150,39 @@ impl Arrays {
         ))
     }
 
+    /// Reads the source tokens of a chunk that is marked, of the layers that are `wanted`, and checks them.
+    pub fn read_tokens(
+        &self,
+        bucket: &Bucket,
+        header: &Header,
+        chunk: usize,
+        wanted: impl Fn(&LayerShape) -> bool,
+    ) -> Result<TokenContributions> {
+        match (&self.tokens, &header.tokens) {
+            (Some(arrays), Some(shape)) => arrays.read(bucket, header, shape, chunk, wanted),
+            _ => Err(no_tokens()),
+        }
+    }
+
     /// Takes the mark of a chunk away, so that it is made again.
     pub fn unmark(&self, bucket: &Bucket, chunk: usize) -> Result<()> {
         let erased = self.finished.erase_chunk(&[chunk as u64]);
         erased.map_err(|e| failure(bucket, "writing", FINISHED, ArrayError::StorageError(e)))
     }
+}
+
+/// Describes a group at `path` below `bucket`.
+pub(super) fn group(
+    bucket: &Bucket,
+    path: &str,
+    attributes: serde_json::Map<String, serde_json::Value>,
+) -> Result<()> {
+    let group = GroupBuilder::new()
+        .attributes(attributes)
+        .build(Arc::new(bucket.clone()), &format!("/{path}"))
+        .map_err(|e| unreadable(bucket, e))?;
+    let stored = group.store_metadata();
+    stored.map_err(|e| failure(bucket, "writing", DESCRIPTION, ArrayError::StorageError(e)))
 }
 
 /// Whether there is a group at `bucket`.
@@ -216,40 +205,6 @@ pub(super) fn unreadable(bucket: &Bucket, e: GroupCreateError) -> Error {
             bucket.address(),
             format!("no Zarr group ({e})"),
             "name another one",
-        ),
-    }
-}
-
-/// The error of a chunk that is not what was written.
-pub(super) fn damaged(bucket: &Bucket, key: &str, reason: &str) -> Error {
-    Error::unfit(
-        format!("{}/{key}", bucket.address()),
-        reason,
-        "run the decomposition into this store again with --verify, which makes damaged chunks anew; what was saved from \
-         memory is saved again to another place",
-    )
-}
-
-/// What went wrong with the chunk or array at `key`: a fault of the store, or a damaged chunk.
-pub(super) fn failure(bucket: &Bucket, doing: &'static str, key: &str, e: ArrayError) -> Error {
-    match e {
-        ArrayError::StorageError(StorageError::IOError(e)) => {
-            bucket.error(doing, key, io::Error::new(e.kind(), e.to_string()))
-        }
-        ArrayError::StorageError(e) => bucket.error(doing, key, io::Error::other(e.to_string())),
-        e => damaged(bucket, key, &format!("is damaged ({e})")),
-    }
-}
-
-fn creation(bucket: &Bucket, name: &str, e: ArrayCreateError) -> Error {
-    match e {
-        ArrayCreateError::StorageError(StorageError::IOError(e)) => {
-            bucket.error("reading", name, io::Error::new(e.kind(), e.to_string()))
-        }
-        e => Error::unfit(
-            format!("{}/{name}", bucket.address()),
-            format!("no Zarr array ({e})"),
-            "make it again in another place",
         ),
     }
 }

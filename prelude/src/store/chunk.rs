@@ -1,6 +1,6 @@
 //! One chunk of an array, in the type of the store.
 
-use super::arrays::{damaged, failure};
+use super::array::{damaged, failure};
 use super::bucket::Bucket;
 use super::options::StoreType;
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ pub(super) fn all_chunks() -> CodecOptions {
     CodecOptions::default().with_store_empty_chunks(true)
 }
 
-/// The rows of `t` in row order on the CPU, filled up to `rows` with NaN.
+/// The rows of `t` in row order on the CPU, filled up to `rows` with NaN: all chunks of a Zarr array have one size.
 pub(super) fn padded(t: &Tensor, rows: usize) -> Result<Vec<f32>> {
     let missing = rows - t.dim(0)?;
     let width = t.elem_count() / t.dim(0)?.max(1);

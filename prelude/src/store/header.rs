@@ -2,7 +2,7 @@
 
 use super::bucket::Bucket;
 use super::options::StoreType;
-use crate::decompose::{Component, Origin};
+use crate::decompose::{Component, Origin, TokenShape};
 use crate::identity::Format;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub(super) struct Header {
     /// Images of a chunk.
     pub chunk: usize,
     pub dtype: StoreType,
+    /// What source tokens are kept; none where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenShape>,
 }
 
 impl Header {
@@ -44,6 +47,7 @@ impl Header {
         origin: Option<Origin>,
         (images, width): (usize, usize),
         (chunk, dtype): (usize, StoreType),
+        tokens: Option<TokenShape>,
     ) -> Self {
         Self {
             kind: "contributions".into(),
@@ -57,6 +61,7 @@ impl Header {
             width,
             chunk,
             dtype,
+            tokens,
         }
     }
 
@@ -174,10 +179,16 @@ impl Header {
             ("channels", json!(self.width), json!(other.width)),
             ("images of a chunk", json!(self.chunk), json!(other.chunk)),
             ("type", json!(self.dtype), json!(other.dtype)),
+            ("source tokens", json!(self.tokens), json!(other.tokens)),
         ];
         let (name, a, b) = pairs.into_iter().find(|(_, a, b)| a != b)?;
         Some(match name {
             "components" => "their components differ".into(),
+            "source tokens" => match (&self.tokens, &other.tokens) {
+                (Some(_), None) => "source tokens are kept there and not here".into(),
+                (None, Some(_)) => "source tokens are kept here and not there".into(),
+                _ => "their source tokens differ".into(),
+            },
             name => format!("the {name}: {a} there and {b} here"),
         })
     }

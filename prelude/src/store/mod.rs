@@ -4,6 +4,7 @@
 //! run.zarr/zarr.json                  what they are: components, images, model, options, format numbers
 //! run.zarr/values/c/5/0/0             [image, component, channel], chunk 5 of the images; zstd, then crc32c
 //! run.zarr/representation/c/5/0       [image, channel]
+//! run.zarr/tokens/..                  source tokens as products, where they are kept
 //! run.zarr/finished/c/5               [chunk]: 1 once all of chunk 5 is written
 //! ```
 //!
@@ -25,6 +26,7 @@
 //! # Ok::<(), vitrepl_prelude::Error>(())
 //! ```
 
+mod array;
 mod arrays;
 mod bucket;
 mod chunk;
@@ -35,6 +37,7 @@ mod run;
 mod save;
 mod show;
 mod source;
+mod tokens;
 
 pub use data::open_data;
 pub use options::{StoreOptions, StoreType};
@@ -45,6 +48,7 @@ use crate::facts;
 use crate::{Error, Result};
 use arrays::Arrays;
 use bucket::Bucket;
+use candle_core::Tensor;
 use header::Header;
 use show::about;
 use source::StoreSource;
@@ -88,8 +92,9 @@ impl ContributionStore {
         })
     }
 
-    /// The store of `header` at `bucket`: the one that is there, if it is of the same contributions, or a new one.
-    fn join(bucket: Bucket, header: Header) -> Result<Self> {
+    /// The store of `header` at `bucket`: the one that is there, if it is of the same contributions, or a new one. `maps`
+    /// are the arrays of the source tokens' channel maps, where the header has source tokens.
+    fn join(bucket: Bucket, header: Header, maps: &[Tensor]) -> Result<Self> {
         if arrays::described(&bucket)? {
             let there = Self::at(bucket)?;
             return match there.header.difference(&header) {
@@ -112,10 +117,15 @@ impl ContributionStore {
             .map_err(|e| bucket.error("reading", "", e))?;
         // Another process has described it since.
         if arrays::described(&bucket)? {
-            return Self::join(bucket, header);
+            return Self::join(bucket, header, maps);
         }
         // The arrays are described before the group: another process may be about to.
-        let ours = [arrays::VALUES, arrays::REPRESENTATION, arrays::FINISHED];
+        let ours = [
+            arrays::VALUES,
+            arrays::REPRESENTATION,
+            arrays::FINISHED,
+            tokens::TOKENS,
+        ];
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
             return Err(Error::argument(
                 "address",
@@ -123,7 +133,7 @@ impl ContributionStore {
                 format!("a place with nothing else in it; \"{name}\" is there"),
             ));
         }
-        let arrays = Arrays::create(&bucket, &header)?;
+        let arrays = Arrays::create(&bucket, &header, maps)?;
         Ok(Self {
             bucket,
             header,
@@ -245,6 +255,16 @@ impl ContributionStore {
         ))
     }
 
+    /// Reads a chunk with its source tokens, to see whether it is whole.
+    fn read_all(&self, chunk: usize) -> Result<()> {
+        self.arrays.read(&self.bucket, &self.header, chunk)?;
+        if self.header.tokens.is_some() {
+            self.arrays
+                .read_tokens(&self.bucket, &self.header, chunk, |_| true)?;
+        }
+        Ok(())
+    }
+
     /// Reads every finished chunk of `chunks` (`0..store.chunks()` for all) and takes the marks of damaged ones away, so
     /// that they are made again; the numbers of these.
     ///
@@ -257,8 +277,8 @@ impl ContributionStore {
             .into_iter()
             .filter(|chunk| chunks.contains(chunk))
         {
-            match self.arrays.read(&self.bucket, &self.header, chunk) {
-                Ok(_) => {}
+            match self.read_all(chunk) {
+                Ok(()) => {}
                 Err(Error::Saved { .. }) => {
                     self.arrays.unmark(&self.bucket, chunk)?;
                     damaged.push(chunk);

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// memory at once.
 const CHUNK: usize = 16 << 20;
 
+/// The same where source tokens are kept, which a chunk has in two or three arrays a layer.
+const TOKEN_CHUNK: usize = 64 << 20;
+
 /// The type of stored values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,19 +52,24 @@ impl std::str::FromStr for StoreType {
 pub struct StoreOptions {
     /// The type of the values.
     pub dtype: StoreType,
-    /// Images of a chunk; as many as 16 MB hold where it is not said.
+    /// Images of a chunk; as many as 16 MB hold where it is not said, or 64 MB with source tokens.
     pub chunk: Option<usize>,
 }
 
 impl StoreOptions {
-    /// The images of a chunk, for `components` of `width` channels of so many `images`.
+    /// The images of a chunk, for so many `images` that have `numbers` each in their contributions, and `tokens` in their
+    /// source tokens, where these are kept.
     pub(super) fn images_of_chunk(
         &self,
-        components: usize,
-        width: usize,
+        numbers: usize,
+        tokens: Option<usize>,
         images: usize,
     ) -> Result<usize> {
-        let fitting = CHUNK / (self.dtype.bytes() * components.max(1) * width.max(1));
+        let (bytes, most) = match tokens {
+            None => (numbers, CHUNK),
+            Some(tokens) => (numbers + tokens, TOKEN_CHUNK),
+        };
+        let fitting = most / (self.dtype.bytes() * bytes.max(1));
         let chunk = match self.chunk {
             Some(0) => return Err(Error::argument("chunk", 0, "one image or more")),
             Some(images) => images,

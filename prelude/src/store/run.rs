@@ -2,10 +2,12 @@
 
 use super::bucket::Bucket;
 use super::header::Header;
-use super::save::Cutter;
+use super::save::{Cutter, shape_of};
 use super::{ContributionStore, StoreOptions};
 use crate::data::DataSet;
-use crate::decompose::{DecomposeOptions, Decomposer, Granularity, Origin};
+use crate::decompose::{
+    Contributions, DecomposeOptions, Decomposer, Granularity, Origin, TokenShape,
+};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
 use crate::session::{each_batch, stop};
@@ -168,13 +170,6 @@ pub fn run(
     tell: &mut dyn FnMut(&RunProgress),
 ) -> Result<RunReport> {
     let model = model.as_ref();
-    if options.decompose.granularity == Granularity::Tokens {
-        return Err(Error::argument(
-            "granularity",
-            "tokens",
-            "heads or layers: source tokens are not stored; decompose(..)? makes them of the images that are looked at",
-        ));
-    }
     let began = Instant::now();
     let decomposer = Decomposer::new(model.encoder(), options.decompose)?.until(stop::requested);
     let origin = Origin {
@@ -184,17 +179,25 @@ pub fn run(
     };
     let components = decomposer.components().to_vec();
     let width = width(model, &options.decompose);
+    let blank = match options.decompose.granularity {
+        Granularity::Tokens => Some(decomposer.blank()?.seen_at(model.input())),
+        _ => None,
+    };
+    let tokens = blank.as_ref().and_then(Contributions::token_contributions);
+    let (tokens, maps) = shape_of(tokens)?;
+    let numbers = tokens.as_ref().map(TokenShape::numbers);
     let chunk = options
         .store
-        .images_of_chunk(components.len(), width, set.len())?;
+        .images_of_chunk(components.len() * width, numbers, set.len())?;
     let header = Header::new(
         components,
         None,
         Some(origin),
         (set.len(), width),
         (chunk, options.store.dtype),
+        tokens,
     );
-    let store = ContributionStore::join(Bucket::at(address)?, header)?;
+    let store = ContributionStore::join(Bucket::at(address)?, header, &maps)?;
     let own = options.shard.of(store.chunks());
     let damaged = match options.verify {
         true => store.verify(own.clone())?,
@@ -217,7 +220,7 @@ pub fn run(
             store.header.range(missing.start).start..store.header.range(missing.end - 1).end;
         let mut cutter = Cutter::new(chunk, set.len());
         each_batch("decompose", model, set, range, |start, pixels| {
-            let batch = decomposer.run(pixels)?;
+            let batch = decomposer.run(pixels)?.seen_at(model.input());
             let done = start + batch.images();
             cutter.add(start, batch, |index, images| {
                 store.write(index, images)?;

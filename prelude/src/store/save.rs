@@ -3,8 +3,9 @@
 use super::bucket::Bucket;
 use super::header::Header;
 use super::{ContributionStore, StoreOptions};
-use crate::decompose::{ChunkedContributions, Contributions, TokenContributions};
+use crate::decompose::{ChunkedContributions, Contributions, TokenContributions, TokenShape};
 use crate::{Error, Result};
+use candle_core::Tensor;
 
 impl ContributionStore {
     /// Writes chunk number `chunk`, whose images `contributions` has, and marks it as finished.
@@ -21,9 +22,9 @@ impl ContributionStore {
 
 /// The store at `address` for contributions of `header`, which must not hold others. Contributions of unknown origin
 /// cannot be told from others, so they are not added to what is there.
-fn store(address: &str, header: Header) -> Result<ContributionStore> {
+fn store(address: &str, header: Header, maps: &[Tensor]) -> Result<ContributionStore> {
     let (unknown, bucket) = (header.origin.is_none(), Bucket::at(address)?);
-    let store = ContributionStore::join(bucket, header)?;
+    let store = ContributionStore::join(bucket, header, maps)?;
     match unknown && !store.finished()?.is_empty() {
         true => Err(Error::argument(
             "address",
@@ -37,8 +38,8 @@ fn store(address: &str, header: Header) -> Result<ContributionStore> {
 
 impl Contributions {
     /// Writes them to `address` as a Zarr store (a folder, `file://`, `s3://bucket/run.zarr`, `gs://`, `az://`), which
-    /// [`Self::open`] reads and other programs too. Chunks that are there already stay, so that a call that was stopped
-    /// goes on. Source tokens are not written, which is said.
+    /// [`Self::open`] reads and other programs too, source tokens with them where there are any. Chunks that are there
+    /// already stay, so that a call that was stopped goes on.
     ///
     /// # Errors
     /// When other contributions are there, it cannot be written, or values are NaN or infinite.
@@ -51,18 +52,12 @@ impl Contributions {
     /// # Errors
     /// As [`Self::save`]; values beyond those of f16.
     pub fn save_as(&self, address: &str, options: &StoreOptions) -> Result<()> {
-        if let Some(tokens) = self.token_contributions() {
-            say_tokens(tokens);
-        }
-        let chunk = options.images_of_chunk(self.len(), self.values().dims()[2], self.images())?;
+        let numbers = self.len() * self.values().dims()[2];
+        let shape = self.token_contributions().map(TokenContributions::shape);
+        let tokens = shape.transpose()?.map(|(shape, _)| shape.numbers());
+        let chunk = options.images_of_chunk(numbers, tokens, self.images())?;
         self.in_chunks(chunk)?.save_as(address, options)
     }
-}
-
-fn say_tokens(tokens: &TokenContributions) {
-    eprintln!(
-        "saving contributions: source tokens are left out ({tokens}); heads, layers and representations are kept"
-    );
 }
 
 impl ChunkedContributions {
@@ -79,27 +74,41 @@ impl ChunkedContributions {
     /// # Errors
     /// As [`Contributions::save_as`]; when a chunk cannot be read.
     pub fn save_as(&self, address: &str, options: &StoreOptions) -> Result<()> {
-        let chunk = options.images_of_chunk(self.len(), self.width(), self.images())?;
-        let store = store(
-            address,
-            Header::new(
-                self.components().to_vec(),
-                self.part_of(),
-                self.origin().cloned(),
-                (self.images(), self.width()),
-                (chunk, options.dtype),
-            ),
-        )?;
+        let (tokens, maps) = shape_of(self.first_tokens()?.as_ref())?;
+        let numbers = tokens.as_ref().map(TokenShape::numbers);
+        let chunk = options.images_of_chunk(self.len() * self.width(), numbers, self.images())?;
+        let header = Header::new(
+            self.components().to_vec(),
+            self.part_of(),
+            self.origin().cloned(),
+            (self.images(), self.width()),
+            (chunk, options.dtype),
+            tokens,
+        );
+        let store = store(address, header, &maps)?;
         let finished = store.finished()?;
         let mut cutter = Cutter::new(chunk, self.images());
-        self.each_chunk(|start, images| {
-            cutter.add(start, images.clone(), |index, images| {
+        self.each_whole_chunk(|start, images| {
+            cutter.add(start, images, |index, images| {
                 match finished.contains(&index) {
                     true => Ok(()),
                     false => store.write(index, images),
                 }
             })
         })
+    }
+}
+
+/// The shape of source tokens and the arrays of their channel maps, where there are any.
+pub(super) fn shape_of(
+    tokens: Option<&TokenContributions>,
+) -> Result<(Option<TokenShape>, Vec<Tensor>)> {
+    match tokens {
+        Some(tokens) => {
+            let (shape, maps) = tokens.shape()?;
+            Ok((Some(shape), maps))
+        }
+        None => Ok((None, Vec::new())),
     }
 }
 

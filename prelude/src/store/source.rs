@@ -1,7 +1,8 @@
 //! The chunks of a store as a source of contributions.
 
 use super::ContributionStore;
-use crate::decompose::{ChunkSource, Contributions, Origin};
+use crate::decompose::{ChunkSource, Contributions, LayerShape, Origin, TokenContributions};
+use crate::trace::Block;
 use crate::{Error, Result};
 use std::ops::Range;
 
@@ -49,6 +50,19 @@ impl ChunkSource for StoreSource {
             None => chunk,
         };
         Ok(chunk.with_part_of(header.part_of))
+    }
+
+    fn token_bytes(&self) -> usize {
+        let shape = self.store.header.tokens.as_ref();
+        shape.map_or(0, |shape| 4 * shape.numbers())
+    }
+
+    fn read_tokens(&self, index: usize, layer: Option<Block>) -> Result<TokenContributions> {
+        let (header, bucket) = (&self.store.header, &self.store.bucket);
+        let wanted = |shape: &LayerShape| layer.is_none_or(|block| shape.block == block);
+        self.store
+            .arrays
+            .read_tokens(bucket, header, self.chunks[index], wanted)
     }
 
     fn place(&self) -> String {

@@ -21,4 +21,4 @@ pub use op::{Keep, Kept, Op, Rows};
 pub use site::{Block, Branch, Partition, Site};
 pub use tape::{BatchStatistics, Node, NodeId, Record, Tape};
 pub use traced::Traced;
-pub use windows::Windows;
+pub use windows::{Division, Windows};

@@ -1,10 +1,26 @@
 //! Tokens grouped into windows that attend each to itself.
 
 use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Which tokens of a `side` x `side` grid attend to each other, `window` x `window` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Division {
+    /// Neighbours, in the grid rolled up and left by `shift` (Swin's cyclic shift, timm `window_partition`).
+    Neighbours {
+        side: usize,
+        window: usize,
+        shift: usize,
+    },
+    /// Tokens that lie `side / window` apart (timm `grid_partition`).
+    Spread { side: usize, window: usize },
+}
 
 /// A division of a grid of tokens into W windows of N tokens each.
 #[derive(Clone, Debug)]
 pub struct Windows {
+    division: Division,
     count: usize,
     size: usize,
     /// The token at each place, window by window, and the place of each token; none when that is the same.
@@ -12,29 +28,34 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Windows of `window` x `window` neighbours, in a `side` x `side` grid rolled up and left by `shift` (Swin's
-    /// cyclic shift, timm `window_partition`).
+    /// [`Division::Neighbours`].
     pub fn neighbours(side: usize, window: usize, shift: usize, device: &Device) -> Result<Self> {
-        let across = side / window;
-        Self::new(across, window, device, |a, i| {
-            (a * window + i + shift) % side
-        })
+        let division = Division::Neighbours {
+            side,
+            window,
+            shift,
+        };
+        Self::of(division, device)
     }
 
-    /// Windows of `window` x `window` tokens that lie `side / window` apart (timm `grid_partition`).
+    /// [`Division::Spread`].
     pub fn spread(side: usize, window: usize, device: &Device) -> Result<Self> {
-        let apart = side / window;
-        Self::new(apart, window, device, |a, i| i * apart + a)
+        Self::of(Division::Spread { side, window }, device)
     }
 
-    /// `at(a, i)`: the row (or column) of the grid that is row `i` of windows in row `a`.
-    fn new(
-        across: usize,
-        window: usize,
-        device: &Device,
-        at: impl Fn(usize, usize) -> usize,
-    ) -> Result<Self> {
-        let side = across * window;
+    /// The windows of `division`.
+    pub fn of(division: Division, device: &Device) -> Result<Self> {
+        let (side, window) = match division {
+            Division::Neighbours { side, window, .. } | Division::Spread { side, window } => {
+                (side, window)
+            }
+        };
+        let across = side / window;
+        // The row (or column) of the grid that is row `i` of windows in row `a`.
+        let at = |a: usize, i: usize| match division {
+            Division::Neighbours { shift, .. } => (a * window + i + shift) % side,
+            Division::Spread { .. } => i * across + a,
+        };
         let mut order = Vec::with_capacity(side * side);
         for (a, b) in pairs(across) {
             for (i, j) in pairs(window) {
@@ -47,6 +68,7 @@ impl Windows {
         }
         let same = order.is_sorted();
         Ok(Self {
+            division,
             count: across * across,
             size: window * window,
             order: match same {
@@ -54,6 +76,11 @@ impl Windows {
                 false => Some((Tensor::new(order, device)?, Tensor::new(back, device)?)),
             },
         })
+    }
+
+    /// Which tokens attend to each other.
+    pub fn division(&self) -> Division {
+        self.division
     }
 
     /// Number of windows, W.

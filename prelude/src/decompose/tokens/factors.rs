@@ -16,13 +16,13 @@ const TOGETHER: usize = 64;
 pub(in crate::decompose) struct TokenFactors {
     pub(super) site: Site,
     /// BW x H x K x N: the functional's K weights pulled through the attention probabilities.
-    weights: Tensor,
+    pub(super) weights: Tensor,
     /// BW x H x N x C/H.
-    v: Tensor,
-    windows: Option<Arc<Windows>>,
-    map: ChannelMap,
+    pub(super) v: Tensor,
+    pub(super) windows: Option<Arc<Windows>>,
+    pub(super) map: ChannelMap,
     /// Each head's share of the constants, B x d.
-    share: Option<Tensor>,
+    pub(super) share: Option<Tensor>,
 }
 
 impl TokenFactors {

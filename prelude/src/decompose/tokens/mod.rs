@@ -4,20 +4,25 @@
 //! value vector, then one channel map a head), which costs no more than the values. [`HeadTokens::along`] asks how much
 //! each token gives along some directions, which is the usual question, and [`HeadTokens::values`] writes them out.
 
+mod chunked;
 mod factors;
 mod head;
 mod layout;
+mod parts;
 mod scores;
 
+pub use chunked::ChunkedHeadTokens;
 pub(super) use factors::TokenFactors;
 pub use head::HeadTokens;
 pub(crate) use head::TokenSpace;
 pub use layout::TokenLayout;
+pub(crate) use parts::{LayerShape, LayerValues, TokenShape};
 pub use scores::{TokenScores, TokenShares};
 
 use super::{BlockPart, Component};
 use crate::data::ModelInput;
 use crate::identity::ModelId;
+use crate::trace::Block;
 use crate::{Error, Result};
 
 /// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
@@ -114,6 +119,15 @@ impl TokenContributions {
                     )
             })
         };
+        Self {
+            layers: self.layers.iter().filter(asked).cloned().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The tokens of one layer.
+    pub(super) fn of_layer(&self, block: Block) -> Self {
+        let asked = |layer: &&TokenFactors| layer.site.block == block;
         Self {
             layers: self.layers.iter().filter(asked).cloned().collect(),
             ..self.clone()

@@ -1,7 +1,7 @@
 //! Heatmaps of several features beside each other, and of every head for one text.
 
 use super::together::token_importance;
-use crate::align::AlignedContributions;
+use crate::align::{AlignedContributions, AlignedStack};
 use crate::charts::of_tokens::{check_images, seen};
 use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
@@ -44,16 +44,15 @@ pub struct Heatmaps {
 /// Other images than those of `aligned`; more or fewer than one text a pair; as [`token_importance`].
 pub fn heatmaps(
     images: impl DataSet,
-    aligned: impl AsRef<AlignedContributions>,
+    aligned: impl AlignedStack,
     columns: &[(Ranking, Arc<TextEmbeddings>)],
 ) -> Result<Heatmaps> {
-    let aligned = aligned.as_ref();
     let set: &dyn DataSet = &images;
-    let of = aligned.origin().map(|origin| &origin.images);
-    check_images("drawing heatmaps", of, aligned.images(), set)?;
+    let of = aligned.made_of().map(|origin| &origin.images);
+    check_images("drawing heatmaps", of, aligned.image_count(), set)?;
     let columns = columns.iter().map(|(heads, text)| {
         check::same("text", text.texts().len(), 1, "text a map")?;
-        token_importance(aligned, heads, text)
+        token_importance(&aligned, heads, text)
     });
     let columns: Vec<TokenScores> = columns.collect::<Result<_>>()?;
     let first = columns
@@ -61,7 +60,7 @@ pub fn heatmaps(
         .ok_or_else(|| Error::argument("columns", "none", "one pair of heads and text or more"))?;
     let which: Vec<usize> = (0..set.len()).collect();
     let model = aligned
-        .origin()
+        .made_of()
         .map_or(String::new(), |origin| format!("{}: ", origin.model));
     Ok(Heatmaps {
         title: format!("{model}token importance, {}, n = {}", set.name(), set.len()),

@@ -1,6 +1,6 @@
 //! Several heads' token scores, summed.
 
-use crate::align::AlignedContributions;
+use crate::align::AlignedStack;
 use crate::decompose::{BlockPart, Component, ComponentNames, TokenLayout, TokenScores};
 use crate::identity::TextEmbeddings;
 use crate::{Error, Result, facts, score};
@@ -8,18 +8,19 @@ use candle_core::{Device, Tensor};
 
 /// What the source tokens of `heads` give together along each of `texts`: one head, `"block 5 head 3"`, heads by a pattern,
 /// `"block 5 head *"`, or a ranking of heads, `scores.select("* head *")?.top(3)?`. Heads of stages with different grids are
-/// brought to the finest of them, each patch sharing out what it gives among those that it becomes.
+/// brought to the finest of them, each patch sharing out what it gives among those that it becomes. `aligned` may be in memory
+/// or in chunks; of the latter the heads' layers are read.
 ///
 /// # Errors
 /// When a name is no head's, the contributions have no source tokens, or the texts are another CLIP's.
 pub fn token_importance(
-    aligned: impl AsRef<AlignedContributions>,
+    aligned: impl AlignedStack,
     heads: impl ComponentNames,
     texts: impl AsRef<TextEmbeddings>,
 ) -> Result<TokenScores> {
-    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
-    let chosen = aligned.select(heads)?;
-    let other = chosen.components().iter().find(|component| {
+    let texts = texts.as_ref();
+    let chosen = aligned.named(heads)?;
+    let other = chosen.iter().find(|component| {
         !matches!(
             component,
             Component::Part {
@@ -36,10 +37,9 @@ pub fn token_importance(
              scores.select(\"* head *\")?.top(3)?",
         ));
     }
-    let each: Vec<TokenScores> = chosen
-        .names()
-        .iter()
-        .map(|name| chosen.tokens(name)?.along(texts))
+    let each = chosen.iter();
+    let each: Vec<TokenScores> = each
+        .map(|&head| aligned.tokens_along(head, texts))
         .collect::<Result<_>>()?;
     sum(&each)
 }

@@ -1,7 +1,7 @@
 //! Images by text, by some components alone.
 
 use super::{Retrieved, RetrievedRow};
-use crate::align::AlignedContributions;
+use crate::align::AlignedStack;
 use crate::charts::of_tokens::check_images;
 use crate::data::DataSet;
 use crate::identity::TextEmbeddings;
@@ -10,27 +10,28 @@ use crate::{Error, Result};
 
 /// The `count` images of `images` that the components of `aligned` match best with each of `texts`: the product of a text
 /// with the sum of the components' aligned contributions, not divided by lengths, as published. Which components, is said by
-/// a selection: `retrieve_by_text(&images, &aligned.select(&top)?, &texts, 5)`.
+/// a selection: `retrieve_by_text(&images, &aligned.select(&top)?, &texts, 5)`. They may be in memory or in chunks.
 ///
 /// # Errors
 /// When `aligned` is of other images, the texts are another CLIP's, or an image cannot be read.
 pub fn retrieve_by_text(
     images: impl DataSet,
-    aligned: impl AsRef<AlignedContributions>,
+    aligned: impl AlignedStack,
     texts: impl AsRef<TextEmbeddings>,
     count: usize,
 ) -> Result<Retrieved> {
-    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
+    let texts = texts.as_ref();
     let set: &dyn DataSet = &images;
-    let names = check(set, aligned, texts)?;
-    let all: Vec<usize> = (0..aligned.len()).collect();
+    let names = check(set, &aligned, texts)?;
+    let components = aligned.component_names();
+    let all: Vec<usize> = (0..components.len()).collect();
     let rows = texts.texts().iter().enumerate().map(|(j, text)| {
-        let scores = retrieval::by_text(aligned.values(), &all, &texts.get(j)?)?;
+        let scores = retrieval::by_text(&aligned, &all, &texts.get(j)?)?;
         let found = retrieval::nearest(&names, &scores, count)?;
-        RetrievedRow::new(set, text.clone(), aligned.names(), &found)
+        RetrievedRow::new(set, text.clone(), components.clone(), &found)
     });
     Ok(Retrieved {
-        title: title(set, aligned, &format!("{} components", aligned.len())),
+        title: title(set, &aligned, &format!("{} components", components.len())),
         score: "product with the text",
         probe: None,
         rows: rows.collect::<Result<_>>()?,
@@ -46,16 +47,16 @@ pub fn retrieve_by_text(
 /// As [`retrieve_by_text`]; fewer components than the groups take.
 pub fn retrieve_by_groups(
     images: impl DataSet,
-    aligned: impl AsRef<AlignedContributions>,
+    aligned: impl AlignedStack,
     ranking: &Ranking,
     (groups, size): (usize, usize),
     texts: impl AsRef<TextEmbeddings>,
     count: usize,
 ) -> Result<Retrieved> {
-    let (aligned, texts) = (aligned.as_ref(), texts.as_ref());
+    let texts = texts.as_ref();
     let set: &dyn DataSet = &images;
-    let names = check(set, aligned, texts)?;
-    ranking.check("retrieving images", aligned)?;
+    let names = check(set, &aligned, texts)?;
+    ranking.check("retrieving images", &aligned)?;
     if groups * size == 0 || groups * size > ranking.len() {
         return Err(Error::argument(
             "groups",
@@ -73,7 +74,7 @@ pub fn retrieve_by_groups(
         // Text 1's images, then text 2's, below each other.
         let mut column = Vec::new();
         for (j, text) in texts.texts().iter().enumerate() {
-            let scores = retrieval::by_text(aligned.values(), &set_of, &texts.get(j)?)?;
+            let scores = retrieval::by_text(&aligned, &set_of, &texts.get(j)?)?;
             let found = retrieval::nearest(&names, &scores, count)?;
             let places = format!("{} to {}", g * size + 1, (g + 1) * size);
             let query = format!("{text}, components {places}");
@@ -89,7 +90,7 @@ pub fn retrieve_by_groups(
         })
         .collect();
     Ok(Retrieved {
-        title: title(set, aligned, &format!("groups of {size} components")),
+        title: title(set, &aligned, &format!("groups of {size} components")),
         score: "product with the text",
         probe: None,
         rows,
@@ -100,21 +101,21 @@ pub fn retrieve_by_groups(
 /// The names of the images, which are those of `aligned`.
 fn check(
     set: &dyn DataSet,
-    aligned: &AlignedContributions,
+    aligned: &impl AlignedStack,
     texts: &TextEmbeddings,
 ) -> Result<Vec<String>> {
     let doing = "retrieving images";
     if let Some(origin) = texts.origin() {
-        aligned.check_clip(doing, "texts", &origin.clip)?;
+        aligned.check_space(doing, "texts", &origin.clip)?;
     }
-    let of = aligned.origin().map(|origin| &origin.images);
-    check_images(doing, of, aligned.images(), set)?;
+    let of = aligned.made_of().map(|origin| &origin.images);
+    check_images(doing, of, aligned.image_count(), set)?;
     Ok((0..set.len()).map(|i| set.image_name(i)).collect())
 }
 
-fn title(set: &dyn DataSet, aligned: &AlignedContributions, what: &str) -> String {
+fn title(set: &dyn DataSet, aligned: &impl AlignedStack, what: &str) -> String {
     let model = aligned
-        .origin()
+        .made_of()
         .map_or(String::new(), |origin| format!("{}: ", origin.model));
     format!(
         "{model}images by text, {what}, {}, n = {}",

@@ -2,7 +2,7 @@
 
 use crate::activations::Objective;
 use crate::align::Alignment;
-use crate::decompose::{Component, Contributions, Decomposer};
+use crate::decompose::{Component, Contributions};
 use crate::identity::TextEmbeddings;
 use crate::models::Model;
 use crate::relevance::{RelevanceMethod, relevance};
@@ -58,8 +58,11 @@ impl SegmentationMethod {
 pub(super) struct Batch<'a> {
     pub model: &'a Model,
     pub head: &'a LinearHead,
-    pub decomposer: &'a Decomposer<'a>,
+    /// The decomposition, with source tokens, of the images from a number on, whose pixels are given.
+    pub decompose: &'a dyn Fn(usize, &Tensor) -> Result<Contributions>,
     pub texts: Option<&'a (Arc<Alignment>, Arc<TextEmbeddings>)>,
+    /// The number of the first image.
+    pub start: usize,
     /// Normalised.
     pub pixels: &'a Tensor,
     /// The class of each image.
@@ -73,7 +76,7 @@ impl Batch<'_> {
             .iter()
             .any(|m| !matches!(m, SegmentationMethod::Relevance(_)));
         let decomposed = match decomposed {
-            true => Some(self.decomposer.run(self.pixels)?),
+            true => Some((self.decompose)(self.start, self.pixels)?),
             false => None,
         };
         let one = |method: &SegmentationMethod| match (method, &decomposed) {

@@ -5,9 +5,13 @@ use super::maps::Batch;
 use super::{Segmentation, SegmentationExamples, SegmentationMethod, SegmentationRow};
 use crate::align::Alignment;
 use crate::data::{DataSet, Labels};
-use crate::decompose::{DecomposeOptions, Decomposer, Granularity};
+use crate::decompose::part::whole;
+use crate::decompose::{
+    ChunkedContributions, DecomposeOptions, DecomposeTarget, Decomposer, Granularity, Origin,
+    no_tokens, unrelated,
+};
 use crate::facts::{self, Facts};
-use crate::identity::{TextEmbeddings, debug_as_display};
+use crate::identity::{ImagesId, ModelId, TextEmbeddings, debug_as_display};
 use crate::models::Model;
 use crate::score::{LinearHead, SegmentationScores, segment};
 use crate::session::{each_batch, stop};
@@ -29,6 +33,9 @@ pub struct SegmentationSettings {
     pub texts: Option<(Arc<Alignment>, Arc<TextEmbeddings>)>,
     /// Images of which the maps are kept, to be looked at.
     pub examples: usize,
+    /// Contributions of the same images with source tokens, `Contributions::open("run.zarr")?`, from which the decomposition
+    /// is read instead of being made anew.
+    pub stored: Option<ChunkedContributions>,
 }
 
 impl fmt::Display for SegmentationSettings {
@@ -47,7 +54,11 @@ impl fmt::Display for SegmentationSettings {
                 "texts",
                 self.texts.as_ref().map(|(_, texts)| texts.texts().len()),
             )
-            .row("examples kept", self.examples);
+            .row("examples kept", self.examples)
+            .maybe(
+                "decomposition read from",
+                self.stored.as_ref().map(ChunkedContributions::place),
+            );
         write!(f, "{shown}")
     }
 }
@@ -62,6 +73,7 @@ impl Default for SegmentationSettings {
             first_block: None,
             texts: None,
             examples: 4,
+            stored: None,
         }
     }
 }
@@ -88,6 +100,13 @@ pub fn segmentation(
         ..DecomposeOptions::default()
     };
     let decomposer = Decomposer::new(encoder, options)?.until(stop::requested);
+    if let Some(stored) = &settings.stored {
+        check_stored(stored, model, set, settings.first_block)?;
+    }
+    let decompose = |start: usize, pixels: &Tensor| match &settings.stored {
+        Some(stored) => stored.select_images(start..start + pixels.dim(0)?),
+        None => decomposer.run(pixels),
+    };
     let labels = settings
         .column
         .as_deref()
@@ -131,7 +150,8 @@ pub fn segmentation(
         let batch = Batch {
             model,
             head,
-            decomposer: &decomposer,
+            decompose: &decompose,
+            start,
             texts: settings.texts.as_ref(),
             pixels,
             classes: &classes,
@@ -192,6 +212,52 @@ pub fn segmentation(
         .map(|(method, scores)| SegmentationRow { method, scores })
         .collect();
     Ok(results)
+}
+
+/// Refuses contributions that are not those of `images` in `model`, whole and with source tokens.
+fn check_stored(
+    stored: &ChunkedContributions,
+    model: &Model,
+    set: &dyn DataSet,
+    first_block: Option<Block>,
+) -> Result<()> {
+    let doing = "segmenting by stored contributions";
+    if !stored.has_tokens() {
+        return Err(no_tokens());
+    }
+    whole(
+        doing,
+        stored.len(),
+        stored.part_of(),
+        "open the whole store",
+    )?;
+    let Some(origin) = stored.origin() else {
+        return Err(Error::argument(
+            "stored",
+            stored.place(),
+            "contributions that know what they were made of, as decompose(..) makes them",
+        ));
+    };
+    let wanted = Origin {
+        model: ModelId::of(model),
+        options: DecomposeOptions {
+            first_block: first_block.or(origin.options.first_block),
+            target: DecomposeTarget::Representation,
+            ..origin.options
+        },
+        images: ImagesId::of(set),
+    };
+    let differ = origin.difference(&wanted);
+    match differ.or_else(|| origin.images.difference(&wanted.images)) {
+        None => Ok(()),
+        Some(reason) => Err(unrelated(
+            doing,
+            &format!("the store {} of {origin}", stored.place()),
+            &format!("the segmentation of {wanted}"),
+            reason,
+            "open the store of these images, or leave it out",
+        )),
+    }
 }
 
 /// The picture as the model sees it, before normalisation.

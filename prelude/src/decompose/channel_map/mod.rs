@@ -1,5 +1,9 @@
 //! A linear map over channels, kept as the list of steps it came from.
 
+mod steps;
+
+pub(crate) use steps::{MapStep, MapSteps};
+
 use candle_core::{D, Result, Tensor};
 use std::sync::Arc;
 
