@@ -198,16 +198,6 @@ pub(crate) fn place(t: &Tensor) -> String {
     }
 }
 
-/// Bytes of memory that a process can still have, where the system says so (Linux).
-pub(crate) fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(1024 * kilobytes)
-}
-
 /// `Display` and `Debug` of a type by the facts about a value of it.
 macro_rules! shows {
     ($name:ty, |$value:ident| $facts:expr) => {

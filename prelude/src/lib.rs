@@ -21,6 +21,7 @@ pub mod identity;
 pub mod models;
 pub mod ops;
 pub mod prelude;
+mod process;
 pub mod relevance;
 pub mod report;
 pub mod score;

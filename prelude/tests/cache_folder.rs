@@ -108,6 +108,26 @@ impl Desk {
         files
     }
 
+    /// The stores of decompositions.
+    fn stores(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("contributions")) else {
+            return Vec::new();
+        };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut stores: Vec<_> = paths
+            .filter(|path| path.extension().is_some_and(|e| e == "zarr"))
+            .collect();
+        stores.sort();
+        stores
+    }
+
+    /// The only one.
+    fn store(&self) -> PathBuf {
+        let stores = self.stores();
+        assert_eq!(stores.len(), 1, "{stores:?}");
+        stores[0].clone()
+    }
+
     fn file(&self, ending: &str) -> PathBuf {
         let files = self.files(ending);
         assert_eq!(files.len(), 1, "{files:?}");
@@ -361,18 +381,18 @@ fn a_fault_of_the_disk_deletes_no_contributions() {
     let decomposed = || decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
     let first = decomposed();
     assert_eq!(desk.drawn(), 40);
-    let piece = desk.file("part");
-    unreadable(&piece);
+    let chunk = first_chunk(&desk.store());
+    unreadable(&chunk);
     desk.a_later_process();
     assert!(values(&decomposed()) == values(&first));
-    assert_eq!(desk.drawn(), 40);
-    restored(&piece);
+    assert_eq!(desk.drawn(), 32, "the images of the chunk");
+    restored(&chunk);
     desk.a_later_process();
     assert!(values(&decomposed()) == values(&first));
     assert_eq!(desk.drawn(), 0, "it is found again");
 
     // The whole folder.
-    let folder = piece.parent().unwrap().to_path_buf();
+    let folder = desk.store();
     unreadable(&folder);
     desk.a_later_process();
     assert!(values(&decomposed()) == values(&first));
@@ -387,32 +407,54 @@ fn foreign_contributions_are_made_again() {
     let desk = Desk::new();
     let vit = load("tiny_vit").unwrap();
     let first = decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
-    let piece = desk.file("part");
-    let good = std::fs::read(&piece).unwrap();
-    // Another model's, other images', another kind of file.
-    drop_cached("*");
+    let store = desk.store();
+    // Another model's, other images', a file of another kind, a damaged description, chunks that are cut or empty.
+    let aside = tempfile::tempdir().unwrap();
+    let put_aside = |name: &str| {
+        let to = aside.path().join(name);
+        std::fs::rename(desk.store(), &to).unwrap();
+        desk.a_later_process();
+        to
+    };
+    let good = put_aside("good");
     let dinov2 = load("tiny_dinov2").unwrap();
     decompose(&dinov2, desk.set(1), &DecomposeOptions::default()).unwrap();
-    let others = std::fs::read(desk.file("part")).unwrap();
-    drop_cached("*");
+    let others = put_aside("others");
     decompose(&vit, desk.set(2), &DecomposeOptions::default()).unwrap();
-    let images = std::fs::read(desk.file("part")).unwrap();
-    drop_cached("*");
-    desk.align(1, &FitOptions::default()).unwrap();
-    let aligner = std::fs::read(desk.file("safetensors")).unwrap();
-    let cut = good[..good.len() - 1].to_vec();
-    for damage in [others, images, aligner, cut, Vec::new()] {
+    let images = put_aside("images");
+    std::fs::rename(&good, &store).unwrap();
+    let made_again = |drawn: usize, damage: &dyn Fn()| {
         desk.a_later_process();
-        std::fs::write(&piece, &damage).unwrap();
+        damage();
         let again = decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
         assert!(values(&again) == values(&first));
-        assert_eq!(desk.drawn(), 40);
+        assert_eq!(desk.drawn(), drawn);
         desk.a_later_process();
         decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
         assert_eq!(desk.drawn(), 0, "it was written anew");
+    };
+    for other in [&others, &images] {
+        made_again(40, &|| {
+            std::fs::remove_dir_all(&store).unwrap();
+            std::fs::rename(other, &store).unwrap();
+        });
     }
+    for description in ["", "{}", "[1, 2"] {
+        made_again(40, &|| {
+            std::fs::write(store.join("zarr.json"), description).unwrap()
+        });
+    }
+    made_again(40, &|| {
+        std::fs::remove_dir_all(store.join("values")).unwrap()
+    });
+    let chunk = first_chunk(&store);
+    let whole = std::fs::read(&chunk).unwrap();
+    for bytes in [&whole[..whole.len() - 1], &[]] {
+        made_again(32, &|| std::fs::write(&chunk, bytes).unwrap());
+    }
+    made_again(32, &|| std::fs::remove_file(&chunk).unwrap());
     // A file of another name in the folder is not ours to judge.
-    let note = piece.with_file_name("note.txt");
+    let note = store.join("note.txt");
     std::fs::write(&note, "a note").unwrap();
     desk.a_later_process();
     decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
@@ -426,7 +468,7 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     let vit = load("tiny_vit").unwrap();
     desk.align(1, &FitOptions::default()).unwrap();
     let oldest = desk.file("safetensors");
-    let rest: u64 = desk.files("part").iter().map(size).sum();
+    let rest: u64 = desk.stores().iter().map(size_below).sum();
     let table = cache().to_string();
     let row = table
         .lines()
@@ -439,7 +481,7 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     decompose(&vit, desk.set(2), &DecomposeOptions::default()).unwrap();
     desk.a_later_process();
     decompose(&vit, desk.set(1), &DecomposeOptions::default()).unwrap();
-    let parts: u64 = desk.files("part").iter().map(size).sum();
+    let parts: u64 = desk.stores().iter().map(size_below).sum();
     assert!(parts > rest);
     // Room for all but one byte: the aligner was used longest ago.
     limit_cache(&format!(
@@ -448,12 +490,12 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     ))
     .unwrap();
     assert!(!oldest.exists());
-    assert_eq!(desk.files("part").len(), 2);
+    assert_eq!(desk.stores().len(), 2);
     // A fit that is over the limit by itself is kept until something newer comes.
     limit_cache("1 kB").unwrap();
     desk.align(1, &FitOptions::default()).unwrap();
     assert!(oldest.exists());
-    assert_eq!(desk.files("part"), [] as [PathBuf; 0]);
+    assert_eq!(desk.stores(), [] as [PathBuf; 0]);
     limit_cache("20 GB").unwrap();
 
     desk.a_later_process();
@@ -461,7 +503,7 @@ fn aligners_count_against_the_limit_and_the_longest_unused_goes() {
     let said = drop_cached("aligner");
     assert!(said.contains("1 on disk"), "{said}");
     assert!(!oldest.exists());
-    assert_eq!(desk.files("part").len(), 1);
+    assert_eq!(desk.stores().len(), 1);
 }
 
 #[test]
@@ -485,8 +527,7 @@ fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
         3,
         "{table}"
     );
-    let new: u64 = desk.files("part").iter().map(size).sum();
-    let new = new - size(&piece);
+    let new = size_below(&desk.store());
     let aligner = desk
         .files("safetensors")
         .into_iter()
@@ -498,6 +539,23 @@ fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
     assert!(weights(&desk.align(1, &FitOptions::default()).unwrap()) == weights(&first));
     assert_eq!(desk.drawn(), 0);
     limit_cache("20 GB").unwrap();
+}
+
+/// The bytes of the files below a folder.
+fn size_below(folder: impl AsRef<Path>) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| match path.is_dir() {
+            true => size_below(&path),
+            false => size(&path),
+        })
+        .sum()
+}
+
+/// The values of the first images of a store.
+fn first_chunk(store: &Path) -> PathBuf {
+    store.join("values/c/0/0/0")
 }
 
 fn size(path: impl AsRef<Path>) -> u64 {
@@ -552,9 +610,9 @@ fn what_is_set_aside_is_said_in_a_line_that_names_it() {
     assert!(!said.contains("set aside"), "{said}");
     let aligner = desk.file("safetensors");
     flipped(&aligner);
-    flipped(&desk.file("part"));
+    flipped(&first_chunk(&desk.store()));
     let said = run();
-    for file in [name(&aligner), name(&desk.file("part"))] {
+    for file in [name(&aligner), "values/c/0/0/0".to_string()] {
         let line = said.lines().find(|line| line.contains(&file));
         let line = line.unwrap_or_else(|| panic!("{file} in {said}"));
         assert!(

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::store::{RunOptions, Shard, run};
+use vitrepl_prelude::session::{RunOptions, Shard, decompose_shard};
 
 fn contributions(model: &str, images: usize, granularity: Granularity) -> Arc<Contributions> {
     LazyLock::force(&CACHE);
@@ -236,7 +236,7 @@ fn a_damaged_chunk_is_named_and_made_anew() -> Result<()> {
         },
         ..RunOptions::default()
     };
-    let report = run(&vit, &set, &address, &options, &mut |_| ())?;
+    let report = decompose_shard(&vit, &set, &address, &options, &mut |_| ())?;
     assert_eq!((report.images, report.found), (20, 0));
     let want = flat(contributions("tiny_vit", 20, Granularity::Heads).values());
     let got = flat(Contributions::open(&address)?.load()?.values());
@@ -264,12 +264,15 @@ fn a_damaged_chunk_is_named_and_made_anew() -> Result<()> {
         refused(stored.means(), &[file, what, "--verify"]);
         // The others are read; the run without verification leaves it, and with it makes it anew.
         assert!(stored.select_images(0..8).is_ok() && stored.image(9).is_err());
-        assert_eq!(run(&vit, &set, &address, &options, &mut |_| ())?.found, 20);
+        assert_eq!(
+            decompose_shard(&vit, &set, &address, &options, &mut |_| ())?.found,
+            20
+        );
         let verify = RunOptions {
             verify: true,
             ..options
         };
-        let report = run(&vit, &set, &address, &verify, &mut |_| ())?;
+        let report = decompose_shard(&vit, &set, &address, &verify, &mut |_| ())?;
         assert_eq!((report.found, &report.damaged[..]), (12, &[1][..]));
         assert_eq!(flat(Contributions::open(&address)?.load()?.values()), got);
     }
@@ -296,7 +299,7 @@ fn missing_images_are_said_and_those_that_are_there_can_be_had() -> Result<()> {
         })
     };
     for index in [0, 2] {
-        run(&vit, &set, &address, &shard(index, 3)?, &mut |_| ())?;
+        decompose_shard(&vit, &set, &address, &shard(index, 3)?, &mut |_| ())?;
     }
     refused(
         Contributions::open(&address),
@@ -316,10 +319,10 @@ fn missing_images_are_said_and_those_that_are_there_can_be_had() -> Result<()> {
     );
     // A shard given twice costs nothing and changes nothing; the last one makes it whole.
     assert_eq!(
-        run(&vit, &set, &address, &shard(0, 3)?, &mut |_| ())?.found,
+        decompose_shard(&vit, &set, &address, &shard(0, 3)?, &mut |_| ())?.found,
         6
     );
-    run(&vit, &set, &address, &shard(1, 3)?, &mut |_| ())?;
+    decompose_shard(&vit, &set, &address, &shard(1, 3)?, &mut |_| ())?;
     assert_eq!(Contributions::open(&address)?.images(), 20);
     // Other options do not mix with it.
     let own = DecomposeOptions {
@@ -331,7 +334,7 @@ fn missing_images_are_said_and_those_that_are_there_can_be_had() -> Result<()> {
         ..shard(0, 1)?
     };
     refused(
-        run(&vit, &set, &address, &mixed, &mut |_| ()),
+        decompose_shard(&vit, &set, &address, &mixed, &mut |_| ()),
         &["sharing: Equal and Own"],
     );
     Ok(())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use vitrepl_prelude::data::DataSet;
 use vitrepl_prelude::prelude::*;
-use vitrepl_prelude::store::{RunOptions, Shard, run};
+use vitrepl_prelude::session::{RunOptions, Shard, decompose_shard};
 
 const TOKENS: DecomposeOptions = DecomposeOptions {
     granularity: Granularity::Tokens,
@@ -240,7 +240,7 @@ fn a_run_writes_tokens_shard_by_shard_and_mends_what_is_damaged() -> Result<()> 
         })
     };
     for shard in [1, 0] {
-        run(&vit, &set, &address, &options(shard, false)?, &mut |_| ())?;
+        decompose_shard(&vit, &set, &address, &options(shard, false)?, &mut |_| ())?;
     }
     let want = decompose(&vit, &set, &TOKENS)?;
     let head = want.names().into_iter().rfind(|name| name.contains("head"));
@@ -271,7 +271,7 @@ fn a_run_writes_tokens_shard_by_shard_and_mends_what_is_damaged() -> Result<()> 
     assert!(damaged.contains("damaged"), "{damaged}");
     // What has no tokens of that layer is read all the same.
     assert!(Contributions::open(&address)?.means().is_ok());
-    let report = run(&vit, &set, &address, &options(0, true)?, &mut |_| ())?;
+    let report = decompose_shard(&vit, &set, &address, &options(0, true)?, &mut |_| ())?;
     assert_eq!(report.damaged, [1]);
     let got = Contributions::open(&address)?
         .tokens(&third)?
@@ -287,7 +287,7 @@ fn a_run_writes_tokens_shard_by_shard_and_mends_what_is_damaged() -> Result<()> 
         ..options(0, false)?
     };
     refused(
-        run(&vit, &set, &address, &heads, &mut |_| ()),
+        decompose_shard(&vit, &set, &address, &heads, &mut |_| ()),
         &["source tokens are kept there and not here", "another place"],
     );
     let _ = set.name();

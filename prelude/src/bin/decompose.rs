@@ -14,10 +14,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use vitrepl_prelude::data::OnUnreadable;
 use vitrepl_prelude::decompose::{DecomposeOptions, Granularity, Sharing};
-use vitrepl_prelude::session::{load, set_device};
-use vitrepl_prelude::store::{
-    RunOptions, RunProgress, Shard, StoreOptions, StoreType, open_data, run,
-};
+use vitrepl_prelude::session::{RunOptions, RunProgress, Shard, decompose_shard, load, set_device};
+use vitrepl_prelude::store::{StoreOptions, StoreType, open_data};
 use vitrepl_prelude::trace::Block;
 use vitrepl_prelude::{Error, Result};
 
@@ -123,7 +121,7 @@ fn decompose(arguments: &Arguments) -> Result<()> {
     let set = open_data(&arguments.data, unreadable)?;
     let model = load(&arguments.model)?;
     let mut told = Told::new();
-    let report = run(&model, &*set, &arguments.out, &options, &mut |at| {
+    let report = decompose_shard(&model, &*set, &arguments.out, &options, &mut |at| {
         told.tell(at)
     })?;
     told.end();

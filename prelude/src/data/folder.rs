@@ -8,8 +8,7 @@ use super::{
     DataSet, Labels, ModelInput, Preprocess, check_batch, check_indices, preprocess::planes,
 };
 use crate::files::expand;
-use crate::session::progress::Progress;
-use crate::session::stop;
+use crate::process::{progress::Progress, stop};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use image::RgbImage;

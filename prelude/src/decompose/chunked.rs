@@ -1,14 +1,13 @@
 //! Contributions wherever they are: chunk by chunk from memory, or from a store that is larger than memory.
 
 use super::part::{same_origin, whole};
-use super::sources::Selected;
+use super::sources::{Selected, WithoutTokens};
 use super::tokens::ChunkedHeadTokens;
 use super::{
     Component, ComponentNames, Contributions, DecomposeOptions, ImageChunks, Origin, Side,
     TokenContributions, index_of, matching, no_tokens,
 };
-use crate::session::progress::Progress;
-use crate::session::stop;
+use crate::process::{progress::Progress, stop};
 use crate::trace::Block;
 use crate::{Error, Result};
 use candle_core::Tensor;
@@ -127,6 +126,15 @@ impl ChunkedContributions {
 
     pub(super) fn bytes_per_image(&self) -> usize {
         4 * (self.len() + 1) * self.width + self.source.token_bytes()
+    }
+
+    /// These without their source tokens.
+    pub(crate) fn without_tokens(self) -> Self {
+        let source = WithoutTokens(self.source);
+        Self {
+            source: Arc::new(source),
+            ..self
+        }
     }
 
     /// Whether source tokens are kept with them.

@@ -6,7 +6,7 @@ use super::{Component, HeadTokens, Origin, TokenContributions};
 use crate::data::ModelInput;
 use crate::identity::ImagesId;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 /// Contributions of n components to the representations of B images: n x B x d.
 ///
@@ -107,6 +107,17 @@ impl Contributions {
             tokens: None,
             ..self.clone()
         }
+    }
+
+    /// This value on `device`.
+    pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
+        let tokens = self.tokens.as_ref();
+        Ok(Self {
+            values: self.values.to_device(device)?,
+            representation: self.representation.to_device(device)?,
+            tokens: tokens.map(|tokens| tokens.to_device(device)).transpose()?,
+            ..self.clone()
+        })
     }
 
     /// This value, marked as being a part of so many components, where they are not all.

@@ -1,8 +1,9 @@
 //! Contributions that come in chunks, or some of them, brought into memory.
 
 use super::chunked::place_of;
-use super::{ChunkedContributions, Contributions, Origin, index_of};
+use super::{Assembly, ChunkedContributions, Contributions, Origin, index_of};
 use crate::data::WhichImages;
+use crate::process::memory;
 use crate::{Error, Result};
 use candle_core::Tensor;
 
@@ -13,12 +14,9 @@ impl ChunkedContributions {
     /// When a chunk cannot be read, or memory would not hold them.
     pub fn load(&self) -> Result<Contributions> {
         self.check_memory(self.images)?;
-        let mut chunks = Vec::with_capacity(self.chunks());
-        self.each_whole_chunk(|_, chunk| {
-            chunks.push(chunk);
-            Ok(())
-        })?;
-        self.joined(&chunks, self.origin.clone())
+        let mut all = Assembly::new(self.images);
+        self.each_whole_chunk(|start, chunk| all.put(start, &chunk))?;
+        self.known(all.finish()?, self.origin.clone())
     }
 
     /// One image, by its number: n x 1 x d. [`Self::image_names`] says which it is.
@@ -39,7 +37,8 @@ impl ChunkedContributions {
         self.check_memory(chosen.len())?;
         let origin = self.origin.as_ref().map(|origin| origin.of_images(&chosen));
         let ranges = self.source.ranges();
-        let mut chunks = Vec::new();
+        let mut all = Assembly::new(chosen.len());
+        let mut place = 0;
         let mut open: Option<(usize, Contributions)> = None;
         for run in chosen.chunk_by(|&a, &b| place_of(ranges, a) == place_of(ranges, b)) {
             let index = place_of(ranges, run[0]);
@@ -49,10 +48,11 @@ impl ChunkedContributions {
             };
             let start = ranges[index].start;
             let numbers: Vec<usize> = run.iter().map(|i| i - start).collect();
-            chunks.push(chunk.select_images(numbers)?);
+            all.put(place, &chunk.select_images(numbers)?)?;
+            place += run.len();
             open = Some((index, chunk));
         }
-        self.joined(&chunks, origin)
+        self.known(all.finish()?, origin)
     }
 
     /// The contribution of one component by its name, `get("block 5 head 3")`: B x d, in memory.
@@ -82,25 +82,24 @@ impl ChunkedContributions {
         Ok(Tensor::cat(&parts, 0)?)
     }
 
-    fn joined(&self, chunks: &[Contributions], origin: Option<Origin>) -> Result<Contributions> {
-        let joined = Contributions::concat(chunks)?;
-        Ok(Contributions {
-            origin,
-            part_of: self.part_of,
-            ..joined
-        })
+    /// What was read, with what is known of it.
+    fn known(&self, read: Contributions, origin: Option<Origin>) -> Result<Contributions> {
+        let known = read.with_part_of(self.part_of);
+        match origin {
+            Some(origin) => known.with_origin(origin),
+            None => Ok(known),
+        }
     }
 
     /// Refuses to bring more images into memory than there is room for, where that is known.
     fn check_memory(&self, images: usize) -> Result<()> {
         let wanted = self.bytes_per_image() * images;
-        // The chunks and what they are joined to are there at the same time.
-        match crate::facts::free_memory() {
-            Some(free) if 2 * wanted as u64 > free => Err(Error::argument(
+        match memory::available() {
+            Some(free) if wanted as u64 > free => Err(Error::argument(
                 "contributions",
                 format!("{} of {images} images", crate::facts::size(wanted)),
                 format!(
-                    "at most half of the memory that is free, {}: take fewer images (select_images(0..1000)?), or leave \
+                    "at most the memory that is free, {}: take fewer images (select_images(0..1000)?), or leave \
                      them where they are, since means, scores, ablation and the rest read them chunk by chunk",
                     crate::facts::size(free as usize)
                 ),

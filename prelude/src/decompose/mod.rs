@@ -20,6 +20,7 @@
 //! # Ok::<(), vitrepl_prelude::Error>(())
 //! ```
 
+mod assembly;
 mod channel_map;
 mod chunked;
 mod chunks;
@@ -36,6 +37,7 @@ mod sources;
 mod tokens;
 mod walk;
 
+pub(crate) use assembly::Assembly;
 pub(crate) use channel_map::ChannelMap;
 pub(crate) use chunked::ChunkSource;
 pub use chunked::ChunkedContributions;

@@ -54,6 +54,31 @@ impl ChunkSource for Selected {
     }
 }
 
+/// Another source without its source tokens.
+pub(super) struct WithoutTokens(pub Arc<dyn ChunkSource>);
+
+impl ChunkSource for WithoutTokens {
+    fn ranges(&self) -> &[Range<usize>] {
+        self.0.ranges()
+    }
+
+    fn read(&self, index: usize) -> Result<Contributions> {
+        self.0.read(index)
+    }
+
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn token_bytes(&self) -> usize {
+        0
+    }
+
+    fn read_tokens(&self, _: usize, _: Option<Block>) -> Result<TokenContributions> {
+        Err(no_tokens())
+    }
+}
+
 /// What makes the values of some images, n x b x d.
 type Make = dyn Fn(Range<usize>) -> Result<Tensor> + Send + Sync;
 

@@ -3,15 +3,14 @@
 use super::contributions::{decompose, embed_images};
 use super::disk::KeptFit;
 use super::keys::{Kind, key, model_label, place, set_label};
-use super::progress::Progress;
 use super::registry::resident_or;
 use super::replay;
-use super::stop;
 use crate::align::{AlignerOrigin, Alignment, FitOptions};
 use crate::data::DataSet;
 use crate::decompose::{DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
+use crate::process::{progress::Progress, stop};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! Classes of images by a model.
 
 use super::contributions::{each_batch, embed_images};
-use super::stop;
 use super::texts::class_embeddings;
 use crate::data::DataSet;
 use crate::identity::{ImagesId, ModelId};
 use crate::models::{ClassHead, Model};
+use crate::process::stop;
 use crate::score::{Classified, zero_shot};
 use crate::trace::Tape;
 use crate::{Error, Result};

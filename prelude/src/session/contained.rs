@@ -1,7 +1,7 @@
 //! What is contained in contributions that are there already: heads in source tokens, layers in heads, the representation
 //! in all of them.
 
-use super::disk::Pieces;
+use super::disk::KeptDecomposition;
 use super::keys::{Kind, key};
 use super::registry::resident_where;
 use crate::Result;
@@ -11,6 +11,7 @@ use crate::decompose::{
 };
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
+use crate::store::StorePlan;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -37,11 +38,7 @@ pub(super) fn contained(
         };
         let found = match resident(model, set, |own| *own == finer) {
             Some(found) => Some(found.as_ref().clone()),
-            // Source tokens are not kept on disk.
-            None if granularity == Granularity::Heads => {
-                on_disk(model, set, &finer, &key_of(&finer))?
-            }
-            None => None,
+            None => on_disk(model, set, &finer, &key_of(&finer))?,
         };
         if let Some(found) = found {
             return Ok(Some(found.coarser(options.granularity)?));
@@ -80,21 +77,21 @@ fn on_disk(
     options: &DecomposeOptions,
     key: &str,
 ) -> Result<Option<Contributions>> {
+    if !KeptDecomposition::is_there(key) {
+        return Ok(None);
+    }
     let decomposer = Decomposer::new(model.encoder(), *options)?;
     let origin = Origin {
         model: ModelId::of(model),
         options: *options,
         images: ImagesId::of(set),
     };
-    let Some(pieces) = Pieces::of(key, "", &origin, decomposer.components()) else {
+    let plan = StorePlan::of(&decomposer, origin, model.input())?;
+    let Some(whole) = KeptDecomposition::of(key, "", plan).and_then(|mut kept| kept.whole()) else {
         return Ok(None);
     };
-    let found = pieces.read(model.encoder().device());
-    let all: Vec<Contributions> = found.into_values().collect();
-    match all.iter().map(Contributions::images).sum::<usize>() == set.len() {
-        true => Ok(Some(Contributions::concat(&all)?.with_origin(origin)?)),
-        false => Ok(None),
-    }
+    let device = model.encoder().device();
+    Ok(Some(whole.without_tokens().load()?.to_device(device)?))
 }
 
 /// The content key of the decomposition of which these are the parts, where `how` says by which options.

@@ -1,22 +1,21 @@
 //! Resident contributions and image embeddings.
 
 use super::contained::{contained, key_of, representation};
-use super::disk::Pieces;
+use super::disk::KeptDecomposition;
 use super::keys::{Kind, key, model_label, place, set_label};
 use super::loading::loading;
-use super::progress::Progress;
 use super::registry::{resident_or, take};
 use super::replay;
 use super::room;
-use super::stop;
 use crate::data::{DataSet, ahead};
-use crate::decompose::{Contributions, DecomposeOptions, Decomposer, Origin};
+use crate::decompose::{Assembly, Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
+use crate::process::{progress::Progress, stop};
+use crate::store::StorePlan;
 use crate::trace::Tape;
 use crate::{Error, Result};
 use candle_core::Tensor;
-use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a finer decomposition of the same images holds is not computed again: heads come from one by tokens, and by the
 /// rule [`Sharing::Own`](crate::decompose::Sharing::Own) layers from one by heads.
 ///
-/// A call that is stopped keeps its finished batches and goes on from them when it is made again.
+/// A call that is stopped keeps its finished batches and goes on from them when it is made again. What is finished is on
+/// disk too, in the cache, and a later process reads it; source tokens where they take no more than a quarter of the cache.
 ///
 /// What will not fit in memory is refused before it starts, with how many images would fit; what takes more than half of it
 /// is announced.
@@ -65,99 +65,44 @@ fn contributions(
         }
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         stop::begin();
-        room::check(model, set, &decomposer)?;
         let origin = Origin {
             model: ModelId::of(model),
             options: *options,
             images: ImagesId::of(set),
         };
-        let key = key(Kind::Contributions, &parts);
-        let pieces = Pieces::of(&key, &label, &origin, decomposer.components());
+        let plan = StorePlan::of(&decomposer, origin.clone(), model.input())?;
+        room::check(model, set, options, &plan)?;
+        let mut kept = KeptDecomposition::of(&key(Kind::Contributions, &parts), &label, plan);
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
-            let device = model.encoder().device();
-            let found = pieces.as_ref().map(|pieces| pieces.read(device));
-            Ok((Mutex::new(Batches::from(found.unwrap_or_default())), 0))
+            let mut all = Assembly::new(set.len());
+            if let Some(kept) = &mut kept {
+                let device = model.encoder().device();
+                kept.read(device, |start, chunk| all.put(start, chunk))?;
+            }
+            Ok((Mutex::new(all), 0))
         })?;
-        let mut batches = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        for missing in batches.missing(set.len()) {
-            let ended = each_batch("decompose", model, set, missing, |start, pixels| {
-                batches.add(start, decomposer.run(pixels)?, pieces.as_ref());
-                Ok(batches.images())
-            });
-            // What a stopped call has made is on disk too.
-            batches.write(pieces.as_ref());
-            ended?;
+        let mut all = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        for missing in all.missing() {
+            each_batch("decompose", model, set, missing, |start, pixels| {
+                let batch = decomposer.run(pixels)?.seen_at(model.input());
+                if let Some(kept) = &mut kept {
+                    kept.add(start, &batch);
+                }
+                all.put(start, &batch)?;
+                Ok(all.done())
+            })?;
         }
-        let all: Vec<Contributions> = batches.done.values().cloned().collect();
-        let all = Contributions::concat(&all)?.with_origin(origin)?;
-        let all = all.seen_at(model.input());
-        drop(batches);
-        take::<Mutex<Batches>>(Kind::Unfinished, &parts);
+        let all = all.finish()?;
+        if let Some(kept) = &mut kept {
+            kept.finish(&all);
+        }
+        take::<Mutex<Assembly>>(Kind::Unfinished, &parts);
+        let all = all.with_origin(origin)?;
         let bytes = all.bytes();
         Ok((all, bytes))
     })?;
     replay::worth_repeating();
     Ok(contributions)
-}
-
-/// Bytes of contributions that are written to disk as one piece.
-const PIECE: usize = 16_000_000;
-
-/// The finished batches of a decomposition.
-struct Batches {
-    /// By the index of the first image.
-    done: BTreeMap<usize, Contributions>,
-    /// The first images of those that are not on disk yet; one batch begins where the one before it ends.
-    waiting: Vec<usize>,
-}
-
-impl From<BTreeMap<usize, Contributions>> for Batches {
-    fn from(found: BTreeMap<usize, Contributions>) -> Self {
-        Self {
-            done: found,
-            waiting: Vec::new(),
-        }
-    }
-}
-
-impl Batches {
-    /// The images below `total` that no batch has, in order.
-    fn missing(&self, total: usize) -> Vec<Range<usize>> {
-        let mut missing = Vec::new();
-        let mut next = 0;
-        for (&start, batch) in &self.done {
-            if start > next {
-                missing.push(next..start);
-            }
-            next = start + batch.images();
-        }
-        if next < total {
-            missing.push(next..total);
-        }
-        missing
-    }
-
-    /// Number of finished images.
-    fn images(&self) -> usize {
-        self.done.values().map(Contributions::images).sum()
-    }
-
-    fn add(&mut self, start: usize, batch: Contributions, pieces: Option<&Pieces>) {
-        self.done.insert(start, batch);
-        self.waiting.push(start);
-        let waiting = self.waiting.iter().map(|start| self.done[start].bytes());
-        if waiting.sum::<usize>() >= PIECE {
-            self.write(pieces);
-        }
-    }
-
-    fn write(&mut self, pieces: Option<&Pieces>) {
-        let waiting = std::mem::take(&mut self.waiting);
-        if let (Some(pieces), Some(first)) = (pieces, waiting.first()) {
-            let batches: Vec<_> = waiting.iter().map(|i| self.done[i].clone()).collect();
-            pieces.write(*first, &batches);
-        }
-    }
 }
 
 /// `model`'s representation of every image of `set`, B x d, resident; taken from contributions of the same images where

@@ -6,7 +6,6 @@
 
 mod activations;
 mod aligners;
-mod available;
 mod cache;
 mod classify;
 mod contained;
@@ -17,14 +16,14 @@ mod folder;
 mod keys;
 mod loading;
 mod models;
-pub(crate) mod progress;
 mod registry;
 mod replay;
 mod room;
-pub(crate) mod stop;
+mod shards;
 mod texts;
 mod units;
 
+pub use crate::process::stop::request_stop;
 pub use activations::{activation_gradients, activation_names, activations, intervene};
 pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, memory, models};
@@ -35,5 +34,5 @@ pub use folder::set_cache_folder;
 pub use loading::{loading, set_loading};
 pub use models::{load, load_clip, load_with};
 pub use registry::{Resident, forget, resident};
-pub use stop::request_stop;
+pub use shards::{RunOptions, RunProgress, RunReport, Shard, decompose_into, decompose_shard};
 pub use texts::{class_embeddings, embed_texts};

@@ -2,12 +2,11 @@
 
 use super::device;
 use super::keys::Kind;
-use super::progress::Progress;
 use super::registry::resident_or;
 use super::replay;
-use super::stop;
 use crate::models::hub::{Hub, Watch};
 use crate::models::{Model, Place};
+use crate::process::{progress::Progress, stop};
 use crate::{Error, Result, files};
 use serde_json::{Value, json};
 use std::cell::RefCell;

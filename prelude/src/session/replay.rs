@@ -4,7 +4,7 @@
 //! little cost. Such a call says so with a line on standard output, where the program has said that it understands
 //! these.
 
-use super::progress::understood;
+use crate::process::progress::understood;
 use std::io::Write;
 
 /// The statement that runs now is worth repeating in a new process.

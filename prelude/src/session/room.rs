@@ -1,14 +1,12 @@
 //! Whether a decomposition will fit in memory, said before it starts.
 
-use super::available::available;
 use crate::data::DataSet;
-use crate::decompose::{Decomposer, Granularity};
+use crate::decompose::{DecomposeOptions, Granularity};
 use crate::facts::{count, size};
 use crate::models::Model;
+use crate::process::memory::available;
+use crate::store::StorePlan;
 use crate::{Error, Result};
-
-/// The result is made of finished batches that are kept until it is whole.
-const COPIES: u64 = 2;
 
 /// Refuses a decomposition of all images of `set` that takes more memory than there is, and says how much one takes that
 /// needs more than half of it. Where what is free is not known (another system than Linux, memory of a GPU), a large one
@@ -16,19 +14,23 @@ const COPIES: u64 = 2;
 ///
 /// # Errors
 /// When it will not fit.
-pub(super) fn check(model: &Model, set: &dyn DataSet, decomposer: &Decomposer) -> Result<()> {
+pub(super) fn check(
+    model: &Model,
+    set: &dyn DataSet,
+    options: &DecomposeOptions,
+    plan: &StorePlan,
+) -> Result<()> {
     let free = match model.encoder().device().is_cpu() {
         true => available(),
         false => None,
     };
-    let each = decomposer.bytes_per_image()? as u64;
     let fit = Fit {
         what: format!("{} of {}", model.name(), set.name()),
         images: set.len(),
-        components: decomposer.components().len(),
-        width: decomposer.width(),
-        each,
-        granularity: decomposer.options().granularity,
+        components: plan.components.len(),
+        width: plan.width,
+        each: plan.bytes_per_image() as u64,
+        granularity: options.granularity,
     };
     if let Some(said) = fit.against(free)? {
         eprintln!("{said}");
@@ -54,7 +56,6 @@ impl Fit {
     /// What is said before it starts, if anything, where `free` bytes are.
     fn against(&self, free: Option<u64>) -> Result<Option<String>> {
         let all = self.each.saturating_mul(self.images as u64);
-        let needed = all.saturating_mul(COPIES);
         let (images, components) = (
             count(self.images, "image"),
             count(self.components, "component"),
@@ -64,7 +65,7 @@ impl Fit {
             _ => "",
         };
         let takes = format!(
-            "{images} x {components} x {} channels{tokens}: {}, and as much again while it is put together",
+            "{images} x {components} x {} channels{tokens}: {}",
             self.width,
             size(all as usize)
         );
@@ -73,19 +74,19 @@ impl Fit {
                 "decomposing {} takes {takes}; how much memory is free is not known",
                 self.what
             );
-            return Ok((needed > LARGE).then_some(said));
+            return Ok((all > LARGE).then_some(said));
         };
-        if needed <= free {
+        if all <= free {
             let said = format!(
                 "decomposing {} takes {takes}; {} are free",
                 self.what,
                 size(free as usize)
             );
-            return Ok((needed > free / 2).then_some(said));
+            return Ok((all > free / 2).then_some(said));
         }
         Err(Error::argument(
             "decomposition",
-            format!("{} for {}", size(needed as usize), self.what),
+            format!("{} for {}", size(all as usize), self.what),
             format!(
                 "at most {}, what is free; it takes {takes}. {}",
                 size(free as usize),
@@ -96,7 +97,7 @@ impl Fit {
 
     fn remedies(&self, free: u64) -> String {
         // A tenth is left for the forward pass.
-        let most = (free / 10 * 9) / self.each.saturating_mul(COPIES).max(1);
+        let most = (free / 10 * 9) / self.each.max(1);
         let mut remedies = Vec::new();
         if most > 0 {
             remedies.push(format!("take fewer images, images.first({most})?"));
@@ -109,6 +110,7 @@ impl Fit {
             Granularity::Layers => {}
         }
         remedies.push("decompose later blocks only (DecomposeOptions::first_block)".into());
+        remedies.push("put them into a store, decompose_into(\"run.zarr\", ..)?".into());
         remedies.push("or forget(\"NAME\") something that resident() lists".into());
         let text = remedies.join("; ");
         text[..1].to_uppercase() + &text[1..]
@@ -135,17 +137,17 @@ mod tests {
         let free = 8_000_000_000;
         let error = fit(50_000).against(Some(free)).unwrap_err().to_string();
         for part in [
-            "decomposition = 52.2 GB for vit of photos",
+            "decomposition = 26.1 GB for vit of photos",
             "at most 8.0 GB",
             "50000 images x 169 components x 768 channels: 26.1 GB",
-            "Take fewer images, images.first(6893)?",
+            "Take fewer images, images.first(13786)?",
             "Granularity::Layers",
             "forget(",
         ] {
             assert!(error.contains(part), "no \"{part}\" in: {error}");
         }
         // The remedy, followed to the letter: it fits, and is announced.
-        let said = fit(6893).against(Some(free)).expect("it fits");
+        let said = fit(13786).against(Some(free)).expect("it fits");
         assert!(said.is_some_and(|said| said.contains("8.0 GB are free")));
         assert!(fit(1000).against(Some(free)).expect("it fits").is_none());
     }

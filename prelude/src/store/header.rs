@@ -2,11 +2,14 @@
 
 use super::bucket::Bucket;
 use super::options::StoreType;
+use super::plan::StorePlan;
 use crate::decompose::{Component, Origin, TokenShape};
 use crate::identity::Format;
 use crate::{Error, Result};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The layout of a store. Raise it with every change that makes this code misread an older one.
@@ -38,31 +41,39 @@ pub(super) struct Header {
     /// What source tokens are kept; none where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenShape>,
+    /// What listings call it, where it is kept by a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+}
+
+/// The label of the store in a folder, of whose description nothing is verified; none where there is no such store.
+pub(crate) fn label(folder: &Path) -> Option<String> {
+    let description = std::fs::read(folder.join("zarr.json")).ok()?;
+    let description: Value = serde_json::from_slice(&description).ok()?;
+    let label = description["attributes"][OURS]["label"].as_str()?;
+    Some(label.to_string())
 }
 
 impl Header {
-    pub fn new(
-        components: Vec<Component>,
-        part_of: Option<usize>,
-        origin: Option<Origin>,
-        (images, width): (usize, usize),
-        (chunk, dtype): (usize, StoreType),
-        tokens: Option<TokenShape>,
-    ) -> Self {
-        Self {
+    /// The header of what is planned, in chunks of so many images, and the arrays of the source tokens' channel maps.
+    pub fn new(plan: StorePlan, chunk: usize, dtype: StoreType) -> (Self, Vec<Tensor>) {
+        let (tokens, maps) = plan.tokens.unzip();
+        let header = Self {
             kind: "contributions".into(),
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             formats: Format::Contributions.with_its_parts(),
-            components,
-            part_of,
-            origin,
-            images,
-            width,
+            components: plan.components,
+            part_of: plan.part_of,
+            origin: plan.origin,
+            images: plan.images,
+            width: plan.width,
             chunk,
             dtype,
             tokens,
-        }
+            label: plan.label,
+        };
+        (header, maps.unwrap_or_default())
     }
 
     /// Number of chunks.

@@ -33,15 +33,17 @@ mod chunk;
 mod data;
 mod header;
 mod options;
-mod run;
+mod plan;
 mod save;
 mod show;
 mod source;
 mod tokens;
 
 pub use data::open_data;
+pub(crate) use header::label;
 pub use options::{StoreOptions, StoreType};
-pub use run::{RunOptions, RunProgress, RunReport, Shard, run};
+pub(crate) use plan::StorePlan;
+pub(crate) use save::Cutter;
 
 use crate::decompose::{ChunkedContributions, Component, Contributions, Origin, unrelated};
 use crate::facts;
@@ -54,6 +56,7 @@ use show::about;
 use source::StoreSource;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use zarrs::group::Group;
 
@@ -71,6 +74,48 @@ impl ContributionStore {
     /// When nothing is there, it is no store of contributions, of another format or damaged, or cannot be reached.
     pub fn open(address: &str) -> Result<Self> {
         Self::at(Bucket::at(address)?)
+    }
+
+    /// The store in `folder`; none where none is described there.
+    ///
+    /// # Errors
+    /// When it is of another format or damaged, or cannot be read.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Option<Self>> {
+        let bucket = Bucket::at(&folder.display().to_string())?;
+        match arrays::described(&bucket)? {
+            true => Self::at(bucket).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Why this is not a store of `plan`; none where it is one, whatever its chunks.
+    pub(crate) fn differs(&self, plan: &StorePlan) -> Option<String> {
+        let (wanted, _) = Header::new(plan.clone(), self.header.chunk, self.header.dtype);
+        let reason = self.header.difference(&wanted)?;
+        Some(format!(
+            "holds contributions of {}, not of {}: {reason}",
+            about(&self.header),
+            about(&wanted)
+        ))
+    }
+
+    /// Reads a finished chunk, with source tokens where they are kept; it does not know its origin.
+    pub(crate) fn read_chunk(&self, chunk: usize) -> Result<Contributions> {
+        let (bucket, header) = (&self.bucket, &self.header);
+        let (values, representation) = self.arrays.read(bucket, header, chunk)?;
+        let tokens = match header.tokens {
+            Some(_) => Some(self.arrays.read_tokens(bucket, header, chunk, |_| true)?),
+            None => None,
+        };
+        let components = header.components.clone();
+        let read = Contributions::new(components, values, representation, tokens)
+            .map_err(|e| Error::saved(self.address(), e.to_string()))?;
+        Ok(read.with_part_of(header.part_of))
+    }
+
+    /// Takes the mark of a chunk away, so that it is made again.
+    pub(crate) fn unmark(&self, chunk: usize) -> Result<()> {
+        self.arrays.unmark(&self.bucket, chunk)
     }
 
     fn at(bucket: Bucket) -> Result<Self> {
@@ -159,6 +204,16 @@ impl ContributionStore {
     /// What they are made of; none where they were put together by hand.
     pub fn origin(&self) -> Option<&Origin> {
         self.header.origin.as_ref()
+    }
+
+    /// Images of a chunk; the last one may have fewer.
+    pub fn images_of_chunk(&self) -> usize {
+        self.header.chunk
+    }
+
+    /// The images of a chunk.
+    pub(crate) fn range(&self, chunk: usize) -> Range<usize> {
+        self.header.range(chunk)
     }
 
     /// Number of chunks, finished or not.
@@ -255,16 +310,6 @@ impl ContributionStore {
         ))
     }
 
-    /// Reads a chunk with its source tokens, to see whether it is whole.
-    fn read_all(&self, chunk: usize) -> Result<()> {
-        self.arrays.read(&self.bucket, &self.header, chunk)?;
-        if self.header.tokens.is_some() {
-            self.arrays
-                .read_tokens(&self.bucket, &self.header, chunk, |_| true)?;
-        }
-        Ok(())
-    }
-
     /// Reads every finished chunk of `chunks` (`0..store.chunks()` for all) and takes the marks of damaged ones away, so
     /// that they are made again; the numbers of these.
     ///
@@ -277,10 +322,10 @@ impl ContributionStore {
             .into_iter()
             .filter(|chunk| chunks.contains(chunk))
         {
-            match self.read_all(chunk) {
-                Ok(()) => {}
+            match self.read_chunk(chunk) {
+                Ok(_) => {}
                 Err(Error::Saved { .. }) => {
-                    self.arrays.unmark(&self.bucket, chunk)?;
+                    self.unmark(chunk)?;
                     damaged.push(chunk);
                 }
                 Err(other) => return Err(other),

@@ -1,15 +1,12 @@
 //! Contributions that are there, brought into a store.
 
-use super::bucket::Bucket;
-use super::header::Header;
-use super::{ContributionStore, StoreOptions};
-use crate::decompose::{ChunkedContributions, Contributions, TokenContributions, TokenShape};
+use super::{ContributionStore, StoreOptions, StorePlan};
+use crate::decompose::{ChunkedContributions, Contributions, TokenContributions};
 use crate::{Error, Result};
-use candle_core::Tensor;
 
 impl ContributionStore {
     /// Writes chunk number `chunk`, whose images `contributions` has, and marks it as finished.
-    pub(super) fn write(&self, chunk: usize, contributions: &Contributions) -> Result<()> {
+    pub(crate) fn write(&self, chunk: usize, contributions: &Contributions) -> Result<()> {
         let images = self.header.range(chunk).len();
         if contributions.images() != images {
             let expected = format!("{images}, those of chunk {chunk}");
@@ -20,11 +17,11 @@ impl ContributionStore {
     }
 }
 
-/// The store at `address` for contributions of `header`, which must not hold others. Contributions of unknown origin
-/// cannot be told from others, so they are not added to what is there.
-fn store(address: &str, header: Header, maps: &[Tensor]) -> Result<ContributionStore> {
-    let (unknown, bucket) = (header.origin.is_none(), Bucket::at(address)?);
-    let store = ContributionStore::join(bucket, header, maps)?;
+/// The store at `address` for what is planned, which must not hold others. Contributions of unknown origin cannot be told
+/// from others, so they are not added to what is there.
+fn store(address: &str, plan: StorePlan, options: &StoreOptions) -> Result<ContributionStore> {
+    let unknown = plan.origin.is_none();
+    let store = plan.join(address, options)?;
     match unknown && !store.finished()?.is_empty() {
         true => Err(Error::argument(
             "address",
@@ -74,20 +71,19 @@ impl ChunkedContributions {
     /// # Errors
     /// As [`Contributions::save_as`]; when a chunk cannot be read.
     pub fn save_as(&self, address: &str, options: &StoreOptions) -> Result<()> {
-        let (tokens, maps) = shape_of(self.first_tokens()?.as_ref())?;
-        let numbers = tokens.as_ref().map(TokenShape::numbers);
-        let chunk = options.images_of_chunk(self.len() * self.width(), numbers, self.images())?;
-        let header = Header::new(
-            self.components().to_vec(),
-            self.part_of(),
-            self.origin().cloned(),
-            (self.images(), self.width()),
-            (chunk, options.dtype),
-            tokens,
-        );
-        let store = store(address, header, &maps)?;
+        let tokens = self.first_tokens()?;
+        let plan = StorePlan {
+            components: self.components().to_vec(),
+            part_of: self.part_of(),
+            origin: self.origin().cloned(),
+            images: self.images(),
+            width: self.width(),
+            tokens: tokens.as_ref().map(TokenContributions::shape).transpose()?,
+            label: None,
+        };
+        let store = store(address, plan, options)?;
         let finished = store.finished()?;
-        let mut cutter = Cutter::new(chunk, self.images());
+        let mut cutter = Cutter::new(store.header.chunk, self.images());
         self.each_whole_chunk(|start, images| {
             cutter.add(start, images, |index, images| {
                 match finished.contains(&index) {
@@ -99,21 +95,8 @@ impl ChunkedContributions {
     }
 }
 
-/// The shape of source tokens and the arrays of their channel maps, where there are any.
-pub(super) fn shape_of(
-    tokens: Option<&TokenContributions>,
-) -> Result<(Option<TokenShape>, Vec<Tensor>)> {
-    match tokens {
-        Some(tokens) => {
-            let (shape, maps) = tokens.shape()?;
-            Ok((Some(shape), maps))
-        }
-        None => Ok((None, Vec::new())),
-    }
-}
-
 /// Cuts batches that follow one another into chunks of a store.
-pub(super) struct Cutter {
+pub(crate) struct Cutter {
     chunk: usize,
     total: usize,
     /// The first image that is held.

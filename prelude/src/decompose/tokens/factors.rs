@@ -4,7 +4,7 @@ use crate::Result;
 use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::part::rows;
 use crate::trace::{Site, Windows};
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use std::sync::Arc;
 
 /// Numbers a token and image that are held at once while directions are taken together.
@@ -67,6 +67,24 @@ impl TokenFactors {
             windows,
             map,
             share,
+        })
+    }
+
+    /// These on `device`, the channel map with them.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        if self.v.device().same_device(device) {
+            return Ok(self.clone());
+        }
+        let to = |t: &Tensor| t.to_device(device);
+        let windows = self.windows.as_ref();
+        let windows = windows.map(|windows| Windows::of(windows.division(), device));
+        Ok(Self {
+            site: self.site,
+            weights: to(&self.weights)?,
+            v: to(&self.v)?,
+            windows: windows.transpose()?.map(Arc::new),
+            map: self.map.to_device(device)?,
+            share: self.share.as_ref().map(to).transpose()?,
         })
     }
 

@@ -4,6 +4,7 @@
 //! value vector, then one channel map a head), which costs no more than the values. [`HeadTokens::along`] asks how much
 //! each token gives along some directions, which is the usual question, and [`HeadTokens::values`] writes them out.
 
+mod assembly;
 mod chunked;
 mod factors;
 mod head;
@@ -24,6 +25,7 @@ use crate::data::ModelInput;
 use crate::identity::ModelId;
 use crate::trace::Block;
 use crate::{Error, Result};
+use candle_core::Device;
 
 /// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
 /// evenly, so that tokens sum to their head.
@@ -123,6 +125,15 @@ impl TokenContributions {
             layers: self.layers.iter().filter(asked).cloned().collect(),
             ..self.clone()
         }
+    }
+
+    /// These on `device`.
+    pub(super) fn to_device(&self, device: &Device) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| layer.to_device(device));
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
+            ..self.clone()
+        })
     }
 
     /// The tokens of one layer.

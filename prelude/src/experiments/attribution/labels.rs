@@ -4,8 +4,9 @@ use crate::align::AlignedContributions;
 use crate::decompose::Component;
 use crate::identity::ModelId;
 use crate::models::Model;
+use crate::process::{progress::Progress, stop};
 use crate::score::{matching_pursuit, sparse_code, text_span};
-use crate::session::{self, progress::Progress, stop};
+use crate::session;
 use crate::{Error, Result};
 use candle_core::{D, DType, Device, Tensor};
 

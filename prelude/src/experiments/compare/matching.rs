@@ -3,8 +3,8 @@
 use crate::align::AlignedContributions;
 use crate::decompose::{same_images, unrelated};
 use crate::identity::TextEmbeddings;
+use crate::process::stop;
 use crate::score::{best_assignment, component_similarity};
-use crate::session::stop;
 use crate::{Error, Result};
 use candle_core::Tensor;
 use rand::SeedableRng;

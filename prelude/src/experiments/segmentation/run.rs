@@ -13,8 +13,9 @@ use crate::decompose::{
 use crate::facts::{self, Facts};
 use crate::identity::{ImagesId, ModelId, TextEmbeddings, debug_as_display};
 use crate::models::Model;
+use crate::process::stop;
 use crate::score::{LinearHead, SegmentationScores, segment};
-use crate::session::{each_batch, stop};
+use crate::session::each_batch;
 use crate::trace::Block;
 use crate::{Error, Result, check};
 use candle_core::{DType, Tensor};

@@ -1,7 +1,7 @@
 //! Contributions and aligners on disk, so that they outlive the process that made them.
 //!
 //! ```text
-//! <cache>/contributions/<key>/00000000-00000512.part     the images of one decomposition, in pieces
+//! <cache>/contributions/<key>.zarr                       one decomposition, in chunks of images (see `crate::store`)
 //! <cache>/contributions/limit                            bytes that may be kept, contributions and aligners together
 //! <cache>/aligners/<key>.safetensors                     a finished aligner, with the report of its fit
 //! <cache>/aligners/<key>.checkpoint                      the state of a fit that was stopped
@@ -14,10 +14,10 @@
 //! and the work goes on in memory.
 
 mod aligners;
-mod pieces;
+mod decompositions;
 
 pub(super) use aligners::KeptFit;
-pub(super) use pieces::Pieces;
+pub(super) use decompositions::KeptDecomposition;
 
 use super::folder::cache_folder;
 use super::keys::Kind;
@@ -79,7 +79,6 @@ pub(super) struct Entry {
     kind: Kind,
     /// The folder of a decomposition, the file of a fit.
     path: PathBuf,
-    label: String,
     pub bytes: u64,
     used: SystemTime,
 }
@@ -89,19 +88,33 @@ impl Entry {
         self.used.elapsed().unwrap_or_default()
     }
 
+    fn label(&self) -> String {
+        let label = match self.kind {
+            Kind::Contributions => crate::store::label(&self.path),
+            _ => sealed::label(&self.path),
+        };
+        label.unwrap_or_else(|| "of another version, or damaged".into())
+    }
+
     fn remove(&self) -> bool {
         match self.kind {
-            Kind::Contributions => std::fs::remove_dir_all(&self.path).is_ok(),
+            Kind::Contributions => remove_folder(&self.path),
             _ => std::fs::remove_file(&self.path).is_ok(),
         }
     }
+}
+
+/// Removes a store. It is put aside under another name first: another process sees all of it or nothing.
+fn remove_folder(folder: &Path) -> bool {
+    let aside = folder.with_extension(format!("removed-{}", std::process::id()));
+    std::fs::rename(folder, &aside).is_ok() && std::fs::remove_dir_all(&aside).is_ok()
 }
 
 /// Everything on disk, what was not used for longest first.
 pub(super) fn entries() -> Vec<Entry> {
     let decompositions = listed(contributions()).into_iter().filter(|p| p.is_dir());
     let decompositions = decompositions.filter_map(|folder| {
-        let files = listed(Ok(folder.clone()));
+        let files = files_below(folder.clone());
         entry(Kind::Contributions, folder, &files)
     });
     let fits = listed(aligners()).into_iter().filter(|p| p.is_file());
@@ -109,6 +122,19 @@ pub(super) fn entries() -> Vec<Entry> {
     let mut entries: Vec<Entry> = decompositions.chain(fits).collect();
     entries.sort_by_key(|entry| entry.used);
     entries
+}
+
+/// The files in a folder and in those below it, as far as they can be read.
+fn files_below(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder]);
+    while let Some(folder) = folders.pop() {
+        let (inner, found): (Vec<_>, Vec<_>) = listed(Ok(folder))
+            .into_iter()
+            .partition(|path| path.is_dir() && !path.is_symlink());
+        folders.extend(inner);
+        files.extend(found);
+    }
+    files
 }
 
 /// What a folder holds; nothing where it cannot be read.
@@ -121,7 +147,6 @@ fn listed(folder: Result<PathBuf>) -> Vec<PathBuf> {
 }
 
 fn entry(kind: Kind, path: PathBuf, files: &[PathBuf]) -> Option<Entry> {
-    let label = files.iter().find_map(|file| sealed::label(file));
     let mut about = files
         .iter()
         .filter_map(|file| file.metadata().ok())
@@ -135,7 +160,6 @@ fn entry(kind: Kind, path: PathBuf, files: &[PathBuf]) -> Option<Entry> {
     Some(Entry {
         kind,
         path,
-        label: label.unwrap_or_else(|| "of another version, or damaged".into()),
         bytes,
         used,
     })
@@ -180,7 +204,7 @@ fn evict(kept: &Path) {
 /// Remove what has `pattern` in its kind or label, `"*"` for all; says how many.
 pub(super) fn remove(pattern: &str) -> usize {
     let wanted = |entry: &Entry| {
-        pattern == "*" || entry.kind.name().contains(pattern) || entry.label.contains(pattern)
+        pattern == "*" || entry.kind.name().contains(pattern) || entry.label().contains(pattern)
     };
     let entries = entries();
     let gone = entries
@@ -194,7 +218,7 @@ pub(super) fn rows(table: Table) -> Table {
     entries().iter().rev().fold(table, |table, entry| {
         table.row([
             entry.kind.name().to_string(),
-            entry.label.clone(),
+            entry.label(),
             size(entry.bytes),
             "disk".to_string(),
             duration(entry.age()),

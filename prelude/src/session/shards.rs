@@ -1,16 +1,13 @@
 //! The decomposition of a data set into a store, in shards: what the `decompose` program runs on each of many machines.
 
-use super::bucket::Bucket;
-use super::header::Header;
-use super::save::{Cutter, shape_of};
-use super::{ContributionStore, StoreOptions};
+use super::contributions::each_batch;
+use super::replay;
 use crate::data::DataSet;
-use crate::decompose::{
-    Contributions, DecomposeOptions, Decomposer, Granularity, Origin, TokenShape,
-};
+use crate::decompose::{ChunkedContributions, Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
-use crate::session::{each_batch, stop};
+use crate::process::stop;
+use crate::store::{Cutter, StoreOptions, StorePlan};
 use crate::{Error, Result, facts};
 use std::fmt;
 use std::ops::Range;
@@ -155,6 +152,27 @@ impl fmt::Display for RunReport {
     }
 }
 
+/// Decompose the images of `set` into a store, a folder or `s3://bucket/run.zarr`, and open it: for more images than memory
+/// holds. Finished chunks stay, so that a call that was stopped goes on, and one that is done costs nothing.
+///
+/// # Errors
+/// As [`decompose_shard`].
+pub fn decompose_into(
+    address: &str,
+    model: impl AsRef<Model>,
+    set: impl DataSet,
+    options: &DecomposeOptions,
+) -> Result<ChunkedContributions> {
+    let options = RunOptions {
+        decompose: *options,
+        ..RunOptions::default()
+    };
+    decompose_shard(model, &set, address, &options, &mut |_| ())?;
+    let stored = Contributions::open(address)?;
+    replay::worth_repeating();
+    Ok(stored)
+}
+
 /// Decompose the images of one shard of `set` into the store at `address`, which is made where there is none. Chunks
 /// that are finished are left as they are, so that a run that was killed goes on, and one that is done costs nothing.
 /// `tell` hears after each chunk.
@@ -162,7 +180,7 @@ impl fmt::Display for RunReport {
 /// # Errors
 /// When an image cannot be read, the options do not fit the model, the store holds others' contributions or cannot be
 /// written, or the run was stopped.
-pub fn run(
+pub fn decompose_shard(
     model: impl AsRef<Model>,
     set: &dyn DataSet,
     address: &str,
@@ -177,27 +195,8 @@ pub fn run(
         options: options.decompose,
         images: ImagesId::of(set),
     };
-    let components = decomposer.components().to_vec();
-    let width = width(model, &options.decompose);
-    let blank = match options.decompose.granularity {
-        Granularity::Tokens => Some(decomposer.blank()?.seen_at(model.input())),
-        _ => None,
-    };
-    let tokens = blank.as_ref().and_then(Contributions::token_contributions);
-    let (tokens, maps) = shape_of(tokens)?;
-    let numbers = tokens.as_ref().map(TokenShape::numbers);
-    let chunk = options
-        .store
-        .images_of_chunk(components.len() * width, numbers, set.len())?;
-    let header = Header::new(
-        components,
-        None,
-        Some(origin),
-        (set.len(), width),
-        (chunk, options.store.dtype),
-        tokens,
-    );
-    let store = ContributionStore::join(Bucket::at(address)?, header, &maps)?;
+    let plan = StorePlan::of(&decomposer, origin, model.input())?;
+    let store = plan.join(address, &options.store)?;
     let own = options.shard.of(store.chunks());
     let damaged = match options.verify {
         true => store.verify(own.clone())?,
@@ -205,7 +204,7 @@ pub fn run(
     };
     let finished = store.finished()?;
     let images = |chunks: &mut dyn Iterator<Item = usize>| -> usize {
-        chunks.map(|chunk| store.header.range(chunk).len()).sum()
+        chunks.map(|chunk| store.range(chunk).len()).sum()
     };
     let mut progress = RunProgress {
         done: images(&mut own.clone().filter(|chunk| finished.contains(chunk))),
@@ -216,9 +215,8 @@ pub fn run(
     progress.found = progress.done;
     tell(&progress);
     for missing in runs(own.filter(|chunk| !finished.contains(chunk))) {
-        let range =
-            store.header.range(missing.start).start..store.header.range(missing.end - 1).end;
-        let mut cutter = Cutter::new(chunk, set.len());
+        let range = store.range(missing.start).start..store.range(missing.end - 1).end;
+        let mut cutter = Cutter::new(store.images_of_chunk(), set.len());
         each_batch("decompose", model, set, range, |start, pixels| {
             let batch = decomposer.run(pixels)?.seen_at(model.input());
             let done = start + batch.images();
@@ -240,14 +238,6 @@ pub fn run(
         address: address.to_string(),
         shard: options.shard,
     })
-}
-
-/// Channels of the contributions.
-fn width(model: &Model, options: &DecomposeOptions) -> usize {
-    match options.target {
-        crate::decompose::DecomposeTarget::Representation => model.encoder().width(),
-        crate::decompose::DecomposeTarget::Logit(_) => 1,
-    }
 }
 
 /// Chunks that follow one another, as ranges.

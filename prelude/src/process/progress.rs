@@ -11,7 +11,7 @@ static UNDERSTOOD: LazyLock<bool> =
     LazyLock::new(|| std::env::var_os("VITREPL_PROGRESS").is_some());
 
 /// Whether the program that runs the cells understands such lines.
-pub(super) fn understood() -> bool {
+pub(crate) fn understood() -> bool {
     *UNDERSTOOD
 }
 

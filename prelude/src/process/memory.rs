@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bytes; none where that is not known.
-pub(super) fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     under(Path::new("/"))
 }
 
