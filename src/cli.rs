@@ -2,6 +2,8 @@
 
 use crate::eval::environment;
 use crate::library::folder::cache_folder;
+use crate::library::programs;
+use crate::library::sources::Library;
 use crate::notebook::files;
 use crate::output::FrontEnd;
 use crate::output::failure::Failure;
@@ -9,8 +11,9 @@ use crate::session::{Session, Surroundings};
 use crate::session::{interpreter, script};
 use crate::{kernel, prompt};
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// An interactive Rust laboratory for taking vision transformers apart.
@@ -18,7 +21,7 @@ use std::process::ExitCode;
 /// Without FILE, opens a prompt; when standard input is no terminal, evaluates the statements read from
 /// it. With FILE, evaluates that script statement by statement and stops at the first error.
 #[derive(Parser)]
-#[command(version, after_help = ENVIRONMENT, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = after_help(), args_conflicts_with_subcommands = true)]
 struct Options {
     /// A Rust script: statements and items as they would be typed at the prompt, and `:commands`; `-` for those of
     /// standard input
@@ -39,6 +42,16 @@ enum Task {
     },
 }
 
+/// The library's programs, and the environment.
+fn after_help() -> String {
+    let known = Library::find().map(|library| programs::programs(&library));
+    let names: Vec<String> = known.into_iter().flatten().map(|(name, _)| name).collect();
+    format!(
+        "Programs of the library (vitrepl NAME --help): {}\n\n{ENVIRONMENT}",
+        names.join(", ")
+    )
+}
+
 const ENVIRONMENT: &str = "\
 Environment:
   VITREPL_CACHE_DIR  where compiled code and history are kept (default: vitrepl in the user's cache folder)
@@ -49,9 +62,13 @@ Exit code: 0 when everything was evaluated, 1 when something failed, 130 when in
 
 /// Does what the command line asks and says how it went.
 pub fn run() -> ExitCode {
-    let options = Options::parse();
     let output = FrontEnd::terminal();
-    match dispatch(options, &output) {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let done = match program(&arguments) {
+        Some((name, arguments)) => run_program(name, arguments, &output),
+        None => dispatch(Options::parse(), &output),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell(&output);
@@ -60,7 +77,22 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
+/// The program of the library that is asked for, and what it is given; none where a script is called so.
+fn program(arguments: &[OsString]) -> Option<(&str, &[OsString])> {
+    let (name, arguments) = arguments.split_first()?;
+    let name = name.to_str()?;
+    let known = programs::programs(&Library::find().ok()?);
+    let is_known = known.iter().any(|(known, _)| known == name);
+    (is_known && !Path::new(name).exists()).then_some((name, arguments))
+}
+
+fn run_program(name: &str, arguments: &[OsString], output: &FrontEnd) -> Result<(), Failure> {
+    check_platform()?;
+    programs::run(name, arguments, output)?;
+    Ok(())
+}
+
+fn check_platform() -> Result<(), Failure> {
     if !cfg!(target_os = "linux") {
         let system = std::env::consts::OS;
         return Err(format!(
@@ -69,6 +101,11 @@ fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
         )
         .into());
     }
+    Ok(())
+}
+
+fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
+    check_platform()?;
     environment::enter(&cache_folder()?.join("no-sources"))?;
     let from_input = options.file.as_deref() == Some("-".as_ref());
     if let Some(task) = options.task {

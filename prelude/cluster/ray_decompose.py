@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs `decompose` over all shards as tasks of Ray.
+"""Runs `vitrepl decompose` over all shards as tasks of Ray.
 
     python ray_decompose.py --shards 64 --gpus 1 -- \
-        decompose --model deit --data imagenet:/data/val --out s3://bucket/deit.zarr --device cuda
+        vitrepl decompose --model deit --data imagenet:/data/val --out s3://bucket/deit.zarr --device cuda
 
 Everything after `--` is the command of one shard without `--shard`. A task that fails, or whose node is lost, is run
 again, on another node if need be: finished chunks are skipped. Ray gives each task its GPUs through
@@ -22,11 +22,11 @@ def arguments():
     parser.add_argument("--cpus", type=float, default=1, help="cores of a task")
     parser.add_argument("--retries", type=int, default=5, help="runs of a shard after the first one")
     parser.add_argument("--address", default=None, help="of the Ray cluster; by default the one this machine is part of")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- decompose --model ... without --shard")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- vitrepl decompose --model ... without --shard")
     found = parser.parse_args()
     command = found.command[1:] if found.command[:1] == ["--"] else found.command
     if not command:
-        parser.error("the command of a shard is missing: -- decompose --model ... --data ... --out ...")
+        parser.error("the command of a shard is missing: -- vitrepl decompose --model ... --data ... --out ...")
     if "--shard" in command:
         parser.error("--shard is set here; leave it out of the command")
     if found.shards < 1:

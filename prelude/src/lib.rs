@@ -22,6 +22,7 @@ pub mod models;
 pub mod ops;
 pub mod prelude;
 mod process;
+pub mod programs;
 pub mod relevance;
 pub mod report;
 pub mod score;

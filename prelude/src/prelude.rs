@@ -35,8 +35,8 @@ pub use crate::report::report;
 pub use crate::score::{self, CkaEstimate, ComponentMeans, Ranking, ScoreMeasure, Scores};
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,
-    decompose_into, device, embed_images, embed_texts, forget, intervene, load, load_clip,
-    load_with, resident, set_device, set_loading,
+    decompose_into, device, embed_images, embed_texts, forget, intervene, limit_resident, load,
+    load_clip, load_with, resident, set_device, set_loading,
 };
 pub use crate::store::{ContributionStore, StoreOptions, StoreType};
 pub use crate::trace::Block;

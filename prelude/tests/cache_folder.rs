@@ -579,6 +579,73 @@ fn a_folder_that_cannot_be_written_costs_nothing_but_time() {
     );
 }
 
+const SHARING: &str = "VITREPL_TEST_SHARED_CACHE_FOLDER";
+
+#[test]
+fn processes_share_a_cache_whatever_becomes_of_one() {
+    let decomposed = || {
+        let set = GeneratedSet::new(GeneratedSpec::unbiased(1, 640)).unwrap();
+        decompose(
+            load("tiny_vit").unwrap(),
+            &set,
+            &DecomposeOptions::default(),
+        )
+        .unwrap()
+    };
+    if let Some(folder) = std::env::var_os(SHARING) {
+        set_cache_folder(PathBuf::from(folder));
+        let sum: f64 = values(&decomposed()).iter().map(|&v| f64::from(v)).sum();
+        println!("sum {sum}");
+        return;
+    }
+    let desk = Desk::new();
+    let start = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "processes_share_a_cache_whatever_becomes_of_one",
+                "--nocapture",
+            ])
+            .env(SHARING, desk.folder.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut children = [start(), start(), start()];
+    let chunks = || {
+        let chunks = desk.stores().into_iter().next();
+        chunks.map_or(0, |store| {
+            std::fs::read_dir(store.join("finished/c")).map_or(0, Iterator::count)
+        })
+    };
+    while chunks() < 3 {
+        assert!(
+            children[0].try_wait().unwrap().is_none(),
+            "it was done before it could be killed"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    children[0].kill().unwrap();
+    let outputs = children.map(|child| child.wait_with_output().unwrap());
+    assert!(!outputs[0].status.success());
+    let sums = outputs[1..].iter().map(|output| {
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = said.lines().find_map(|line| line.split_once("sum "));
+        line.unwrap_or_else(|| panic!("{said}")).1.to_string()
+    });
+    let sums: Vec<String> = sums.collect();
+    // This process finds all of it.
+    let found = decomposed();
+    let sum: f64 = values(&found).iter().map(|&v| f64::from(v)).sum();
+    assert_eq!(chunks(), 20);
+    for other in sums {
+        let other: f64 = other.parse().unwrap();
+        assert!((other - sum).abs() < 1e-6 * sum.abs(), "{other} and {sum}");
+    }
+}
+
 const CHILD: &str = "VITREPL_TEST_CACHE_FOLDER";
 
 #[test]

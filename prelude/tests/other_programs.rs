@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use vitrepl_prelude::prelude::{
-    ContributionStore, Contributions, DecomposeOptions, GeneratedSet, GeneratedSpec, StoreOptions,
-    StoreType, Tensor, decompose, load,
+    ContributionStore, Contributions, DecomposeOptions, GeneratedSet, GeneratedSpec, Granularity,
+    StoreOptions, StoreType, Tensor, decompose, load,
 };
 
 const REQUIREMENTS: &str = include_str!("other_programs/requirements.txt");
@@ -66,14 +66,17 @@ fn make_python() -> Option<PathBuf> {
 }
 
 fn contributions(images: usize) -> Arc<Contributions> {
+    contributions_by(images, Granularity::Heads)
+}
+
+fn contributions_by(images: usize, granularity: Granularity) -> Arc<Contributions> {
     LazyLock::force(&CACHE);
     let set = GeneratedSet::new(GeneratedSpec::unbiased(11, images)).unwrap();
-    decompose(
-        load("tiny_vit").unwrap(),
-        &set,
-        &DecomposeOptions::default(),
-    )
-    .unwrap()
+    let options = DecomposeOptions {
+        granularity,
+        ..DecomposeOptions::default()
+    };
+    decompose(load("tiny_vit").unwrap(), &set, &options).unwrap()
 }
 
 fn flat(t: &Tensor) -> Vec<f64> {
@@ -85,9 +88,15 @@ fn flat(t: &Tensor) -> Vec<f64> {
 fn zarr_and_xarray_read_a_store_by_its_names() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let c = contributions(11);
-    for (dtype, name) in [(StoreType::F32, "float32"), (StoreType::F16, "float16")] {
-        let address = folder.path().join(name).display().to_string();
+    for (dtype, name, granularity) in [
+        (StoreType::F32, "float32", Granularity::Heads),
+        (StoreType::F32, "float32", Granularity::Tokens),
+        (StoreType::F16, "float16", Granularity::Heads),
+        (StoreType::F16, "float16", Granularity::Tokens),
+    ] {
+        let c = contributions_by(11, granularity);
+        let place = format!("{name}-{granularity:?}");
+        let address = folder.path().join(place).display().to_string();
         c.save_as(
             &address,
             &StoreOptions {
@@ -127,6 +136,16 @@ fn zarr_and_xarray_read_a_store_by_its_names() {
         assert_eq!(seen["nan"], false);
         let tolerance = if dtype == StoreType::F32 { 1e-5 } else { 1e-2 };
         assert!(seen["apart"].as_f64().unwrap() < tolerance, "{seen}");
+        if granularity == Granularity::Tokens {
+            let tokens = &seen["tokens"];
+            let dims = ["image", "window", "head", "token", "head_channel"];
+            assert_eq!(tokens["dims"], serde_json::json!(dims), "{tokens}");
+            assert_eq!(tokens["tokens"], 37);
+            // By the arrays and steps alone, they sum to their head.
+            assert!(tokens["apart"].as_f64().unwrap() < tolerance, "{tokens}");
+        } else {
+            assert!(seen["tokens"].is_null());
+        }
         let want = flat(&c.values().get(3).unwrap().get(10).unwrap());
         for (i, want) in want.iter().take(4).enumerate() {
             let got = seen["corner"][i].as_f64().unwrap();

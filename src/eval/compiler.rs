@@ -67,9 +67,9 @@ impl Setup {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// What rustc is told beyond what cargo tells it: a crate that the user has added comes before one of the same
+    /// What rustc is told, for `code`, beyond what is `given` to it already: a crate that the user has added comes before one of the same
     /// name here.
-    fn arguments(&self, code: &str, given: &[OsString]) -> Vec<OsString> {
+    pub fn arguments(&self, code: &str, given: &[OsString]) -> Vec<OsString> {
         let is_given = |name: &str| {
             let start = format!("{name}=");
             given

@@ -17,6 +17,7 @@ use super::sources::{Library, write_changed};
 use crate::eval::environment;
 use crate::output::FrontEnd;
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -66,7 +67,7 @@ pub struct CompileFolder {
     pub std_library: PathBuf,
     root: PathBuf,
     /// Held as long as the session runs: its own folder, and with others the library.
-    _locks: [File; 2],
+    locks: [File; 2],
 }
 
 impl CompileFolder {
@@ -103,7 +104,7 @@ impl CompileFolder {
             target,
             std_library: PathBuf::from(std_library),
             root,
-            _locks: [lock, in_use],
+            locks: [lock, in_use],
         };
         folder.configure_evcxr()?;
         Ok(folder)
@@ -122,6 +123,13 @@ impl CompileFolder {
     /// Where the shared libraries lie that a cell needs: the library, and Rust's own.
     pub fn shared_libraries(&self) -> [&Path; 2] {
         [&self.ready, &self.std_library]
+    }
+
+    /// Lets a program that takes the place of this process hold the library as this process does.
+    pub fn stay_for_successor(&self) -> Result<()> {
+        let [_, in_use] = &self.locks;
+        fcntl(in_use, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot hold the library")?;
+        Ok(())
     }
 
     /// Waits for other sessions to leave `shared`, and takes it while the result is held.

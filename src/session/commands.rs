@@ -65,9 +65,9 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: ":mem",
-        arguments: "",
-        help: "Memory in use, of the host and the device",
-        run: |session, _| show_call(session, "memory()"),
+        arguments: "[limit SIZE]",
+        help: "Memory in use, of the host and the device; how much results may take of it",
+        run: memory,
     },
     Command {
         name: ":device",
@@ -527,6 +527,16 @@ fn cache(session: &mut Session, arguments: &str) -> Result<Asks, Failure> {
                 .to_owned()
                 .into(),
         ),
+    }
+}
+
+fn memory(session: &mut Session, arguments: &str) -> Result<Asks, Failure> {
+    match arguments.split_once(' ').unwrap_or((arguments, "")) {
+        ("", _) => show_call(session, "memory()"),
+        ("limit", size) if !size.trim().is_empty() => {
+            show_call(session, &format!("limit_resident({:?})?", size.trim()))
+        }
+        _ => Err(":mem, or :mem limit SIZE (8 GB)".to_owned().into()),
     }
 }
 

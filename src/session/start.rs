@@ -7,14 +7,13 @@ use super::{Session, probe};
 use crate::eval::channels::{self, Channels};
 use crate::eval::compiler::Setup;
 use crate::library::build;
+use crate::library::environment::library_environment;
 use crate::library::folder::CompileFolder;
 use crate::notebook::record_file;
 use crate::output::pump::Pump;
 use crate::output::{FrontEnd, progress};
 use anyhow::{Context, Result, anyhow};
 use evcxr::{EvalContext, EvalContextOutputs};
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::Command;
 
 /// In the session's folder: the pipes between this process and the one that runs the cells.
@@ -111,42 +110,10 @@ fn start_evcxr(folder: &CompileFolder) -> Result<(EvalContext, EvalContextOutput
         .env(progress::VARIABLE, "1")
         .env(channels::VARIABLE, folder.session.join(CHANNELS))
         .env(record_file::VARIABLE, record_file::path(&folder.session))
-        .env("LD_LIBRARY_PATH", library_path(folder)?)
-        .envs(allocator_settings());
+        .envs(library_environment(folder)?);
     prepare_child_command(&mut command);
     std::env::set_current_dir(&folder.session).context("cannot enter the compile folder")?;
     let started = EvalContext::with_subprocess_command(command);
     std::env::set_current_dir(&here).context("the current folder is gone")?;
     started.map_err(|error| anyhow!("evcxr does not start: {error}"))
-}
-
-/// Settings by which glibc's allocator keeps the memory of large values for the next ones. By default it gives each back to
-/// the system, which hands it out again zeroed page by page: that was a fifth of a model's forward pass. What the user sets
-/// wins.
-fn allocator_settings() -> Vec<(&'static str, &'static str)> {
-    let is_set = |(name, _): (OsString, OsString)| {
-        let name = name.to_string_lossy();
-        name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES"
-    };
-    if std::env::vars_os().any(is_set) {
-        return Vec::new();
-    }
-    vec![
-        // None is mapped on its own, the top of the heap is not given back, and it grows by 64 MiB.
-        ("MALLOC_MMAP_MAX_", "0"),
-        ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
-        ("MALLOC_TOP_PAD_", "67108864"),
-    ]
-}
-
-/// The session's own copy of the library comes before any other that the environment names (`cargo run`
-/// names the workspace's, which may be of another state).
-fn library_path(folder: &CompileFolder) -> Result<OsString> {
-    let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let paths = folder
-        .shared_libraries()
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
-    std::env::join_paths(paths).context("the compile folder has a name with a colon in it")
 }

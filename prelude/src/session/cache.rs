@@ -1,6 +1,7 @@
 //! What a person asks of the session: which models are there, what is kept and where, how much memory that takes.
 
 use super::keys::Kind;
+use super::limit;
 use super::registry::{self, resident};
 use super::units::{duration, size};
 use super::{device, disk};
@@ -65,10 +66,29 @@ pub fn limit_cache(limit: &str) -> Result<String> {
     Ok(format!("at most {} on disk", size(bytes)))
 }
 
+/// Keep at most `limit` ("8 GB") of contributions, embeddings and aligners in memory; what was not used for longest goes
+/// first. It is found again on disk, or made again, when it is asked for; variables keep what they hold, and models stay.
+/// Where nothing is set, the limit is half of the memory that there would be without them.
+///
+/// # Errors
+/// When this is no size.
+pub fn limit_resident(limit: &str) -> Result<String> {
+    let bytes = parse_size(limit)?;
+    limit::set(bytes);
+    let dropped = match registry::keep_within(bytes, None) {
+        0 => String::new(),
+        bytes => format!("; dropped: {}", size(bytes)),
+    };
+    Ok(format!("at most {} in memory{dropped}", size(bytes)))
+}
+
 /// Memory of this process and of the device that models are loaded onto, as a table.
 pub fn memory() -> Table {
     let kept: usize = resident().rows_of(|_| true).map(|row| row.bytes).sum();
     let mut rows = vec![["kept by the session".to_string(), size(kept as u64)]];
+    if let Some(limit) = limit::limit(registry::kept()) {
+        rows.push(["of it, but for models, at most".to_string(), size(limit)]);
+    }
     for (name, file, line) in [
         ("this process", "/proc/self/status", "VmRSS:"),
         ("at its peak", "/proc/self/status", "VmHWM:"),

@@ -1,6 +1,7 @@
 //! The table of resident values.
 
 use super::keys::{Kind, key};
+use super::limit::limit;
 use crate::align::Alignment;
 use crate::charts::Table;
 use crate::decompose::Contributions;
@@ -18,6 +19,7 @@ struct Entry {
     bytes: usize,
     took: Duration,
     made: Instant,
+    used: Instant,
     found: u64,
     value: Arc<dyn Any + Send + Sync>,
 }
@@ -50,18 +52,68 @@ pub(super) fn resident_or<T: Send + Sync + 'static>(
         bytes,
         took: start.elapsed(),
         made: Instant::now(),
+        used: Instant::now(),
         found: 0,
         value: Arc::new(value),
     };
+    let value = downcast(entries().entry(key.clone()).or_insert(entry))?;
+    if let Some(limit) = limit(kept()) {
+        keep_within(limit, Some(&key));
+    }
+    Ok(value)
+}
+
+/// Bytes of what can be dropped and had again: everything but models and what is in the making.
+pub(super) fn kept() -> u64 {
+    let entries = entries();
+    let bytes = entries.iter().filter(|(key, _)| can_go(key));
+    bytes.map(|(_, entry)| entry.bytes as u64).sum()
+}
+
+fn can_go((kind, _): &(Kind, String)) -> bool {
+    !matches!(kind, Kind::Model | Kind::Unfinished)
+}
+
+/// Drops what was not used for longest until the rest is within `limit`; `newest` stays. The bytes that were dropped.
+pub(super) fn keep_within(limit: u64, newest: Option<&(Kind, String)>) -> u64 {
+    let kept = kept();
+    drop_oldest(kept.saturating_sub(limit), newest, |_| true)
+}
+
+/// Drops what was not used for longest, and no variable holds, until `bytes` are free or nothing is left to drop. The bytes
+/// that were dropped.
+pub(super) fn make_room(bytes: u64) -> u64 {
+    drop_oldest(bytes, None, |entry| Arc::strong_count(&entry.value) == 1)
+}
+
+fn drop_oldest(
+    bytes: u64,
+    newest: Option<&(Kind, String)>,
+    wanted: impl Fn(&Entry) -> bool,
+) -> u64 {
     let mut entries = entries();
-    let entry = entries.entry(key).or_insert(entry);
-    downcast(entry)
+    let mut oldest: Vec<_> = entries
+        .iter()
+        .filter(|(key, entry)| can_go(key) && Some(*key) != newest && wanted(entry))
+        .map(|(key, entry)| (entry.used, entry.bytes as u64, key.clone()))
+        .collect();
+    oldest.sort();
+    let mut dropped = 0;
+    for (_, size, key) in oldest {
+        if dropped >= bytes {
+            break;
+        }
+        entries.remove(&key);
+        dropped += size;
+    }
+    dropped
 }
 
 fn find<T: Send + Sync + 'static>(key: &(Kind, String)) -> Option<Arc<T>> {
     let mut entries = entries();
     let entry = entries.get_mut(key)?;
     entry.found += 1;
+    entry.used = Instant::now();
     downcast(entry).ok()
 }
 
@@ -75,6 +127,7 @@ pub(super) fn resident_where<T: Send + Sync + 'static>(
     of_kind.find_map(|(_, entry)| {
         let value = downcast::<T>(entry).ok().filter(|value| fits(value))?;
         entry.found += 1;
+        entry.used = Instant::now();
         Some(value)
     })
 }

@@ -1,5 +1,6 @@
 //! Whether a decomposition will fit in memory, said before it starts.
 
+use super::registry::make_room;
 use crate::data::DataSet;
 use crate::decompose::{DecomposeOptions, Granularity};
 use crate::facts::{count, size};
@@ -20,8 +21,10 @@ pub(super) fn check(
     options: &DecomposeOptions,
     plan: &StorePlan,
 ) -> Result<()> {
+    let all = (plan.bytes_per_image() as u64).saturating_mul(set.len() as u64);
     let free = match model.encoder().device().is_cpu() {
-        true => available(),
+        // What can be found again makes room. The process may keep its memory for itself, so that the system does not say so.
+        true => available().map(|free| free + make_room(all.saturating_sub(free))),
         false => None,
     };
     let fit = Fit {
