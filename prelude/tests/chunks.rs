@@ -376,8 +376,8 @@ fn maps_of_source_tokens_and_segmentation_sums_add_up_over_chunks() -> Result<()
     }
     for size in [1, 7, 9] {
         let (mut got, mut maps) = (SegmentationScores::default(), Vec::new());
-        c.in_chunks(size)?.each_chunk(|start, chunk| {
-            let of_chunk = along(chunk)?;
+        c.in_chunks(size)?.each_chunk_with_tokens(|start, chunk| {
+            let of_chunk = along(&chunk)?;
             let mut sums = SegmentationScores::default();
             for i in 0..chunk.images() {
                 sums.add(&segmented(&of_chunk, i, start + i)?);

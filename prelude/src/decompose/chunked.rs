@@ -190,7 +190,7 @@ impl ChunkedContributions {
     }
 
     /// Hand each chunk with the number of its first image to `f`, in the order of the images, the next ones being read
-    /// meanwhile. Chunks have no source tokens.
+    /// meanwhile. Chunks have no source tokens ([`Self::each_chunk_with_tokens`]).
     ///
     /// # Errors
     /// When a chunk cannot be read or is damaged, the call was stopped, or `f` fails.
@@ -201,8 +201,11 @@ impl ChunkedContributions {
         )
     }
 
-    /// As [`Self::each_chunk`], with source tokens where there are any.
-    pub(crate) fn each_whole_chunk(
+    /// As [`Self::each_chunk`], with source tokens where there are any: many times as many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::each_chunk`].
+    pub fn each_chunk_with_tokens(
         &self,
         mut f: impl FnMut(usize, Contributions) -> Result<()>,
     ) -> Result<()> {

@@ -15,7 +15,7 @@ impl ChunkedContributions {
     pub fn load(&self) -> Result<Contributions> {
         self.check_memory(self.images)?;
         let mut all = Assembly::new(self.images);
-        self.each_whole_chunk(|start, chunk| all.put(start, &chunk))?;
+        self.each_chunk_with_tokens(|start, chunk| all.put(start, &chunk))?;
         self.known(all.finish()?, self.origin.clone())
     }
 

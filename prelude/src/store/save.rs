@@ -84,7 +84,7 @@ impl ChunkedContributions {
         let store = store(address, plan, options)?;
         let finished = store.finished()?;
         let mut cutter = Cutter::new(store.header.chunk, self.images());
-        self.each_whole_chunk(|start, images| {
+        self.each_chunk_with_tokens(|start, images| {
             cutter.add(start, images, |index, images| {
                 match finished.contains(&index) {
                     true => Ok(()),
