@@ -119,7 +119,7 @@ fn dispatch(options: Options, output: &FrontEnd) -> Result<(), Failure> {
         let mut session = Session::start(Surroundings::of_terminal(output)?)?;
         interpreter::run_script(&mut session, &script).map(|_| ())
     } else if std::io::stdin().is_terminal() && !from_input {
-        prompt::interactive()
+        prompt::interactive(output)
     } else {
         prompt::pipe::run(&mut Session::start(Surroundings::of_terminal(output)?)?)
     }

@@ -1,10 +1,11 @@
 //! Contributions that are larger than memory: random values written directly into a store, and then read as `cat` does,
-//! and means, scores, ablation with a head of 1000 classes, retrieval and steps of the aligner over them.
+//! read and decoded, and means, scores, ablation with a head of 1000 classes, retrieval and steps of the aligner over them.
 //!
 //!     cargo bench --locked -p vitrepl-prelude --bench store
 //!
 //! `VITREPL_BENCH_IMAGES` says how many images (50000 make 10 GB), `VITREPL_BENCH_FOLDER` where. Each measure runs in a
-//! process of its own, so that its peak memory is its own; files are in the page cache or not as the machine has it.
+//! process of its own, so that its peak memory is its own; files are in the page cache or not as the machine has it
+//! (`VITREPL_BENCH_MEASURE=read` runs one measure alone, after `echo 3 > /proc/sys/vm/drop_caches`, say).
 
 use candle_core::{Device, Tensor};
 use std::io::Read;
@@ -21,9 +22,10 @@ use vitrepl_prelude::{Error, Result};
 const COMPONENTS: usize = 66;
 const WIDTH: usize = 768;
 const MEASURE: &str = "VITREPL_BENCH_MEASURE";
-const MEASURES: [&str; 7] = [
+const MEASURES: [&str; 8] = [
     "write",
     "cat",
+    "read",
     "means",
     "scores",
     "ablation",
@@ -76,6 +78,7 @@ fn over(measure: &str, stored: &ChunkedContributions) -> Result<()> {
     let images = stored.images();
     let texts = random(&[6, WIDTH], 1)?;
     match measure {
+        "read" => stored.each_chunk(|_, _| Ok(()))?,
         "means" => drop(stored.means()?),
         "scores" => drop(variance_attributed(stored, &texts)?),
         "ablation" => {

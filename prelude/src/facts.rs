@@ -198,6 +198,18 @@ pub(crate) fn place(t: &Tensor) -> String {
     }
 }
 
+/// The text of `Display`: a prompt shows `Debug`, and the numbers themselves are a page long.
+macro_rules! debug_as_display {
+    ($($name:ty),* $(,)?) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+pub(crate) use debug_as_display;
+
 /// `Display` and `Debug` of a type by the facts about a value of it.
 macro_rules! shows {
     ($name:ty, |$value:ident| $facts:expr) => {
@@ -208,11 +220,7 @@ macro_rules! shows {
             }
         }
 
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(self, f)
-            }
-        }
+        $crate::facts::debug_as_display!($name);
     };
 }
 pub(crate) use shows;

@@ -136,8 +136,8 @@ fn texts_and_heatmaps_of_stored_tokens_are_those_of_memory() -> Result<()> {
         assert_eq!(got.directions(), want.directions());
         assert!(got.heatmap(&set).is_ok());
     }
-    let want = token_importance(&near_by, &heads, &texts)?;
-    let got = token_importance(&far, &heads, &texts)?;
+    let want = token_importance(&near_by, heads, &texts)?;
+    let got = token_importance(&far, heads, &texts)?;
     assert_eq!(flat(got.values()), flat(want.values()));
     // Of a selection the others are not there.
     let one = far.select(heads[0])?;

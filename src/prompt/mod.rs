@@ -27,20 +27,19 @@ const INPUT: &str = "input";
 /// Reads statements from a terminal until Ctrl-D or `:quit`.
 ///
 /// The session starts while the first of them is typed.
-pub fn interactive() -> Result<(), Failure> {
+pub fn interactive(output: &FrontEnd) -> Result<(), Failure> {
     println!(
         "vitrepl {}: Rust, with the library imported. :help lists commands, Ctrl-D leaves.",
         env!("CARGO_PKG_VERSION")
     );
     let mut editor = editor().context("cannot set up the terminal")?;
     // Only now: the editor takes Ctrl-C for itself when it is made, and does not pass it on.
-    let output = FrontEnd::terminal();
-    let interrupts = Interrupts::listen(&output)?;
-    let prepared = Prepared::new(&output)?;
+    let interrupts = Interrupts::listen(output)?;
+    let prepared = Prepared::new(output)?;
     interrupts.set_ends_when_idle(false);
     let session = Rc::new(RefCell::new(Starting::new(
         prepared,
-        Surroundings::with(&output, interrupts),
+        Surroundings::with(output, interrupts),
     )));
     editor.set_helper(Some(LineHelper::new(session.clone())));
     let history = cache_folder()?.join("history.txt");

@@ -1,7 +1,9 @@
 //! A folder in which stock evcxr finds the library compiled already: what vitrepl has compiled for its own cells, under
 //! the same paths and by the same flags. To compile it once more would take as long as the first time.
 
+use std::ffi::OsString;
 use std::io::{Error, Result, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,7 +40,7 @@ impl StockFolder {
             std::fs::remove_dir_all(&stock)?;
         }
         link_all(&library.join("target"), &stock.join("target"))?;
-        std::fs::copy(library.join("Cargo.lock"), stock.join("Cargo.lock"))?;
+        write_tools(&stock.join("bin"), &library.join("versions.lock"))?;
         Ok(StockFolder { root, std_library })
     }
 
@@ -53,12 +55,37 @@ impl StockFolder {
         let libraries = std::env::join_paths([&compiled, &self.std_library]);
         command
             .env("EVCXR_TMPDIR", &stock)
-            // Versions that are there: newer ones would have their dependents compiled again.
-            .env("CARGO_NET_OFFLINE", "true")
+            .env("PATH", with_tools(&stock.join("bin"))?)
             .env("LD_LIBRARY_PATH", libraries.map_err(Error::other)?)
             .current_dir(self.root.join("source"));
         Ok(())
     }
+}
+
+/// A `cargo` that takes the versions of `lock_file` each time. Evcxr's crate has no dependencies at first, so that cargo
+/// empties its lock file, and would then choose the newest versions: all that depends on them would be compiled again.
+fn write_tools(folder: &Path, lock_file: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = format!(
+        "#!/bin/sh\nif [ -f Cargo.toml ]; then cp '{}' Cargo.lock; fi\nexec '{}' \"$@\"\n",
+        lock_file.display(),
+        Path::new(&cargo).display()
+    );
+    // Evcxr asks rustup first where cargo is, and then looks for it in `PATH`.
+    let rustup = "#!/bin/sh\nexit 1\n";
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in [("cargo", cargo.as_str()), ("rustup", rustup)] {
+        let path = folder.join(name);
+        std::fs::write(&path, text)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+fn with_tools(folder: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).map_err(Error::other)
 }
 
 /// The same files under another folder, but for what belongs to the crate that was compiled there.

@@ -217,7 +217,11 @@ fn display(kind: &str, value: &dyn Debug) {
     let mut text = Bounded::default();
     // A type may refuse to be written; what it has written so far is shown.
     let _ = write!(text, "{value:?}");
-    let Bounded { text, is_cut } = text;
+    let Bounded { mut text, is_cut } = text;
+    if is_cut {
+        // What follows it says that it goes on.
+        text.truncate(text.trim_end_matches([',', ' ']).len());
+    }
     let mut text = layout::lay_out(text, is_cut);
     if is_cut {
         text.push_str(" ... (shortened; print it to see all of it)");

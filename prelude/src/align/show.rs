@@ -167,13 +167,8 @@ impl fmt::Display for FitOptions<'_> {
     }
 }
 
-impl fmt::Debug for FitOptions<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 debug_as_display!(
+    FitOptions<'_>,
     ChunkedAligned,
     AlignedContributions,
     FitReport,

@@ -113,11 +113,7 @@ macro_rules! chart {
             }
         }
 
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(self, f)
-            }
-        }
+        $crate::facts::debug_as_display!($name);
     };
 }
 pub(crate) use chart;

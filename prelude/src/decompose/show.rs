@@ -140,12 +140,6 @@ impl fmt::Display for Decomposer<'_> {
     }
 }
 
-impl fmt::Debug for Decomposer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} ({})", self.options.words())
@@ -153,6 +147,7 @@ impl fmt::Debug for Origin {
 }
 
 debug_as_display!(
+    Decomposer<'_>,
     ChunkedContributions,
     Contributions,
     TokenContributions,

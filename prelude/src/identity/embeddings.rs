@@ -2,7 +2,7 @@
 
 use super::{ImagesId, ModelId};
 use crate::check;
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, debug_as_display};
 use crate::{Error, Result};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -220,17 +220,5 @@ impl fmt::Display for ImageEmbeddings {
         write!(f, "{shown}")
     }
 }
-
-/// The text of `Display`: a prompt shows `Debug`, and the numbers themselves are a page long.
-macro_rules! debug_as_display {
-    ($($name:ty),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(self, f)
-            }
-        }
-    )*};
-}
-pub(crate) use debug_as_display;
 
 debug_as_display!(TextEmbeddings, ImageEmbeddings);

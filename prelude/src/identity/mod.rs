@@ -56,7 +56,7 @@ mod images;
 mod model;
 mod vectors;
 
-pub(crate) use embeddings::debug_as_display;
+pub(crate) use crate::facts::debug_as_display;
 pub use embeddings::{ImageEmbeddings, ImageOrigin, Prompts, TextEmbeddings, TextOrigin};
 pub(crate) use formats::Format;
 pub use images::ImagesId;

@@ -9,6 +9,7 @@ use super::weights::{Checkpoint, folder};
 use super::zoo::Embedded;
 use super::{Anatomy, Clip, ImageEncoder};
 use crate::data::{ModelInput, Preprocess, Tokenizer};
+use crate::facts::debug_as_display;
 use crate::{Error, Result, files};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
@@ -337,11 +338,7 @@ impl Model {
     }
 }
 
-impl std::fmt::Debug for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
-    }
-}
+debug_as_display!(Model);
 
 impl std::fmt::Display for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,6 +6,7 @@ pub(super) use reader::{Head, Reader};
 
 use crate::data::{DataSet, Labels};
 use crate::experiments::class_texts::class_texts;
+use crate::facts::debug_as_display;
 use crate::score::ProbeOptions;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -168,11 +169,7 @@ impl std::fmt::Display for ClassificationTask {
     }
 }
 
-impl std::fmt::Debug for ClassificationTask {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
+debug_as_display!(ClassificationTask);
 
 /// The values that some image has.
 fn present(labels: &Labels) -> Vec<usize> {
