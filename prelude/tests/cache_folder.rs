@@ -527,7 +527,7 @@ fn what_an_earlier_version_left_is_listed_and_goes_like_the_rest() {
         3,
         "{table}"
     );
-    let new = size_below(&desk.store());
+    let new = size_below(desk.store());
     let aligner = desk
         .files("safetensors")
         .into_iter()
