@@ -60,7 +60,7 @@ impl Shape {
     /// The model with seeded random weights.
     fn random(&self) -> Box<dyn ImageEncoder> {
         let parameters = Parameters::new(0, &Device::Cpu);
-        (self.new)(parameters.builder()).expect(self.name)
+        (self.new)(parameters.constants()).expect(self.name)
     }
 
     /// The model with weights made in place: random ones leave the memory of their making behind.

@@ -5,7 +5,7 @@
 //! Data flows one way, a folder a concern: [`data`] -> [`models`] (over [`trace`] and [`ops`]) -> [`identity`] ->
 //! [`decompose`] (kept by [`store`]) -> [`align`] -> [`score`] -> [`experiments`] -> [`charts`]; [`session`] keeps what a person has asked for.
 
-#![deny(missing_debug_implementations)]
+#![deny(missing_debug_implementations, unsafe_code)]
 
 pub mod activations;
 pub mod align;

@@ -254,7 +254,7 @@ impl Clip {
     /// # Errors
     /// When the configuration contradicts itself.
     pub fn random(config: &ClipConfig, seed: u64) -> Result<Self> {
-        Self::new(config, Parameters::new(seed, &Device::Cpu).builder())
+        Self::new(config, Parameters::new(seed, &Device::Cpu).constants())
     }
 
     /// The configuration.

@@ -11,14 +11,38 @@ const WIDTH: usize = 1024;
 const ROOT_2_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
-#[derive(Clone, Copy)]
-enum Activation {
+/// An activation that has a kernel here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Exact GELU.
     Gelu,
+    /// GELU's tanh approximation.
     GeluTanh,
+    /// `x * sigmoid(1.702 x)`.
     QuickGelu,
 }
 
 impl Activation {
+    /// Elementwise, differentiable wherever `x` is tracked.
+    pub fn apply(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => gelu_tanh(x),
+            Self::QuickGelu => quick_gelu(x),
+        }
+    }
+
+    /// In place of each of `values`. To be called from within [`super::rows::vectorised`].
+    #[inline(always)]
+    pub(super) fn replace(self, values: &mut [f32]) {
+        // The match stands outside of the loop, which is then one the compiler vectorises.
+        match self {
+            Self::Gelu => values.iter_mut().for_each(|x| *x = Self::Gelu.value(*x)),
+            Self::GeluTanh => (values.iter_mut()).for_each(|x| *x = Self::GeluTanh.value(*x)),
+            Self::QuickGelu => (values.iter_mut()).for_each(|x| *x = Self::QuickGelu.value(*x)),
+        }
+    }
+
     #[inline(always)]
     fn value(self, x: f32) -> f32 {
         match self {
@@ -70,9 +94,8 @@ impl CustomOp1 for Forward {
         let x = f32_slice(self.name(), x, l)?;
         let act = self.0;
         let out = map_rows(x, WIDTH, |x, out| {
-            for (o, &x) in out.iter_mut().zip(x) {
-                *o = act.value(x)
-            }
+            out.copy_from_slice(x);
+            act.replace(out)
         });
         Ok((CpuStorage::F32(out), l.shape().clone()))
     }

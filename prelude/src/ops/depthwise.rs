@@ -1,8 +1,10 @@
 //! Depthwise convolution of channels-last images: candle's own runs one small convolution a channel.
 
-use super::rows::f32_slice;
-use super::{Path, path, widened};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use super::activation::Activation;
+use super::raw::filled_in_chunks;
+use super::rows::{f32_slice, vectorised};
+use super::{Path, check_channels, path, widened};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Where a square kernel lies on its input.
@@ -79,7 +81,7 @@ pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Resu
     match path(x, &[x, weight]) {
         Path::Kernel => x
             .contiguous()?
-            .apply_op2(&weight.contiguous()?, Forward(placement)),
+            .apply_op2(&weight.contiguous()?, Forward(placement, None)),
         Path::Widened => {
             depthwise_conv(&widened(x)?, &widened(weight)?, placement)?.to_dtype(x.dtype())
         }
@@ -115,7 +117,91 @@ fn strided(x: &Tensor, axis: usize, start: usize, count: usize, stride: usize) -
     x.reshape(dims)?.narrow(axis + 1, 0, 1)?.squeeze(axis + 1)
 }
 
-struct Forward(Placement);
+/// [`depthwise_conv`], then `bias` a channel, then `activation`: in one pass where nothing is tracked.
+pub fn depthwise_conv_then(
+    x: &Tensor,
+    weight: &Tensor,
+    placement: Placement,
+    bias: &Tensor,
+    activation: Activation,
+) -> Result<Tensor> {
+    check_channels("depthwise convolution", "bias", x, bias)?;
+    let inputs = [x, weight, bias];
+    let tracked = inputs.iter().any(|t| t.track_op());
+    if path(x, &inputs) == Path::Kernel && !tracked && weight.dtype() == x.dtype() {
+        let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+        let op = Forward(placement, Some(activation));
+        return x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &op);
+    }
+    let y = depthwise_conv(x, weight, placement)?;
+    activation.apply(&super::add_bias(&y, bias)?)
+}
+
+struct Forward(Placement, Option<Activation>);
+
+impl Forward {
+    fn compute(
+        &self,
+        (x, lx): (&CpuStorage, &Layout),
+        (weight, lw): (&CpuStorage, &Layout),
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let Self(p, activation) = *self;
+        let (b, h, w, c) = dims(lx)?;
+        if lw.dims() != [p.kernel * p.kernel, c] {
+            bail!("depthwise-conv: the weight is {:?}", lw.dims())
+        }
+        let (x, weight) = (
+            f32_slice("depthwise-conv", x, lx)?,
+            f32_slice("depthwise-conv", weight, lw)?,
+        );
+        let (rows, columns) = (p.results(h), p.results(w));
+        let row = |at: usize, out: &mut [f32]| {
+            let (image, y) = (at / rows, at % rows);
+            for (column, out) in out.chunks_exact_mut(c).enumerate() {
+                if let Some(bias) = bias {
+                    out.copy_from_slice(bias)
+                }
+                for (i, j, tap) in p.taps() {
+                    let at = p.under(y, i, h).zip(p.under(column, j, w));
+                    if let Some((y, x_at)) = at {
+                        let from = ((image * h + y) * w + x_at) * c;
+                        multiply_add(&x[from..from + c], &weight[tap * c..(tap + 1) * c], out)
+                    }
+                }
+                if let Some(activation) = activation {
+                    activation.replace(out)
+                }
+            }
+        };
+        let out = filled_in_chunks(b * rows * columns * c, (columns * c).max(1), |at, out| {
+            vectorised(
+                #[inline(always)]
+                || row(at, out),
+            )
+        });
+        Ok((CpuStorage::F32(out), (b, rows, columns, c).into()))
+    }
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "depthwise-conv"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = f32_slice("depthwise-conv", bias, lb)?;
+        self.compute((x, lx), (weight, lw), Some(bias))
+    }
+}
 
 /// B, H, W, C of a channels-last image.
 fn dims(l: &Layout) -> Result<(usize, usize, usize, usize)> {
@@ -134,31 +220,7 @@ impl CustomOp2 for Forward {
         weight: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let p = self.0;
-        let (b, h, w, c) = dims(lx)?;
-        if lw.dims() != [p.kernel * p.kernel, c] {
-            bail!("depthwise-conv: the weight is {:?}", lw.dims())
-        }
-        let (x, weight) = (
-            f32_slice(self.name(), x, lx)?,
-            f32_slice(self.name(), weight, lw)?,
-        );
-        let (rows, columns) = (p.results(h), p.results(w));
-        let mut out = vec![0f32; b * rows * columns * c];
-        let row = |(at, out): (usize, &mut [f32])| {
-            let (image, y) = (at / rows, at % rows);
-            for (column, out) in out.chunks_exact_mut(c).enumerate() {
-                for (i, j, tap) in p.taps() {
-                    let at = p.under(y, i, h).zip(p.under(column, j, w));
-                    if let Some((y, x_at)) = at {
-                        let from = ((image * h + y) * w + x_at) * c;
-                        multiply_add(&x[from..from + c], &weight[tap * c..(tap + 1) * c], out)
-                    }
-                }
-            }
-        };
-        out.par_chunks_mut(columns * c).enumerate().for_each(row);
-        Ok((CpuStorage::F32(out), (b, rows, columns, c).into()))
+        self.compute((x, lx), (weight, lw), None)
     }
 
     fn bwd(
@@ -326,6 +388,25 @@ mod tests {
                 let (got, want) = (got.get(var), want.get(var));
                 close(got.expect("a gradient"), want.expect("a gradient"))?
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn bias_and_activation_in_one_pass_are_those_after_it() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for (side, stride, c) in [(1, 1, 1), (6, 1, 5), (7, 2, 67)] {
+            let p = Placement::same(side, 3, stride);
+            let x = Tensor::randn(0f32, 1., (2, c, side, side), cpu)?.permute((0, 2, 3, 1))?;
+            let weight = Tensor::randn(0f32, 1., (9, c), cpu)?;
+            let bias = Tensor::randn(0f32, 1., c, cpu)?;
+            let then = |x: &Tensor| depthwise_conv_then(x, &weight, p, &bias, Activation::GeluTanh);
+            let want = written_out(&x, &weight, p)?.broadcast_add(&bias)?;
+            let want = super::super::activation::composed_gelu_tanh(&want)?;
+            close(&then(&x)?, &want)?;
+            let tracked = Var::from_tensor(&x)?;
+            let gradients = then(&tracked)?.sum_all()?.backward()?;
+            assert!(gradients.get(&tracked).is_some());
         }
         Ok(())
     }

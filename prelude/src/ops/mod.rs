@@ -6,19 +6,27 @@
 //! be lost without a word. Only a tensor that no variable leads to takes candle's fused kernels on a device.
 
 pub mod activation;
+pub mod add;
+pub mod attention;
 pub mod batch_norm;
 pub mod bias;
 pub mod depthwise;
 pub mod layer_norm;
+pub mod linear;
+mod raw;
 mod rows;
+pub mod scale;
 pub mod softmax;
 pub mod unfold;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
+pub use add::add;
 pub use batch_norm::batch_norm;
 pub use bias::{add_bias, mean_over_tokens};
 pub use depthwise::depthwise_conv;
 pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use scale::{gate, scale};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
 

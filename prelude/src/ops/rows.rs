@@ -1,5 +1,6 @@
 //! Walking rows of contiguous f32 storage in parallel, and the elementary functions the kernels share.
 
+use super::raw::filled_in_chunks;
 use candle_core::{CpuStorage, Layout, Result, bail};
 use rayon::prelude::*;
 
@@ -32,18 +33,27 @@ fn rows_per_task(width: usize) -> usize {
     (GRAIN / width.max(1)).max(1)
 }
 
+/// Runs `f` compiled for the widest vectors of this processor (AVX-512 or AVX2), where the rest of the program is
+/// compiled for all processors. What `f` calls must be inlined to be compiled so.
+#[inline(always)]
+pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
 /// Fill each `width`-wide row of a new buffer from the same row of `x`.
 pub fn map_rows(x: &[f32], width: usize, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
-    let mut out = vec![0f32; x.len()];
     let chunk = rows_per_task(width) * width.max(1);
-    out.par_chunks_mut(chunk)
-        .zip(x.par_chunks(chunk))
-        .for_each(|(out, x)| {
-            for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
-                f(x, out)
-            }
-        });
-    out
+    filled_in_chunks(x.len(), chunk, |task, out| {
+        let x = &x[task * chunk..][..out.len()];
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
+                    f(x, out)
+                }
+            },
+        )
+    })
 }
 
 /// Fill each `width`-wide row of a new buffer from the same rows of `a` and `b`.
@@ -53,17 +63,19 @@ pub fn zip_rows(
     width: usize,
     f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let mut out = vec![0f32; a.len()];
     let chunk = rows_per_task(width) * width.max(1);
-    out.par_chunks_mut(chunk)
-        .zip(a.par_chunks(chunk).zip(b.par_chunks(chunk)))
-        .for_each(|(out, (a, b))| {
-            let rows = a.chunks(width).zip(b.chunks(width));
-            for (out, (a, b)) in out.chunks_mut(width).zip(rows) {
-                f(a, b, out)
-            }
-        });
-    out
+    filled_in_chunks(a.len(), chunk, |task, out| {
+        let (a, b) = (&a[task * chunk..], &b[task * chunk..]);
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = a.chunks(width).zip(b.chunks(width));
+                for (out, (a, b)) in out.chunks_mut(width).zip(rows) {
+                    f(a, b, out)
+                }
+            },
+        )
+    })
 }
 
 /// Sum over rows of `f(row a, row b, accumulator)`; the accumulator has `out_width` entries.
@@ -81,9 +93,14 @@ pub fn fold_rows(
         .zip(b.par_chunks(chunk))
         .map(|(a, b)| {
             let mut acc = vec![0f32; out_width];
-            for (a, b) in a.chunks(width).zip(b.chunks(width)) {
-                f(a, b, &mut acc)
-            }
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (a, b) in a.chunks(width).zip(b.chunks(width)) {
+                        f(a, b, &mut acc)
+                    }
+                },
+            );
             acc
         })
         .collect();

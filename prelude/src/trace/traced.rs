@@ -1,7 +1,7 @@
 //! The traced tensor and its operations.
 
 use super::hook::HookKind;
-use super::op::{Keep, Kept, Op};
+use super::op::{Keep, Kept, Op, Rows};
 use super::tape::{Node, NodeId, Tape};
 use super::{Branch, Site, Windows};
 use crate::ops;
@@ -129,7 +129,7 @@ impl Traced {
             Branch::Mlp => (HookKind::MlpOut, Some(HookKind::ResidPost)),
         };
         let branch = branch.passed(site, out)?;
-        let value = (&self.value + &branch.value)?;
+        let value = ops::add(&self.value, &branch.value)?;
         let sum = Self::record(&self.tape, value, Op::Residual(site), &[self, &branch])?;
         match after {
             Some(kind) => sum.passed(site, kind),
@@ -139,26 +139,17 @@ impl Traced {
 
     /// `self W^T + b` over channels; `weight`: out x in.
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        // One flat matrix product: candle would otherwise copy the weight for each image.
-        let mut shape = self.value.dims().to_vec();
-        let channels = shape.pop().unwrap_or(1);
-        let rows = shape.iter().product::<usize>();
-        let flat = self.value.reshape((rows, channels))?;
-        let mut y = flat.matmul(&weight.t()?)?;
-        if let Some(bias) = bias {
-            y = ops::add_bias(&y, bias)?
-        }
-        shape.push(weight.dim(0)?);
+        let y = ops::linear(&self.value, weight, bias, None)?;
         let op = Op::Linear {
             weight: weight.clone(),
             bias: bias.cloned(),
         };
-        Self::record(&self.tape, y.reshape(shape)?, op, &[self])
+        Self::record(&self.tape, y, op, &[self])
     }
 
     /// `gamma * self`, channel by channel.
     pub fn scale(&self, gamma: &Tensor) -> Result<Self> {
-        let value = self.value.broadcast_mul(gamma)?;
+        let value = ops::scale(&self.value, gamma)?;
         let gamma = gamma.clone();
         Self::record(&self.tape, value, Op::Scale { gamma }, &[self])
     }
@@ -237,12 +228,10 @@ impl Traced {
             Keep::Attention(rows) => Ok(Kept::Attention {
                 mixed: rows.of(value)?,
                 probs: match windows {
-                    Some(_) if rows.of(value)?.dim(1)? != value.dim(1)? => {
-                        candle_core::bail!(
-                            "windows are split over source tokens only where all tokens matter"
-                        )
+                    Some(windows) => {
+                        check_window_rows(rows, value.dim(1)?, Some(windows))?;
+                        probs.clone()
                     }
-                    Some(_) => probs.clone(),
                     None => rows.along(&probs, 2)?,
                 },
                 // v is a view of q, k and v together, of which two would be kept for nothing.
@@ -250,5 +239,62 @@ impl Traced {
             }),
             _ => Ok(Kept::Nothing),
         })
+    }
+
+    /// Attention of q, k and v side by side, B x T x 3C, in one kernel: the same as [`Self::attend`] with the
+    /// probabilities made of them, of which those that the tape is to keep are written out. `bias` as for
+    /// [`ops::attention::attention`].
+    pub fn attend_fused(
+        &self,
+        heads: usize,
+        bias: Option<&Tensor>,
+        windows: Option<&Arc<Windows>>,
+    ) -> Result<Self> {
+        let (b, t, width) = self.value.dims3()?;
+        let keep = match &self.tape.record {
+            Some(record) => record.borrow().next_keep(),
+            None => Keep::Nothing,
+        };
+        let asked = match (keep, windows) {
+            (Keep::Attention(Rows::Range { start, len }), None) => Some(start..start + len),
+            (Keep::Attention(Rows::All), None) => Some(0..t),
+            (Keep::Attention(_), Some(windows)) => Some(0..windows.size()),
+            _ => None,
+        };
+        let groups = windows.map(|windows| windows.groups());
+        let made = ops::attention::attention(&self.value, heads, bias, groups, asked)?;
+        let op = Op::Attend {
+            heads,
+            windows: windows.cloned(),
+        };
+        Self::record_keeping(&self.tape, made.mixed, op, &[self], |keep, mixed| {
+            let (Keep::Attention(rows), Some(probs)) = (keep, made.probs) else {
+                return Ok(Kept::Nothing);
+            };
+            check_window_rows(rows, t, windows)?;
+            let v = self.value.narrow(2, width / 3 * 2, width / 3)?;
+            let v = match windows {
+                Some(windows) => windows.split(&v)?,
+                None => v,
+            };
+            let (groups, n) = (v.dim(0)?, v.dim(1)?);
+            debug_assert_eq!(groups * n, b * t);
+            let v = v.reshape((groups, n, heads, width / 3 / heads))?;
+            Ok(Kept::Attention {
+                mixed: rows.of(mixed)?,
+                probs,
+                v: v.transpose(1, 2)?.contiguous()?,
+            })
+        })
+    }
+}
+
+/// Windows hold all tokens, so that all must matter where they are told apart.
+fn check_window_rows(rows: Rows, tokens: usize, windows: Option<&Arc<Windows>>) -> Result<()> {
+    match (windows, rows) {
+        (Some(_), Rows::Range { len, .. }) if len != tokens => {
+            candle_core::bail!("windows are split over source tokens only where all tokens matter")
+        }
+        _ => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Tokens grouped into windows that attend each to itself.
 
+use crate::ops::attention::Groups;
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +23,10 @@ pub enum Division {
 pub struct Windows {
     division: Division,
     count: usize,
-    size: usize,
-    /// The token at each place, window by window, and the place of each token; none when that is the same.
+    /// Size and order, in the host's memory.
+    groups: Groups,
+    /// The order once more, on the device: the token at each place, window by window, and the place of each token; none
+    /// when that is the same.
     order: Option<(Tensor, Tensor)>,
 }
 
@@ -66,15 +69,23 @@ impl Windows {
         for (place, &token) in order.iter().enumerate() {
             back[token as usize] = place as u32
         }
-        let same = order.is_sorted();
+        let size = window * window;
+        let (groups, order) = match order.is_sorted() {
+            true => (Groups { size, order: None }, None),
+            false => {
+                let on_device = (
+                    Tensor::new(&order[..], device)?,
+                    Tensor::new(&back[..], device)?,
+                );
+                let order = Some((order.into(), back.into()));
+                (Groups { size, order }, Some(on_device))
+            }
+        };
         Ok(Self {
             division,
             count: across * across,
-            size: window * window,
-            order: match same {
-                true => None,
-                false => Some((Tensor::new(order, device)?, Tensor::new(back, device)?)),
-            },
+            groups,
+            order,
         })
     }
 
@@ -90,19 +101,24 @@ impl Windows {
 
     /// Tokens a window, N.
     pub fn size(&self) -> usize {
-        self.size
+        self.groups.size
+    }
+
+    /// The windows as the attention kernel takes them.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// B x T x C -> BW x N x C.
     pub fn split(&self, x: &Tensor) -> Result<Tensor> {
         let (b, _, c) = x.dims3()?;
-        self.sorted(x, 1)?.reshape((b * self.count, self.size, c))
+        self.sorted(x, 1)?.reshape((b * self.count, self.size(), c))
     }
 
     /// BW x N x C -> B x T x C.
     pub fn join(&self, x: &Tensor) -> Result<Tensor> {
         let c = x.dim(2)?;
-        let x = x.reshape(((), self.count * self.size, c))?;
+        let x = x.reshape(((), self.count * self.size(), c))?;
         match &self.order {
             Some((_, back)) => x.index_select(back, 1),
             None => Ok(x),

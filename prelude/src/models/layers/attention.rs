@@ -1,5 +1,5 @@
 use super::Linear;
-use crate::ops::softmax_last_dim;
+use crate::ops::{attention::has_kernel, softmax_last_dim};
 use crate::trace::{HookKind, Traced, Windows};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -37,8 +37,23 @@ impl Attention {
         windows: Option<&Arc<Windows>>,
     ) -> Result<Traced> {
         let qkv = self.qkv.forward(x)?;
-        let (_, _, width) = x.value().dims3()?;
-        let head_width = width / self.heads;
+        let mixed = match x.tape().is_hooked() || !has_kernel(qkv.value(), bias) {
+            true => self.step_by_step(&qkv, bias, windows)?,
+            false => qkv.attend_fused(self.heads, bias, windows)?,
+        };
+        self.proj.forward(&mixed)
+    }
+
+    /// Attention with each value on the way written out, for hooks to see, gradients to go through, and devices that have
+    /// no kernel of ours: B x T x 3C -> B x T x C.
+    fn step_by_step(
+        &self,
+        qkv: &Traced,
+        bias: Option<&Tensor>,
+        windows: Option<&Arc<Windows>>,
+    ) -> Result<Traced> {
+        let (_, _, width) = qkv.value().dims3()?;
+        let head_width = width / 3 / self.heads;
         let grouped = match windows {
             Some(windows) => windows.split(qkv.value())?,
             None => qkv.value().clone(),
@@ -48,7 +63,7 @@ impl Attention {
         let split = grouped.reshape((b, t, 3, self.heads, head_width))?;
         let split = split.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let (q, k, v) = (split.get(0)?, split.get(1)?, split.get(2)?);
-        let tape = x.tape();
+        let tape = qkv.tape();
         let (q, k) = (tape.pass(HookKind::Q, q)?, tape.pass(HookKind::K, k)?);
         let v = tape.pass(HookKind::V, v)?;
         let q = (q * (head_width as f64).powf(-0.5))?;
@@ -66,8 +81,7 @@ impl Attention {
         let logits = tape.pass(HookKind::AttnScores, logits)?;
         let pattern = tape.pass(HookKind::Pattern, softmax_last_dim(&logits)?)?;
         let mixed = qkv.attend(pattern, v, windows)?;
-        let mixed = mixed.heads_hooked(HookKind::Z, self.heads)?;
-        self.proj.forward(&mixed)
+        mixed.heads_hooked(HookKind::Z, self.heads)
     }
 }
 

@@ -1,8 +1,12 @@
 use super::{Activation, BatchNorm, Linear};
-use crate::ops::{add_bias, depthwise::Placement, depthwise_conv, mean_over_tokens};
+use crate::ops::{
+    add_bias, depthwise::Placement, depthwise::depthwise_conv_then, depthwise_conv, gate,
+    mean_over_tokens,
+};
 use crate::trace::{Block, Site, Tape, Traced};
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use std::sync::OnceLock;
 
 /// The shape of an inverted bottleneck.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,16 @@ pub struct MbConv {
     norm2: BatchNorm,
     squeeze: (Linear, Linear),
     conv3: Linear,
+    folded: OnceLock<Folded>,
+}
+
+/// Convolutions with the norms around them.
+#[derive(Clone, Debug)]
+struct Folded {
+    conv1: Tensor,
+    bias1: Tensor,
+    taps: Tensor,
+    bias2: Tensor,
 }
 
 impl MbConv {
@@ -68,6 +82,7 @@ impl MbConv {
                 pointwise(vb.pp("se.fc2"), reduced, hidden)?,
             ),
             conv3: pointwise(vb.pp("conv3_1x1"), hidden, c.output)?,
+            folded: OnceLock::new(),
             config,
         })
     }
@@ -95,38 +110,65 @@ impl MbConv {
             ..
         } = self.config;
         let placement = Placement::same(side, KERNEL, stride);
-        let taps = self.conv2.t()?;
         let image = |x: &Tensor| x.reshape((b, side, side, ()));
         let y = if tape.is_training() {
             let y = self.pre_norm.train(x, tape)?;
             let y = y.reshape((b * t, c))?.matmul(&self.conv1.t()?)?;
             let y = activation.apply(&self.norm1.train(&y, tape)?)?;
-            let y = depthwise_conv(&image(&y)?, &taps, placement)?;
+            let y = depthwise_conv(&image(&y)?, &self.conv2.t()?, placement)?;
             activation.apply(&self.norm2.train(&y, tape)?)?
         } else {
-            // With fixed statistics the norms fold into the convolutions before and after them.
-            let (s0, t0) = self.pre_norm.affine()?;
-            let (s1, t1) = self.norm1.affine()?;
-            let (s2, t2) = self.norm2.affine()?;
-            let weight = self.conv1.broadcast_mul(&s0)?;
-            let weight = weight.broadcast_mul(&s1.unsqueeze(1)?)?;
-            let from_shift = self.conv1.matmul(&t0.unsqueeze(1)?)?.squeeze(1)?;
-            let bias = ((from_shift * &s1)? + t1)?;
-            let y = x.reshape((b * t, c))?.matmul(&weight.t()?)?;
-            let y = activation.apply(&add_bias(&y, &bias)?)?;
-            let y = depthwise_conv(&image(&y)?, &taps.broadcast_mul(&s2)?, placement)?;
-            activation.apply(&add_bias(&y, &t2)?)?
+            let folded = self.folded()?;
+            let y = activation.after_linear(x, &folded.conv1, Some(&folded.bias1))?;
+            match activation.kernel() {
+                Some(kernel) => depthwise_conv_then(
+                    &image(&y)?,
+                    &folded.taps,
+                    placement,
+                    &folded.bias2,
+                    kernel,
+                )?,
+                None => {
+                    let y = depthwise_conv(&image(&y)?, &folded.taps, placement)?;
+                    activation.apply(&add_bias(&y, &folded.bias2)?)?
+                }
+            }
         };
         let y = y.flatten(1, 2)?;
         self.excite(&y)
+    }
+
+    /// The first two convolutions with the norms before and after them, which are linear while their statistics are fixed.
+    /// Made once, unless a weight is a variable, which may change.
+    fn folded(&self) -> Result<Folded> {
+        if let Some(folded) = self.folded.get() {
+            return Ok(folded.clone());
+        }
+        let (s0, t0) = self.pre_norm.affine()?;
+        let (s1, t1) = self.norm1.affine()?;
+        let (s2, t2) = self.norm2.affine()?;
+        let conv1 = self.conv1.broadcast_mul(&s0)?;
+        let from_shift = self.conv1.matmul(&t0.unsqueeze(1)?)?.squeeze(1)?;
+        let folded = Folded {
+            conv1: conv1.broadcast_mul(&s1.unsqueeze(1)?)?,
+            bias1: ((from_shift * &s1)? + t1)?,
+            taps: self.conv2.t()?.broadcast_mul(&s2)?,
+            bias2: t2,
+        };
+        let made = [&folded.conv1, &folded.bias1, &folded.taps, &folded.bias2];
+        if made.iter().all(|t| !t.track_op()) {
+            // Another thread may have been first, with the same values.
+            let _ = self.folded.set(folded.clone());
+        }
+        Ok(folded)
     }
 
     /// Each channel weighted by what the whole image says of it (squeeze-and-excitation).
     fn excite(&self, x: &Tensor) -> Result<Tensor> {
         let mean = Tape::off().source(mean_over_tokens(x)?)?;
         let inner = self.squeeze.0.forward(&mean)?.nonlinear(Tensor::silu)?;
-        let gate = candle_nn::ops::sigmoid(self.squeeze.1.forward(&inner)?.value())?;
-        x.broadcast_mul(&gate.unsqueeze(1)?)
+        let factors = candle_nn::ops::sigmoid(self.squeeze.1.forward(&inner)?.value())?;
+        gate(x, &factors)
     }
 }
 

@@ -44,6 +44,29 @@ pub struct Mlp {
 }
 
 impl Activation {
+    /// The kernel it has, if any.
+    pub fn kernel(self) -> Option<ops::activation::Activation> {
+        match self {
+            Self::Gelu => Some(ops::activation::Activation::Gelu),
+            Self::GeluTanh => Some(ops::activation::Activation::GeluTanh),
+            Self::QuickGelu => Some(ops::activation::Activation::QuickGelu),
+            Self::Relu | Self::Silu => None,
+        }
+    }
+
+    /// This activation of `x W^T + bias`, in one pass where there is a kernel for it.
+    pub fn after_linear(
+        self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        match self.kernel() {
+            Some(kernel) => ops::linear(x, weight, bias, Some(kernel)),
+            None => self.apply(&ops::linear(x, weight, bias, None)?),
+        }
+    }
+
     /// Elementwise, on a plain tensor.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
@@ -74,8 +97,16 @@ impl Mlp {
 
     /// Same shape out as in.
     pub fn forward(&self, x: &Traced) -> Result<Traced> {
-        let hidden = self.fc1.forward(x)?.hooked(HookKind::MlpPre)?;
-        let hidden = hidden.nonlinear(|x| self.activation.apply(x))?;
+        let hidden = match x.tape().is_hooked() {
+            true => {
+                let hidden = self.fc1.forward(x)?.hooked(HookKind::MlpPre)?;
+                hidden.nonlinear(|x| self.activation.apply(x))?
+            }
+            false => x.nonlinear(|x| {
+                let (weight, bias) = (self.fc1.weight(), self.fc1.bias());
+                self.activation.after_linear(x, weight, bias)
+            })?,
+        };
         self.fc2.forward(&hidden.hooked(HookKind::MlpPost)?)
     }
 }

@@ -1,6 +1,7 @@
 use crate::trace::Windows;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use std::sync::OnceLock;
 
 /// A learned bias of the attention logits for each offset between two tokens of a window.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct RelativePosition {
     offsets_first: bool,
     heads: usize,
     window: usize,
+    /// The bias, once it was asked for.
+    made: OnceLock<Tensor>,
 }
 
 impl RelativePosition {
@@ -27,6 +30,7 @@ impl RelativePosition {
             offsets_first: true,
             heads,
             window,
+            made: OnceLock::new(),
         })
     }
 
@@ -42,11 +46,24 @@ impl RelativePosition {
             offsets_first: false,
             heads,
             window,
+            made: OnceLock::new(),
         })
     }
 
-    /// H x N x N, N the tokens of a window.
+    /// H x N x N, N the tokens of a window. Made once, unless the table is a variable, which may change.
     pub fn bias(&self) -> Result<Tensor> {
+        if let Some(bias) = self.made.get() {
+            return Ok(bias.clone());
+        }
+        let bias = self.gathered()?;
+        if !bias.track_op() {
+            // Another thread may have been first, with the same values.
+            let _ = self.made.set(bias.clone());
+        }
+        Ok(bias)
+    }
+
+    fn gathered(&self) -> Result<Tensor> {
         let n = self.window * self.window;
         if !self.offsets_first {
             let bias = self.table.index_select(&self.index, 1)?;

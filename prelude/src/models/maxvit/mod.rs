@@ -179,7 +179,7 @@ impl MaxVit {
     /// # Errors
     /// When the configuration contradicts itself.
     pub fn random(config: &MaxVitConfig, seed: u64) -> Result<Self> {
-        Self::new(config, Parameters::new(seed, &Device::Cpu).builder())
+        Self::new(config, Parameters::new(seed, &Device::Cpu).constants())
     }
 
     /// The configuration.

@@ -16,7 +16,7 @@ use crate::Result;
 use crate::trace::{Block, Tape, Traced, Windows};
 use candle_core::{Device, Tensor};
 use candle_nn::VarBuilder;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Blocks on one grid, after the merging that leads to it.
 #[derive(Clone, Debug)]
@@ -33,17 +33,33 @@ struct SwinBlock {
     windows: Arc<Windows>,
     /// W x N x N, where the windows are shifted.
     mask: Option<Tensor>,
+    /// The position bias with the mask, once it was asked for: W H x N x N.
+    masked: OnceLock<Tensor>,
 }
 
 impl SwinBlock {
     fn forward(&self, x: &Traced) -> candle_core::Result<Traced> {
-        let bias = self.position.bias()?;
-        let bias = match &self.mask {
-            // W x 1 x N x N and H x N x N
-            Some(mask) => mask.unsqueeze(1)?.broadcast_add(&bias)?.flatten(0, 1)?,
-            None => bias,
-        };
+        let bias = self.bias()?;
         self.block.forward(x, Some(&bias), Some(&self.windows))
+    }
+
+    /// Position bias and mask: H x N x N, or W H x N x N. With a mask made once, unless the position bias is a variable,
+    /// which may change.
+    fn bias(&self) -> candle_core::Result<Tensor> {
+        let bias = self.position.bias()?;
+        let Some(mask) = &self.mask else {
+            return Ok(bias);
+        };
+        if let Some(masked) = self.masked.get() {
+            return Ok(masked.clone());
+        }
+        // W x 1 x N x N and H x N x N
+        let masked = mask.unsqueeze(1)?.broadcast_add(&bias)?.flatten(0, 1)?;
+        if !masked.track_op() {
+            // Another thread may have been first, with the same values.
+            let _ = self.masked.set(masked.clone());
+        }
+        Ok(masked)
     }
 }
 
@@ -96,7 +112,7 @@ impl Swin {
     /// # Errors
     /// When the configuration contradicts itself.
     pub fn random(config: &SwinConfig, seed: u64) -> Result<Self> {
-        Self::new(config, Parameters::new(seed, &Device::Cpu).builder())
+        Self::new(config, Parameters::new(seed, &Device::Cpu).constants())
     }
 
     /// The configuration.
@@ -142,6 +158,7 @@ impl Stage {
                 position: RelativePosition::swin(vb.pp("attn"), window, heads)?,
                 windows: if odd { shifted.clone() } else { plain.clone() },
                 mask: mask.clone().filter(|_| odd),
+                masked: OnceLock::new(),
             })
         };
         Ok(Self {

@@ -107,7 +107,7 @@ impl Vit {
     /// When the configuration contradicts itself.
     pub fn random(config: &VitConfig, seed: u64) -> Result<Self> {
         let parameters = Parameters::new(seed, &Device::Cpu);
-        Self::new(config, parameters.builder())
+        Self::new(config, parameters.constants())
     }
 
     /// The configuration.

@@ -47,6 +47,13 @@ impl Parameters {
         VarBuilder::from_backend(backend, DType::F32, self.device.clone())
     }
 
+    /// Builds models of the same values that no training changes: nothing on the way of their forward passes is kept for a
+    /// gradient, as with weights read from a file.
+    pub fn constants(&self) -> VarBuilder<'static> {
+        let backend: Box<dyn SimpleBackend> = Box::new(Constants(self.clone()));
+        VarBuilder::from_backend(backend, DType::F32, self.device.clone())
+    }
+
     /// The parameters by name.
     pub fn variables(&self) -> BTreeMap<String, Var> {
         let variables = self
@@ -105,5 +112,49 @@ impl SimpleBackend for Parameters {
 
     fn contains_tensor(&self, name: &str) -> bool {
         self.variables().contains_key(name)
+    }
+}
+
+/// The values of parameters, without the parameters.
+struct Constants(Parameters);
+
+impl SimpleBackend for Constants {
+    fn get(&self, s: Shape, name: &str, h: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
+        match self.0.variables().get(name) {
+            Some(var) => Ok(var.as_detached_tensor()),
+            None => Tensor::from_vec(self.0.draw(&s, name, h)?, s, dev)?.to_dtype(dtype),
+        }
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, dev: &Device) -> Result<Tensor> {
+        self.0.get_unchecked(name, dtype, dev).map(|t| t.detach())
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains_tensor(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_are_the_parameters_without_a_gradient() -> Result<()> {
+        let parameters = Parameters::new(3, &Device::Cpu);
+        let init = Init::Randn {
+            mean: 0.0,
+            stdev: 1.0,
+        };
+        // Before there is a parameter of that name, and after.
+        let first = parameters.constants().get_with_hints((2, 3), "w", init)?;
+        let variable = parameters.builder().get_with_hints((2, 3), "w", init)?;
+        let second = parameters.constants().get_with_hints((2, 3), "w", init)?;
+        assert!(variable.track_op());
+        for constant in [first, second] {
+            assert!(!constant.track_op());
+            assert_eq!(constant.to_vec2::<f32>()?, variable.to_vec2::<f32>()?);
+        }
+        Ok(())
     }
 }

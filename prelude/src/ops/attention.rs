@@ -1,0 +1,471 @@
+//! Self-attention as one kernel: scores, bias, softmax and mix for each image (or window) and head, without the scores
+//! of all of them in memory at once.
+
+use super::raw::{Matrix, MatrixMut, filled_in_chunks, product};
+use super::rows::{exp, f32_slice, max_of, sum_of, vectorised};
+use super::{Path, path};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+/// Queries that are scored together where there are many: scores of so many rows stay in a core's own cache.
+const QUERIES: usize = 256;
+
+/// Tokens that attend each to their own group alone.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// Tokens a group.
+    pub size: usize,
+    /// The token at each place, group by group, and the place of each token; none where that is the same.
+    pub order: Option<(Arc<[u32]>, Arc<[u32]>)>,
+}
+
+/// What attention gives.
+#[derive(Debug)]
+pub struct Attended {
+    /// B x T x C, heads side by side.
+    pub mixed: Tensor,
+    /// B x H x R x T, for the queries that were asked for; with groups, one of them in place of an image.
+    pub probs: Option<Tensor>,
+}
+
+/// Whether [`attention`] has a kernel for these: f32 on the CPU, without a gradient.
+pub fn has_kernel(qkv: &Tensor, bias: Option<&Tensor>) -> bool {
+    let mut inputs = vec![qkv];
+    inputs.extend(bias);
+    path(qkv, &inputs) == Path::Kernel
+        && inputs
+            .iter()
+            .all(|t| !t.track_op() && t.dtype() == qkv.dtype())
+}
+
+/// Attention of queries, keys and values that lie side by side, B x T x 3C, each with the heads side by side. `bias` is
+/// added to the scores: T x T, or G x T x T for G that divides (images or groups) times heads. The probabilities of the
+/// queries `probs` are given back, where asked for.
+///
+/// # Errors
+/// When the shapes do not fit, or [`has_kernel`] is false.
+pub fn attention(
+    qkv: &Tensor,
+    heads: usize,
+    bias: Option<&Tensor>,
+    groups: Option<&Groups>,
+    probs: Option<Range<usize>>,
+) -> Result<Attended> {
+    let (b, t, width) = qkv.dims3()?;
+    let size = groups.map_or(t, |groups| groups.size);
+    let of_order = |(order, back): &(Arc<[u32]>, Arc<[u32]>)| {
+        let inside = |x: &[u32]| x.len() == t && x.iter().all(|&x| (x as usize) < t);
+        inside(order) && inside(back)
+    };
+    let order = groups.and_then(|groups| groups.order.as_ref());
+    if heads == 0
+        || width % (3 * heads) != 0
+        || size == 0
+        || t % size != 0
+        || !order.is_none_or(of_order)
+        || probs.as_ref().is_some_and(|probs| probs.end > size)
+    {
+        bail!(
+            "attention: {heads} heads over q, k and v of {:?} in groups of {size}",
+            qkv.dims()
+        )
+    }
+    let parts = b * t / size * heads;
+    if let Some(bias) = bias {
+        match *bias.dims() {
+            [n, m] if (n, m) == (size, size) => {}
+            [g, n, m] if (n, m) == (size, size) && g > 0 && parts % g == 0 => {}
+            _ => bail!(
+                "attention: a bias of {:?} for {parts} maps of {size} x {size}",
+                bias.dims()
+            ),
+        }
+    }
+    let rows = probs.as_ref().map(Range::len);
+    let op = Attend {
+        heads,
+        size,
+        order: order.cloned(),
+        probs: probs.map(|range| (range, Mutex::default())),
+    };
+    let qkv = qkv.contiguous()?;
+    let mixed = match bias {
+        Some(bias) => qkv.apply_op2_no_bwd(&bias.contiguous()?, &op)?,
+        None => qkv.apply_op1_no_bwd(&op)?,
+    };
+    let probs = match (rows, op.probs) {
+        (Some(rows), Some((_, written))) => {
+            let written = written.into_inner().unwrap_or_default();
+            let shape = (b * t / size, heads, rows, size);
+            Some(Tensor::from_vec(written, shape, qkv.device())?)
+        }
+        _ => None,
+    };
+    Ok(Attended { mixed, probs })
+}
+
+struct Attend {
+    heads: usize,
+    size: usize,
+    order: Option<(Arc<[u32]>, Arc<[u32]>)>,
+    /// The queries whose probabilities are asked for, and where they are put.
+    probs: Option<(Range<usize>, Mutex<Vec<f32>>)>,
+}
+
+thread_local! {
+    /// q, k and v of one group, and scores, queries x keys: buffers that stay with a thread, as large as the largest
+    /// part of an attention that it has computed.
+    static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
+}
+
+impl Attend {
+    fn compute(
+        &self,
+        qkv: &CpuStorage,
+        l: &Layout,
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let qkv = f32_slice("attention", qkv, l)?;
+        let (b, t, three) = l.shape().dims3()?;
+        let (n, width) = (self.size, three / 3);
+        let groups = b * t / n;
+        // All heads of some queries of one group.
+        let attend =
+            |at: usize, queries: Range<usize>, out: &mut [f32], mut probs: Option<&mut [f32]>| {
+                SCRATCH.with_borrow_mut(|(gathered, scores)| {
+                    let rows = match &self.order {
+                        None => &qkv[at * n * three..][..n * three],
+                        Some((order, _)) => {
+                            let image = &qkv[at * n / t * t * three..][..t * three];
+                            gathered.clear();
+                            for &token in &order[at * n % t..][..n] {
+                                gathered
+                                    .extend_from_slice(&image[token as usize * three..][..three])
+                            }
+                            &gathered[..]
+                        }
+                    };
+                    for head in 0..self.heads {
+                        let part = at * self.heads + head;
+                        let bias = bias
+                            .map(|bias| &bias[part % (bias.len() / (n * n)) * n * n..][..n * n]);
+                        let kept = probs.as_deref_mut().map(|probs| {
+                            let each = probs.len() / self.heads;
+                            &mut probs[head * each..][..each]
+                        });
+                        self.head(
+                            rows,
+                            (head, width),
+                            queries.clone(),
+                            bias,
+                            scores,
+                            out,
+                            kept,
+                        )
+                    }
+                })
+            };
+        if let Some((range, written)) = &self.probs {
+            let each = self.heads * range.len() * n;
+            let mut probs = vec![0f32; groups * each];
+            let mut mixed = vec![0f32; groups * n * width];
+            (probs.par_chunks_mut(each.max(1)))
+                .zip(mixed.par_chunks_mut(n * width))
+                .enumerate()
+                .for_each(|(at, (probs, out))| attend(at, 0..n, out, Some(probs)));
+            if let Ok(mut written) = written.lock() {
+                *written = probs
+            }
+            return Ok((
+                CpuStorage::F32(self.in_place(mixed, t, width)),
+                (b, t, width).into(),
+            ));
+        }
+        // One image on many cores is split by queries.
+        let threads = rayon::current_num_threads();
+        let blocks = n
+            .div_ceil(QUERIES)
+            .max((2 * threads).div_ceil(groups.max(1)));
+        let blocks = blocks.min(n.div_ceil(16));
+        let each = n.div_ceil(blocks);
+        let mixed = filled_in_chunks(groups * n * width, n * width, |at, out| {
+            out.par_chunks_mut(each * width)
+                .enumerate()
+                .for_each(|(block, out)| {
+                    let from = block * each;
+                    attend(at, from..from + out.len() / width, out, None)
+                })
+        });
+        Ok((
+            CpuStorage::F32(self.in_place(mixed, t, width)),
+            (b, t, width).into(),
+        ))
+    }
+
+    /// Some queries of one head of one group, whose q, k and v are `rows`; into the head's columns of `out`.
+    #[allow(clippy::too_many_arguments)]
+    fn head(
+        &self,
+        rows: &[f32],
+        (head, width): (usize, usize),
+        queries: Range<usize>,
+        bias: Option<&[f32]>,
+        scores: &mut Vec<f32>,
+        out: &mut [f32],
+        kept: Option<&mut [f32]>,
+    ) {
+        let (n, d, three) = (self.size, width / self.heads, 3 * width);
+        let count = queries.len();
+        let of = |which: usize, from: usize, count: usize| {
+            let start = from * three + which * width + head * d;
+            Matrix::new(&rows[start..], (count, d), (three, 1))
+        };
+        scores.resize(count * n, 0.0);
+        let scores = &mut scores[..count * n];
+        let scale = (d as f32).powf(-0.5);
+        product(
+            of(0, queries.start, count),
+            of(1, 0, n).transposed(),
+            scale,
+            MatrixMut::new(scores, (count, n), n),
+        );
+        vectorised(
+            #[inline(always)]
+            || match bias {
+                Some(bias) => {
+                    let bias = bias[queries.start * n..].chunks_exact(n);
+                    for (scores, bias) in scores.chunks_exact_mut(n).zip(bias) {
+                        for (score, bias) in scores.iter_mut().zip(bias) {
+                            *score += bias
+                        }
+                        softmax(scores)
+                    }
+                }
+                None => scores.chunks_exact_mut(n).for_each(softmax),
+            },
+        );
+        if let (Some(kept), Some((range, _))) = (kept, &self.probs) {
+            kept.copy_from_slice(&scores[range.start * n..range.end * n])
+        }
+        product(
+            Matrix::new(scores, (count, n), (n, 1)),
+            of(2, 0, n),
+            1.0,
+            MatrixMut::new(&mut out[head * d..], (count, d), width),
+        );
+    }
+
+    /// The rows of all images, which lie group by group, where their tokens are.
+    fn in_place(&self, mixed: Vec<f32>, t: usize, width: usize) -> Vec<f32> {
+        let Some((_, back)) = &self.order else {
+            return mixed;
+        };
+        // Some rows a task, which lie in one image.
+        let rows = (1..=t.min(64))
+            .rev()
+            .find(|rows| t % rows == 0)
+            .unwrap_or(1);
+        filled_in_chunks(mixed.len(), rows * width, |task, out| {
+            let first = task * rows;
+            let image = &mixed[first / t * t * width..][..t * width];
+            for (out, place) in out.chunks_exact_mut(width).zip(&back[first % t..]) {
+                out.copy_from_slice(&image[*place as usize * width..][..width])
+            }
+        })
+    }
+}
+
+#[inline(always)]
+fn softmax(row: &mut [f32]) {
+    let max = max_of(row);
+    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    let scale = 1.0 / sum_of(row, |x| x);
+    row.iter_mut().for_each(|x| *x *= scale)
+}
+
+impl CustomOp1 for Attend {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(&self, qkv: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.compute(qkv, l, None)
+    }
+}
+
+impl CustomOp2 for Attend {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        qkv: &CpuStorage,
+        l: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = f32_slice("attention", bias, lb)?;
+        self.compute(qkv, l, Some(bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{D, DType, Device};
+
+    /// B x T x C and B x H x T x T, of candle's own operations.
+    fn written_out(qkv: &Tensor, heads: usize, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let (b, t, width) = qkv.dims3()?;
+        let d = width / 3 / heads;
+        let split = qkv.reshape((b, t, 3, heads, d))?;
+        let of = |i: usize| {
+            split
+                .narrow(2, i, 1)?
+                .squeeze(2)?
+                .transpose(1, 2)?
+                .contiguous()
+        };
+        let (q, k, v) = (of(0)?, of(1)?, of(2)?);
+        let mut scores = (q.matmul(&k.t()?.contiguous()?)? * (d as f64).powf(-0.5))?;
+        if let Some(bias) = bias {
+            let groups = bias.elem_count() / (t * t);
+            let apart = scores.reshape(((), groups, t, t))?;
+            let bias = bias.reshape((groups, t, t))?;
+            scores = apart.broadcast_add(&bias)?.reshape((b, heads, t, t))?
+        }
+        let probs = candle_nn::ops::softmax(&scores, D::Minus1)?;
+        let mixed = probs
+            .matmul(&v)?
+            .transpose(1, 2)?
+            .reshape((b, t, heads * d))?;
+        Ok((mixed, probs))
+    }
+
+    fn gap(a: &Tensor, b: &Tensor) -> f32 {
+        assert_eq!(a.dims(), b.dims());
+        let gap = (a - b).and_then(|x| x.abs()?.max_all());
+        gap.and_then(|x| x.to_scalar()).expect("a gap")
+    }
+
+    /// One token and more than are scored together, one head and several, causal masks, biases for each head, and for
+    /// each head of each image; an input that is a view.
+    #[test]
+    fn attention_is_candles() -> Result<()> {
+        let cpu = &Device::Cpu;
+        for (b, t, heads, d) in [(1, 1, 1, 3), (2, 13, 3, 5), (1, 300, 2, 16), (3, 65, 1, 8)] {
+            let qkv = Tensor::randn(0f32, 1., (b, 3 * heads * d, t), cpu)?.transpose(1, 2)?;
+            let causal: Vec<f32> = (0..t * t)
+                .map(|i| {
+                    if i % t > i / t {
+                        f32::NEG_INFINITY
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
+            let biases = [
+                None,
+                Some(Tensor::from_vec(causal, (t, t), cpu)?),
+                Some(Tensor::randn(0f32, 1., (heads, t, t), cpu)?),
+                Some(Tensor::randn(0f32, 1., (b * heads, t, t), cpu)?),
+            ];
+            for bias in biases.iter().map(Option::as_ref) {
+                let (mixed, probs) = written_out(&qkv, heads, bias)?;
+                let got = attention(&qkv, heads, bias, None, None)?;
+                assert!(gap(&got.mixed, &mixed) < 2e-6, "{b} {t} {heads}");
+                assert!(got.probs.is_none());
+                let asked = t / 3..t / 3 + t.div_ceil(2);
+                let got = attention(&qkv, heads, bias, None, Some(asked.clone()))?;
+                assert!(gap(&got.mixed, &mixed) < 2e-6);
+                let probs = probs.narrow(2, asked.start, asked.len())?;
+                assert!(gap(&got.probs.expect("probabilities"), &probs) < 2e-6);
+            }
+        }
+        Ok(())
+    }
+
+    /// Each group is an image of its own, and its tokens come back to where they were.
+    #[test]
+    fn groups_attend_each_to_itself() -> Result<()> {
+        let cpu = &Device::Cpu;
+        let (b, t, size, heads) = (2, 12, 4, 2);
+        let qkv = Tensor::randn(0f32, 1., (b, t, 3 * 6), cpu)?;
+        let order: Vec<u32> = (0..12).map(|i| (i * 5 + 3) % 12).collect();
+        let mut back = vec![0u32; 12];
+        (order.iter().enumerate()).for_each(|(place, &token)| back[token as usize] = place as u32);
+        let orders: [Option<(Arc<[u32]>, Arc<[u32]>)>; 2] =
+            [None, Some((order.into(), back.into()))];
+        // For each head of each of the three groups of an image.
+        let bias = Tensor::randn(0f32, 1., (3 * heads, size, size), cpu)?;
+        for order in orders {
+            let gathered = match &order {
+                Some((order, _)) => qkv.index_select(&Tensor::new(&order[..], cpu)?, 1)?,
+                None => qkv.clone(),
+            };
+            let apart = gathered.reshape((b * t / size, size, 18))?;
+            let (mixed, probs) = written_out_in_groups(&apart, heads, &bias)?;
+            let mixed = mixed.reshape((b, t, 6))?;
+            let mixed = match &order {
+                Some((_, back)) => mixed.index_select(&Tensor::new(&back[..], cpu)?, 1)?,
+                None => mixed,
+            };
+            let groups = Groups { size, order };
+            let got = attention(&qkv, heads, Some(&bias), Some(&groups), None)?;
+            assert!(gap(&got.mixed, &mixed) < 2e-6);
+            let got = attention(&qkv, heads, Some(&bias), Some(&groups), Some(0..size))?;
+            assert!(gap(&got.mixed, &mixed) < 2e-6);
+            assert!(gap(&got.probs.expect("probabilities"), &probs) < 2e-6);
+        }
+        Ok(())
+    }
+
+    fn written_out_in_groups(
+        apart: &Tensor,
+        heads: usize,
+        bias: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        let images = apart.dim(0)? * heads / bias.dim(0)?;
+        let bias = Tensor::cat(&vec![bias; images], 0)?;
+        written_out(apart, heads, Some(&bias))
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() -> Result<()> {
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+        let qkv = zeros(&[2, 12, 18])?;
+        let refused = |heads, bias: Option<&Tensor>, groups: Option<&Groups>, probs| {
+            attention(&qkv, heads, bias, groups, probs).is_err()
+        };
+        assert!(
+            refused(4, None, None, None),
+            "heads that do not divide the width"
+        );
+        assert!(refused(2, Some(&zeros(&[12, 11])?), None, None));
+        assert!(refused(2, Some(&zeros(&[3, 12, 12])?), None, None));
+        assert!(refused(2, None, None, Some(0..13)));
+        let groups = |size, order: Option<(Vec<u32>, Vec<u32>)>| Groups {
+            size,
+            order: order.map(|(order, back)| (order.into(), back.into())),
+        };
+        assert!(refused(2, None, Some(&groups(5, None)), None));
+        let places: Vec<u32> = (0..12).collect();
+        let beyond: Vec<u32> = (1..13).collect();
+        assert!(refused(
+            2,
+            None,
+            Some(&groups(4, Some((places.clone(), beyond)))),
+            None
+        ));
+        let short = Some((places.clone(), places[1..].to_vec()));
+        assert!(refused(2, None, Some(&groups(4, short)), None));
+        let variable = candle_core::Var::from_tensor(&qkv)?;
+        assert!(!has_kernel(&variable, None) && has_kernel(&qkv, None));
+        assert!(!has_kernel(&qkv.to_dtype(DType::F64)?, None));
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! One matrix product on the calling thread, by the crate that candle multiplies with.
+
+use gemm::{Parallelism, gemm};
+
+/// A matrix that lies in a slice with any distances between its rows and columns: a transpose or a part of a wider
+/// matrix needs no copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    shape: (usize, usize),
+    strides: (usize, usize),
+}
+
+/// A matrix to write to: the values of a row lie side by side.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    data: &'a mut [f32],
+    shape: (usize, usize),
+    row_stride: usize,
+}
+
+/// One past the place of the last value, if the numbers are not beyond all memory.
+fn reach((rows, columns): (usize, usize), (down, across): (usize, usize)) -> Option<usize> {
+    match rows.checked_sub(1).zip(columns.checked_sub(1)) {
+        Some((row, column)) => {
+            let last = row
+                .checked_mul(down)?
+                .checked_add(column.checked_mul(across)?)?;
+            last.checked_add(1)
+        }
+        None => Some(0),
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// `shape`: rows and columns; `strides`: the distance from one row to the next, and from one column to the next.
+    ///
+    /// # Panics
+    /// When `data` does not reach that far.
+    pub fn new(data: &'a [f32], shape: (usize, usize), strides: (usize, usize)) -> Self {
+        let inside = reach(shape, strides).is_some_and(|reach| reach <= data.len());
+        assert!(
+            inside,
+            "a matrix {shape:?}, {strides:?} apart, in {} values",
+            data.len()
+        );
+        Self {
+            data,
+            shape,
+            strides,
+        }
+    }
+
+    /// Columns as rows.
+    pub fn transposed(self) -> Self {
+        let ((rows, columns), (down, across)) = (self.shape, self.strides);
+        Self {
+            shape: (columns, rows),
+            strides: (across, down),
+            ..self
+        }
+    }
+
+    /// Rows `from .. from + count` alone.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn rows(self, from: usize, count: usize) -> Self {
+        let ((rows, columns), (down, _)) = (self.shape, self.strides);
+        assert!(
+            from <= rows && count <= rows - from,
+            "rows {from} and {count} more of {rows}"
+        );
+        if count == 0 || columns == 0 {
+            return Self::new(&[], (count, columns), self.strides);
+        }
+        Self::new(&self.data[from * down..], (count, columns), self.strides)
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// `shape`: rows and columns; `row_stride`: the distance from one row to the next.
+    ///
+    /// # Panics
+    /// When `data` does not reach that far, or rows overlap.
+    pub fn new(data: &'a mut [f32], shape: (usize, usize), row_stride: usize) -> Self {
+        let inside = reach(shape, (row_stride, 1)).is_some_and(|reach| reach <= data.len());
+        assert!(
+            inside && (row_stride >= shape.1 || shape.0 <= 1),
+            "a matrix {shape:?}, rows {row_stride} apart, in {} values",
+            data.len()
+        );
+        Self {
+            data,
+            shape,
+            row_stride,
+        }
+    }
+}
+
+/// `out = scale * a b`, on this thread alone.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
+    let ((m, k), (inner, n)) = (a.shape, b.shape);
+    assert!(
+        k == inner && out.shape == (m, n),
+        "the product of {:?} and {:?} for {:?}",
+        a.shape,
+        b.shape,
+        out.shape
+    );
+    // The stride of a single row or column is never followed, and may be any number.
+    let stride = |x: usize| x as isize;
+    // SAFETY: `gemm` reads `a` and `b` and writes `out` at row * row stride + column * column stride for the rows and
+    // columns of the shapes passed on, which the constructors have checked to lie within the slices (of which none is
+    // longer than `isize::MAX` bytes, so that no offset overflows). `out` is borrowed mutably: it overlaps with neither
+    // of the others, and its rows do not overlap. It is not read (`read_dst` is false), and f32 has no invalid values.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.data.as_mut_ptr(),
+            1,
+            stride(out.row_stride),
+            false,
+            a.data.as_ptr(),
+            stride(a.strides.1),
+            stride(a.strides.0),
+            b.data.as_ptr(),
+            stride(b.strides.1),
+            stride(b.strides.0),
+            0.0,
+            scale,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        let number = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 1.0;
+        (0..n).map(number).collect()
+    }
+
+    /// Parts of wider matrices, as they are and transposed, of sizes that no kernel divides.
+    #[test]
+    fn products_are_the_sums_written_out() {
+        let sizes = [
+            (1, 1, 1),
+            (1, 5, 3),
+            (7, 1, 2),
+            (3, 4, 0),
+            (13, 17, 33),
+            (70, 65, 130),
+            (2, 300, 1),
+        ];
+        for (m, n, k) in sizes {
+            for transposed in [false, true] {
+                let (wide_a, wide_b, wide_out) = (m.max(k) + 3, n.max(k) + 1, n + 2);
+                let a = numbers(wide_a * wide_a, 1);
+                let b = numbers(wide_b * wide_b, 2);
+                let strides = |wide| match transposed {
+                    true => (1, wide),
+                    false => (wide, 1),
+                };
+                let mut out = vec![9.0; m * wide_out];
+                product(
+                    Matrix::new(&a, (m, k), strides(wide_a)),
+                    Matrix::new(&b, (k, n), strides(wide_b)),
+                    0.5,
+                    MatrixMut::new(&mut out, (m, n), wide_out),
+                );
+                let at = |x: &[f32], wide, row, column| match transposed {
+                    true => x[column * wide + row] as f64,
+                    false => x[row * wide + column] as f64,
+                };
+                for (row, got) in out.chunks(wide_out).enumerate() {
+                    for (column, got) in got[..n].iter().enumerate() {
+                        let terms =
+                            (0..k).map(|i| at(&a, wide_a, row, i) * at(&b, wide_b, i, column));
+                        let want = 0.5 * terms.sum::<f64>();
+                        assert!(
+                            (*got as f64 - want).abs() < 1e-4,
+                            "{m} {n} {k} {transposed}"
+                        );
+                    }
+                    assert!(
+                        got[n..].iter().all(|x| *x == 9.0),
+                        "written beside the rows"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix (2, 3), (4, 1) apart, in 6 values")]
+    fn a_matrix_beyond_its_slice_is_refused() {
+        Matrix::new(&[0.0; 6], (2, 3), (4, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "rows 2 apart")]
+    fn rows_that_overlap_are_refused() {
+        MatrixMut::new(&mut [0.0; 6], (2, 3), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "the product of")]
+    fn shapes_that_do_not_fit_are_refused() {
+        let x = [0.0; 6];
+        let a = Matrix::new(&x, (2, 3), (3, 1));
+        product(a, a, 1.0, MatrixMut::new(&mut [0.0; 4], (2, 2), 2));
+    }
+}
