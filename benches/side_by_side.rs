@@ -41,7 +41,7 @@ struct Torch {
 impl Torch {
     fn start(threads: usize) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let mut child = Command::new(python()?)
-            .args(["benches/torch.py", &threads.to_string()])
+            .args(["benches/side_by_side.py", &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -57,7 +57,7 @@ impl Torch {
         let mut numbers = answer.split_whitespace().map(str::parse::<f64>);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(seconds)), Some(Ok(peak))) => Ok((seconds, peak)),
-            _ => Err(format!("torch.py answered {answer:?} to {order:?}").into()),
+            _ => Err(format!("side_by_side.py answered {answer:?} to {order:?}").into()),
         }
     }
 }

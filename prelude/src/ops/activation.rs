@@ -35,11 +35,23 @@ impl Activation {
     /// In place of each of `values`. To be called from within [`super::rows::vectorised`].
     #[inline(always)]
     pub(super) fn replace(self, values: &mut [f32]) {
-        // The match stands outside of the loop, which is then one the compiler vectorises.
+        // The match stands outside of the loops, which are then ones that the compiler vectorises.
         match self {
-            Self::Gelu => values.iter_mut().for_each(|x| *x = Self::Gelu.value(*x)),
-            Self::GeluTanh => (values.iter_mut()).for_each(|x| *x = Self::GeluTanh.value(*x)),
-            Self::QuickGelu => (values.iter_mut()).for_each(|x| *x = Self::QuickGelu.value(*x)),
+            Self::Gelu => {
+                for x in values {
+                    *x = Self::Gelu.value(*x)
+                }
+            }
+            Self::GeluTanh => {
+                for x in values {
+                    *x = Self::GeluTanh.value(*x)
+                }
+            }
+            Self::QuickGelu => {
+                for x in values {
+                    *x = Self::QuickGelu.value(*x)
+                }
+            }
         }
     }
 
@@ -93,10 +105,15 @@ impl CustomOp1 for Forward {
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = f32_slice(self.name(), x, l)?;
         let act = self.0;
-        let out = map_rows(x, WIDTH, |x, out| {
-            out.copy_from_slice(x);
-            act.replace(out)
-        });
+        let out = map_rows(
+            x,
+            WIDTH,
+            #[inline(always)]
+            |x, out| {
+                out.copy_from_slice(x);
+                act.replace(out)
+            },
+        );
         Ok((CpuStorage::F32(out), l.shape().clone()))
     }
 
@@ -125,11 +142,17 @@ impl CustomOp2 for Backward {
             f32_slice(self.name(), g, lg)?,
         );
         let act = self.0;
-        let out = zip_rows(x, g, WIDTH, |x, g, out| {
-            for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                *o = g * act.derivative(x)
-            }
-        });
+        let out = zip_rows(
+            x,
+            g,
+            WIDTH,
+            #[inline(always)]
+            |x, g, out| {
+                for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
+                    *o = g * act.derivative(x)
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 }

@@ -38,11 +38,17 @@ impl CustomOp2 for Add {
     ) -> Result<(CpuStorage, Shape)> {
         let a = f32_slice(self.name(), a, la)?;
         let b = f32_slice(self.name(), b, lb)?;
-        let out = zip_rows(a, b, WIDTH, |a, b, out| {
-            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-                *o = a + b
-            }
-        });
+        let out = zip_rows(
+            a,
+            b,
+            WIDTH,
+            #[inline(always)]
+            |a, b, out| {
+                for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                    *o = a + b
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), la.shape().clone()))
     }
 }

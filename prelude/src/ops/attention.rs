@@ -244,7 +244,12 @@ impl Attend {
                         softmax(scores)
                     }
                 }
-                None => scores.chunks_exact_mut(n).for_each(softmax),
+                // A loop: `for_each` would be a function of its own, compiled for all processors.
+                None => {
+                    for scores in scores.chunks_exact_mut(n) {
+                        softmax(scores)
+                    }
+                }
             },
         );
         if let (Some(kept), Some((range, _))) = (kept, &self.probs) {
@@ -281,9 +286,13 @@ impl Attend {
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
     let max = max_of(row);
-    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    for x in row.iter_mut() {
+        *x = exp(*x - max)
+    }
     let scale = 1.0 / sum_of(row, |x| x);
-    row.iter_mut().for_each(|x| *x *= scale)
+    for x in row {
+        *x *= scale
+    }
 }
 
 impl CustomOp1 for Attend {

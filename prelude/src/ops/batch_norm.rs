@@ -48,17 +48,31 @@ fn composed(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result<(Tens
 /// Mean and biased variance of each column, one after the other.
 fn statistics(x: &[f32], width: usize) -> Vec<f32> {
     let n = (x.len() / width.max(1)) as f32;
-    let mut mean = fold_rows(x, x, width, width, |x, _, sum| {
-        for (sum, x) in sum.iter_mut().zip(x) {
-            *sum += x
-        }
-    });
+    let mut mean = fold_rows(
+        x,
+        x,
+        width,
+        width,
+        #[inline(always)]
+        |x, _, sum| {
+            for (sum, x) in sum.iter_mut().zip(x) {
+                *sum += x
+            }
+        },
+    );
     mean.iter_mut().for_each(|sum| *sum /= n);
-    let var = fold_rows(x, x, width, width, |x, _, sum| {
-        for ((sum, x), mean) in sum.iter_mut().zip(x).zip(&mean) {
-            *sum += (x - mean) * (x - mean)
-        }
-    });
+    let var = fold_rows(
+        x,
+        x,
+        width,
+        width,
+        #[inline(always)]
+        |x, _, sum| {
+            for ((sum, x), mean) in sum.iter_mut().zip(x).zip(&mean) {
+                *sum += (x - mean) * (x - mean)
+            }
+        },
+    );
     mean.extend(var.into_iter().map(|sum| sum / n));
     mean
 }
@@ -107,11 +121,16 @@ impl CustomOp3 for Forward {
         let beta = f32_slice(self.name(), beta, lb)?;
         let (mean, rstd) = centre_and_scale(x, gamma.len(), self.eps);
         let scale: Vec<_> = gamma.iter().zip(&rstd).map(|(g, r)| g * r).collect();
-        let out = map_rows(x, gamma.len(), |x, out| {
-            for (i, o) in out.iter_mut().enumerate() {
-                *o = (x[i] - mean[i]) * scale[i] + beta[i]
-            }
-        });
+        let out = map_rows(
+            x,
+            gamma.len(),
+            #[inline(always)]
+            |x, out| {
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = (x[i] - mean[i]) * scale[i] + beta[i]
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 
@@ -134,13 +153,20 @@ impl CustomOp3 for Forward {
 /// dL/dgamma, then dL/dbeta: the sums over rows of grad times the normalised x, and of grad.
 fn affine_gradients(x: &[f32], grad: &[f32], mean: &[f32], rstd: &[f32]) -> Vec<f32> {
     let width = mean.len();
-    fold_rows(x, grad, width, 2 * width, |x, g, acc| {
-        let (gamma, beta) = acc.split_at_mut(width);
-        for i in 0..width {
-            gamma[i] += g[i] * (x[i] - mean[i]) * rstd[i];
-            beta[i] += g[i];
-        }
-    })
+    fold_rows(
+        x,
+        grad,
+        width,
+        2 * width,
+        #[inline(always)]
+        |x, g, acc| {
+            let (gamma, beta) = acc.split_at_mut(width);
+            for i in 0..width {
+                gamma[i] += g[i] * (x[i] - mean[i]) * rstd[i];
+                beta[i] += g[i];
+            }
+        },
+    )
 }
 
 struct BackwardInput {
@@ -169,13 +195,19 @@ impl CustomOp3 for BackwardInput {
         let (mean, rstd) = centre_and_scale(x, width, self.eps);
         let sums = affine_gradients(x, grad, &mean, &rstd);
         let (along, total) = sums.split_at(width);
-        let out = zip_rows(x, grad, width, |x, g, out| {
-            for i in 0..width {
-                let normal = (x[i] - mean[i]) * rstd[i];
-                let rest = (total[i] + normal * along[i]) / n;
-                out[i] = gamma[i] * rstd[i] * (g[i] - rest)
-            }
-        });
+        let out = zip_rows(
+            x,
+            grad,
+            width,
+            #[inline(always)]
+            |x, g, out| {
+                for i in 0..width {
+                    let normal = (x[i] - mean[i]) * rstd[i];
+                    let rest = (total[i] + normal * along[i]) / n;
+                    out[i] = gamma[i] * rstd[i] * (g[i] - rest)
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 }

@@ -41,11 +41,16 @@ impl CustomOp2 for AddBias {
     ) -> Result<(CpuStorage, Shape)> {
         let x = f32_slice(self.name(), x, lx)?;
         let bias = f32_slice(self.name(), bias, lb)?;
-        let out = map_rows(x, bias.len(), |x, out| {
-            for ((o, x), b) in out.iter_mut().zip(x).zip(bias) {
-                *o = x + b
-            }
-        });
+        let out = map_rows(
+            x,
+            bias.len(),
+            #[inline(always)]
+            |x, out| {
+                for ((o, x), b) in out.iter_mut().zip(x).zip(bias) {
+                    *o = x + b
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 
@@ -73,11 +78,18 @@ impl CustomOp1 for ColumnSums {
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = f32_slice(self.name(), x, l)?;
         let width = *l.dims().last().unwrap_or(&1);
-        let out = fold_rows(x, x, width, width, |x, _, sum| {
-            for (sum, x) in sum.iter_mut().zip(x) {
-                *sum += x
-            }
-        });
+        let out = fold_rows(
+            x,
+            x,
+            width,
+            width,
+            #[inline(always)]
+            |x, _, sum| {
+                for (sum, x) in sum.iter_mut().zip(x) {
+                    *sum += x
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), width.into()))
     }
 }

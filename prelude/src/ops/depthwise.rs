@@ -156,28 +156,29 @@ impl Forward {
             f32_slice("depthwise-conv", weight, lw)?,
         );
         let (rows, columns) = (p.results(h), p.results(w));
-        let row = |at: usize, out: &mut [f32]| {
-            let (image, y) = (at / rows, at % rows);
-            for (column, out) in out.chunks_exact_mut(c).enumerate() {
-                if let Some(bias) = bias {
-                    out.copy_from_slice(bias)
-                }
-                for (i, j, tap) in p.taps() {
-                    let at = p.under(y, i, h).zip(p.under(column, j, w));
-                    if let Some((y, x_at)) = at {
-                        let from = ((image * h + y) * w + x_at) * c;
-                        multiply_add(&x[from..from + c], &weight[tap * c..(tap + 1) * c], out)
-                    }
-                }
-                if let Some(activation) = activation {
-                    activation.replace(out)
-                }
-            }
-        };
         let out = filled_in_chunks(b * rows * columns * c, (columns * c).max(1), |at, out| {
+            let (image, y) = (at / rows, at % rows);
             vectorised(
                 #[inline(always)]
-                || row(at, out),
+                || {
+                    for (column, out) in out.chunks_exact_mut(c).enumerate() {
+                        if let Some(bias) = bias {
+                            out.copy_from_slice(bias)
+                        }
+                        for tap in 0..p.kernel * p.kernel {
+                            let (i, j) = (tap / p.kernel, tap % p.kernel);
+                            let at = p.under(y, i, h).zip(p.under(column, j, w));
+                            if let Some((y, x_at)) = at {
+                                let from = ((image * h + y) * w + x_at) * c;
+                                let weight = &weight[tap * c..(tap + 1) * c];
+                                multiply_add(&x[from..from + c], weight, out)
+                            }
+                        }
+                        if let Some(activation) = activation {
+                            activation.replace(out)
+                        }
+                    }
+                },
             )
         });
         Ok((CpuStorage::F32(out), (b, rows, columns, c).into()))

@@ -34,12 +34,17 @@ impl CustomOp3 for Forward {
         let x = f32_slice(self.name(), x, lx)?;
         let gamma = f32_slice(self.name(), gamma, lg)?;
         let beta = f32_slice(self.name(), beta, lb)?;
-        let out = map_rows(x, gamma.len(), |x, out| {
-            let (mean, rstd) = statistics(x, self.eps);
-            for (i, o) in out.iter_mut().enumerate() {
-                *o = (x[i] - mean) * rstd * gamma[i] + beta[i]
-            }
-        });
+        let out = map_rows(
+            x,
+            gamma.len(),
+            #[inline(always)]
+            |x, out| {
+                let (mean, rstd) = statistics(x, self.eps);
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = (x[i] - mean) * rstd * gamma[i] + beta[i]
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 
@@ -82,19 +87,25 @@ impl CustomOp3 for BackwardInput {
         let gamma = f32_slice(self.name(), gamma, lgamma)?;
         let g = f32_slice(self.name(), g, lg)?;
         let n = gamma.len() as f32;
-        let out = zip_rows(x, g, gamma.len(), |x, g, out| {
-            let (mean, rstd) = statistics(x, self.eps);
-            let (mut sum, mut dot) = (0f32, 0f32);
-            for i in 0..x.len() {
-                let gg = g[i] * gamma[i];
-                sum += gg;
-                dot += gg * (x[i] - mean) * rstd;
-            }
-            let (sum, dot) = (sum / n, dot / n);
-            for (i, o) in out.iter_mut().enumerate() {
-                *o = rstd * (g[i] * gamma[i] - sum - (x[i] - mean) * rstd * dot)
-            }
-        });
+        let out = zip_rows(
+            x,
+            g,
+            gamma.len(),
+            #[inline(always)]
+            |x, g, out| {
+                let (mean, rstd) = statistics(x, self.eps);
+                let (mut sum, mut dot) = (0f32, 0f32);
+                for i in 0..x.len() {
+                    let gg = g[i] * gamma[i];
+                    sum += gg;
+                    dot += gg * (x[i] - mean) * rstd;
+                }
+                let (sum, dot) = (sum / n, dot / n);
+                for (i, o) in out.iter_mut().enumerate() {
+                    *o = rstd * (g[i] * gamma[i] - sum - (x[i] - mean) * rstd * dot)
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 }
@@ -121,14 +132,21 @@ impl CustomOp2 for BackwardAffine {
             f32_slice(self.name(), g, lg)?,
         );
         let width = *lx.dims().last().unwrap_or(&1);
-        let out = fold_rows(x, g, width, 2 * width, |x, g, acc| {
-            let (mean, rstd) = statistics(x, self.eps);
-            let (gamma, beta) = acc.split_at_mut(width);
-            for i in 0..width {
-                gamma[i] += g[i] * (x[i] - mean) * rstd;
-                beta[i] += g[i];
-            }
-        });
+        let out = fold_rows(
+            x,
+            g,
+            width,
+            2 * width,
+            #[inline(always)]
+            |x, g, acc| {
+                let (mean, rstd) = statistics(x, self.eps);
+                let (gamma, beta) = acc.split_at_mut(width);
+                for i in 0..width {
+                    gamma[i] += g[i] * (x[i] - mean) * rstd;
+                    beta[i] += g[i];
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), Shape::from((2, width))))
     }
 }

@@ -1,7 +1,7 @@
 //! Linear layers with what follows them in the same pass.
 
 use super::activation::Activation;
-use super::raw::{Matrix, MatrixMut, filled_in_chunks, product};
+use super::raw::{Matrix, product_in_blocks};
 use super::rows::{f32_slice, vectorised};
 use super::{Path, check_channels, path};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
@@ -85,55 +85,28 @@ impl Linear {
         let tasks = (rows / most).next_multiple_of(threads).max(threads);
         let rows_each = rows.div_ceil(tasks).max(1);
         let columns_each = (BLOCK / rows_each).next_multiple_of(64);
-        let out = filled_in_chunks(rows * output, rows_each * output.max(1), |task, out| {
-            let rows = out.len() / output;
-            let x = &x[task * rows_each * input..][..rows * input];
-            for from in (0..output).step_by(columns_each) {
-                let columns = columns_each.min(output - from);
-                product(
-                    Matrix::new(x, (rows, input), (input, 1)),
-                    weight.rows(from, columns).transposed(),
-                    1.0,
-                    MatrixMut::new(&mut out[from..], (rows, columns), output),
-                );
-                let bias = bias.map(|bias| &bias[from..from + columns]);
-                finish(out, (from, columns, output), bias, self.activation)
-            }
+        let blocks = (rows_each, columns_each);
+        let x = Matrix::new(x, (rows, input), (input, 1));
+        let out = product_in_blocks(x, weight.transposed(), blocks, |from, row| {
+            let bias = bias.map(|bias| &bias[from..from + row.len()]);
+            finish(row, bias, self.activation)
         });
         Ok((CpuStorage::F32(out), (rows, output).into()))
     }
 }
 
-/// Adds the bias to, and applies the activation to, `columns` columns from `from` on of rows of `width`.
-fn finish(
-    out: &mut [f32],
-    (from, columns, width): (usize, usize, usize),
-    bias: Option<&[f32]>,
-    activation: Option<Activation>,
-) {
-    let rows = out
-        .chunks_exact_mut(width)
-        .map(|row| &mut row[from..from + columns]);
+/// Adds the bias to, and applies the activation to, a part of a row.
+fn finish(row: &mut [f32], bias: Option<&[f32]>, activation: Option<Activation>) {
     vectorised(
         #[inline(always)]
-        || match (bias, activation) {
-            (None, None) => {}
-            (Some(bias), None) => {
-                for row in rows {
-                    for (o, b) in row.iter_mut().zip(bias) {
-                        *o += b
-                    }
+        || {
+            if let Some(bias) = bias {
+                for (o, b) in row.iter_mut().zip(bias) {
+                    *o += b
                 }
             }
-            (bias, Some(activation)) => {
-                for row in rows {
-                    if let Some(bias) = bias {
-                        for (o, b) in row.iter_mut().zip(bias) {
-                            *o += b
-                        }
-                    }
-                    activation.replace(row)
-                }
+            if let Some(activation) = activation {
+                activation.replace(row)
             }
         },
     )

@@ -61,11 +61,16 @@ impl CustomOp2 for Scale {
     ) -> Result<(CpuStorage, Shape)> {
         let x = f32_slice(self.name(), x, lx)?;
         let gamma = f32_slice(self.name(), gamma, lg)?;
-        let out = map_rows(x, gamma.len(), |x, out| {
-            for ((o, x), gamma) in out.iter_mut().zip(x).zip(gamma) {
-                *o = x * gamma
-            }
-        });
+        let out = map_rows(
+            x,
+            gamma.len(),
+            #[inline(always)]
+            |x, out| {
+                for ((o, x), gamma) in out.iter_mut().zip(x).zip(gamma) {
+                    *o = x * gamma
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 }

@@ -14,14 +14,19 @@ impl CustomOp1 for Forward {
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = f32_slice(self.name(), x, l)?;
         let width = *l.dims().last().unwrap_or(&1);
-        let out = map_rows(x, width, |x, out| {
-            let max = max_of(x);
-            for (o, &x) in out.iter_mut().zip(x) {
-                *o = exp(x - max)
-            }
-            let scale = 1.0 / sum_of(out, |x| x);
-            out.iter_mut().for_each(|o| *o *= scale)
-        });
+        let out = map_rows(
+            x,
+            width,
+            #[inline(always)]
+            |x, out| {
+                let max = max_of(x);
+                for (o, &x) in out.iter_mut().zip(x) {
+                    *o = exp(x - max)
+                }
+                let scale = 1.0 / sum_of(out, |x| x);
+                out.iter_mut().for_each(|o| *o *= scale)
+            },
+        );
         Ok((CpuStorage::F32(out), l.shape().clone()))
     }
 
@@ -49,12 +54,18 @@ impl CustomOp2 for Backward {
             f32_slice(self.name(), g, lg)?,
         );
         let width = *ly.dims().last().unwrap_or(&1);
-        let out = zip_rows(y, g, width, |y, g, out| {
-            let dot = sum_of_pairs(y, g, |y, g| y * g);
-            for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
-                *o = y * (g - dot)
-            }
-        });
+        let out = zip_rows(
+            y,
+            g,
+            width,
+            #[inline(always)]
+            |y, g, out| {
+                let dot = sum_of_pairs(y, g, |y, g| y * g);
+                for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
+                    *o = y * (g - dot)
+                }
+            },
+        );
         Ok((CpuStorage::F32(out), ly.shape().clone()))
     }
 }

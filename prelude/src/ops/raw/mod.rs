@@ -7,4 +7,4 @@ mod filled;
 mod product;
 
 pub use filled::filled_in_chunks;
-pub use product::{Matrix, MatrixMut, product};
+pub use product::{Matrix, MatrixMut, product, product_in_blocks};

@@ -1,6 +1,8 @@
 //! One matrix product on the calling thread, by the crate that candle multiplies with.
 
 use gemm::{Parallelism, gemm};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// A matrix that lies in a slice with any distances between its rows and columns: a transpose or a part of a wider
 /// matrix needs no copy.
@@ -142,6 +144,77 @@ pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
     }
 }
 
+/// `a b` on all cores, as many rows a task as `rows_each` and as many columns at a time as `columns_each`; `finish` is
+/// given each row of such a block, from the column on that it is told, while the block is in the core's cache.
+///
+/// # Panics
+/// When the shapes do not fit, or a block would be empty.
+pub fn product_in_blocks(
+    a: Matrix,
+    b: Matrix,
+    (rows_each, columns_each): (usize, usize),
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let ((m, k), (inner, n)) = (a.shape, b.shape);
+    assert!(
+        k == inner && rows_each > 0 && columns_each > 0,
+        "the product of {:?} and {:?} in blocks of {rows_each} x {columns_each}",
+        a.shape,
+        b.shape
+    );
+    let len = m.checked_mul(n).expect("a product that fits into memory");
+    let mut out: Vec<f32> = Vec::with_capacity(len);
+    if len == 0 {
+        return out;
+    }
+    let columns = b.transposed();
+    let task = |(task, piece): (usize, &mut [MaybeUninit<f32>])| {
+        let rows = piece.len() / n;
+        let a = a.rows(task * rows_each, rows);
+        for from in (0..n).step_by(columns_each) {
+            let count = columns_each.min(n - from);
+            let b = columns.rows(from, count).transposed();
+            // SAFETY: `a` is `rows` x k and `b` k x `count`, within their slices, as for `product`. The result is written
+            // to columns `from .. from + count` of the `rows` rows of n values that the piece consists of, each value of
+            // them (zeros where k is 0); the piece is borrowed mutably and is not read (`read_dst` is false).
+            unsafe {
+                gemm(
+                    rows,
+                    count,
+                    k,
+                    piece.as_mut_ptr().cast::<f32>().add(from),
+                    1,
+                    n as isize,
+                    false,
+                    a.data.as_ptr(),
+                    a.strides.1 as isize,
+                    a.strides.0 as isize,
+                    b.data.as_ptr(),
+                    b.strides.1 as isize,
+                    b.strides.0 as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                )
+            }
+            for row in piece.chunks_exact_mut(n) {
+                // SAFETY: the product above has written these columns of each row.
+                finish(from, unsafe { row[from..from + count].assume_init_mut() })
+            }
+        }
+    };
+    out.spare_capacity_mut()[..len]
+        .par_chunks_mut(rows_each * n)
+        .enumerate()
+        .for_each(task);
+    // SAFETY: the capacity is at least `len`, and the tasks have written all columns of all rows.
+    unsafe { out.set_len(len) }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +269,33 @@ mod tests {
                     assert!(
                         got[n..].iter().all(|x| *x == 9.0),
                         "written beside the rows"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_make_up_the_product() {
+        for (m, n, k) in [(1, 1, 1), (5, 0, 2), (7, 5, 0), (70, 65, 9), (33, 200, 17)] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let (a, b) = (
+                Matrix::new(&a, (m, k), (k, 1)),
+                Matrix::new(&b, (k, n), (1, k)),
+            );
+            let mut want = vec![0.0; m * n];
+            product(a, b, 1.0, MatrixMut::new(&mut want, (m, n), n));
+            for blocks in [(1, 1), (16, 7), (33, 65), (1000, 1000)] {
+                let got = product_in_blocks(a, b, blocks, |from, row| {
+                    for (i, x) in row.iter_mut().enumerate() {
+                        *x += (from + i) as f32
+                    }
+                });
+                assert_eq!(got.len(), m * n);
+                for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                    assert!(
+                        (got - want - (i % n) as f32).abs() < 1e-4,
+                        "{m} {n} {k} {blocks:?}"
                     );
                 }
             }
