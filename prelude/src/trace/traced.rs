@@ -75,6 +75,28 @@ impl Traced {
         Self::record(&self.tape, f(&self.value)?, Op::Nonlinear, &[self])
     }
 
+    /// A linear layer and an activation that `f` computes in one pass: both are recorded, and nothing is kept of the value
+    /// between them, which is never made. The walk stops behind it.
+    pub fn linear_nonlinear(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        f: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let value = f(&self.value)?;
+        let op = Op::Linear {
+            weight: weight.clone(),
+            bias: bias.cloned(),
+        };
+        if let Some(record) = &self.tape.record
+            && record.borrow().next_keep() != Keep::Nothing
+        {
+            candle_core::bail!("the value between a linear layer and its activation is never made")
+        }
+        let linear = Self::record(&self.tape, value.clone(), op, &[self])?;
+        Self::record(&self.tape, value, Op::Nonlinear, &[&linear])
+    }
+
     /// `self + branch(self)`, the branch's contributions carrying the name of `site`.
     pub fn residual(&self, site: Site, branch: impl FnOnce(&Self) -> Result<Self>) -> Result<Self> {
         let Some(watch) = &self.tape.watch else {

@@ -102,10 +102,11 @@ impl Mlp {
                 let hidden = self.fc1.forward(x)?.hooked(HookKind::MlpPre)?;
                 hidden.nonlinear(|x| self.activation.apply(x))?
             }
-            false => x.nonlinear(|x| {
+            false => {
                 let (weight, bias) = (self.fc1.weight(), self.fc1.bias());
-                self.activation.after_linear(x, weight, bias)
-            })?,
+                let both = |x: &Tensor| self.activation.after_linear(x, weight, bias);
+                x.linear_nonlinear(weight, bias, both)?
+            }
         };
         self.fc2.forward(&hidden.hooked(HookKind::MlpPost)?)
     }
