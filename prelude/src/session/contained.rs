@@ -86,7 +86,7 @@ fn on_disk(
         options: *options,
         images: ImagesId::of(set),
     };
-    let plan = StorePlan::of(&decomposer, origin, model.input())?;
+    let plan = StorePlan::of(&decomposer, set.len(), model.input())?.with(origin);
     let Some(whole) = KeptDecomposition::of(key, "", plan).and_then(|mut kept| kept.whole()) else {
         return Ok(None);
     };

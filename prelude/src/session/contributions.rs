@@ -65,14 +65,15 @@ fn contributions(
         }
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         stop::begin();
+        let plan = StorePlan::of(&decomposer, set.len(), model.input())?;
+        room::check(model, set, options, &plan)?;
         let origin = Origin {
             model: ModelId::of(model),
             options: *options,
             images: ImagesId::of(set),
         };
-        let plan = StorePlan::of(&decomposer, origin.clone(), model.input())?;
-        room::check(model, set, options, &plan)?;
-        let mut kept = KeptDecomposition::of(&key(Kind::Contributions, &parts), &label, plan);
+        let key = key(Kind::Contributions, &parts);
+        let mut kept = KeptDecomposition::of(&key, &label, plan.with(origin.clone()));
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
             let mut all = Assembly::new(set.len());
             if let Some(kept) = &mut kept {

@@ -195,7 +195,7 @@ pub fn decompose_shard(
         options: options.decompose,
         images: ImagesId::of(set),
     };
-    let plan = StorePlan::of(&decomposer, origin, model.input())?;
+    let plan = StorePlan::of(&decomposer, set.len(), model.input())?.with(origin);
     let store = plan.join(address, &options.store)?;
     let own = options.shard.of(store.chunks());
     let damaged = match options.verify {

@@ -27,8 +27,9 @@ pub(crate) struct StorePlan {
 }
 
 impl StorePlan {
-    /// What `decomposer` makes of the images of `origin`, brought to size by `input`.
-    pub fn of(decomposer: &Decomposer<'_>, origin: Origin, input: ModelInput) -> Result<Self> {
+    /// What `decomposer` makes of so many images, brought to size by `input`. The origin is added ([`Self::with`]): its list
+    /// of the images' names is long.
+    pub fn of(decomposer: &Decomposer<'_>, images: usize, input: ModelInput) -> Result<Self> {
         let blank = match decomposer.options().granularity {
             Granularity::Tokens => Some(decomposer.blank()?.seen_at(input)),
             _ => None,
@@ -37,12 +38,20 @@ impl StorePlan {
         Ok(Self {
             components: decomposer.components().to_vec(),
             part_of: None,
-            images: origin.images.len(),
-            origin: Some(origin),
+            images,
+            origin: None,
             width: decomposer.width(),
             tokens: tokens.map(TokenContributions::shape).transpose()?,
             label: None,
         })
+    }
+
+    /// This plan, of contributions that are made of `origin`.
+    pub fn with(self, origin: Origin) -> Self {
+        Self {
+            origin: Some(origin),
+            ..self
+        }
     }
 
     /// Numbers that the source tokens of one image have; 0 where they are not kept.
