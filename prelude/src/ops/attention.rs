@@ -13,13 +13,16 @@ use std::sync::{Arc, Mutex};
 /// Queries that are scored together where there are many: scores of so many rows stay in a core's own cache.
 const QUERIES: usize = 256;
 
+/// The token at each place, group by group, and the place of each token.
+pub type GroupOrder = (Arc<[u32]>, Arc<[u32]>);
+
 /// Tokens that attend each to their own group alone.
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// Tokens a group.
     pub size: usize,
-    /// The token at each place, group by group, and the place of each token; none where that is the same.
-    pub order: Option<(Arc<[u32]>, Arc<[u32]>)>,
+    /// None where tokens lie group by group.
+    pub order: Option<GroupOrder>,
 }
 
 /// What attention gives.
@@ -56,7 +59,7 @@ pub fn attention(
 ) -> Result<Attended> {
     let (b, t, width) = qkv.dims3()?;
     let size = groups.map_or(t, |groups| groups.size);
-    let of_order = |(order, back): &(Arc<[u32]>, Arc<[u32]>)| {
+    let of_order = |(order, back): &GroupOrder| {
         let inside = |x: &[u32]| x.len() == t && x.iter().all(|&x| (x as usize) < t);
         inside(order) && inside(back)
     };
@@ -77,7 +80,7 @@ pub fn attention(
     if let Some(bias) = bias {
         match *bias.dims() {
             [n, m] if (n, m) == (size, size) => {}
-            [g, n, m] if (n, m) == (size, size) && g > 0 && parts % g == 0 => {}
+            [g, n, m] if (n, m) == (size, size) && g > 0 && parts.is_multiple_of(g) => {}
             _ => bail!(
                 "attention: a bias of {:?} for {parts} maps of {size} x {size}",
                 bias.dims()
@@ -110,7 +113,7 @@ pub fn attention(
 struct Attend {
     heads: usize,
     size: usize,
-    order: Option<(Arc<[u32]>, Arc<[u32]>)>,
+    order: Option<GroupOrder>,
     /// The queries whose probabilities are asked for, and where they are put.
     probs: Option<(Range<usize>, Mutex<Vec<f32>>)>,
 }
@@ -271,7 +274,7 @@ impl Attend {
         // Some rows a task, which lie in one image.
         let rows = (1..=t.min(64))
             .rev()
-            .find(|rows| t % rows == 0)
+            .find(|rows| t.is_multiple_of(*rows))
             .unwrap_or(1);
         filled_in_chunks(mixed.len(), rows * width, |task, out| {
             let first = task * rows;
@@ -407,8 +410,7 @@ mod tests {
         let order: Vec<u32> = (0..12).map(|i| (i * 5 + 3) % 12).collect();
         let mut back = vec![0u32; 12];
         (order.iter().enumerate()).for_each(|(place, &token)| back[token as usize] = place as u32);
-        let orders: [Option<(Arc<[u32]>, Arc<[u32]>)>; 2] =
-            [None, Some((order.into(), back.into()))];
+        let orders: [Option<GroupOrder>; 2] = [None, Some((order.into(), back.into()))];
         // For each head of each of the three groups of an image.
         let bias = Tensor::randn(0f32, 1., (3 * heads, size, size), cpu)?;
         for order in orders {
