@@ -44,7 +44,7 @@ enum Task {
 
 /// The library's programs, and the environment.
 fn after_help() -> String {
-    let known = Library::find().map(|library| programs::programs(&library));
+    let known = Library::find().map(|library| library.programs());
     let names: Vec<String> = known.into_iter().flatten().map(|(name, _)| name).collect();
     format!(
         "Programs of the library (vitrepl NAME --help): {}\n\n{ENVIRONMENT}",
@@ -81,7 +81,7 @@ pub fn run() -> ExitCode {
 fn program(arguments: &[OsString]) -> Option<(&str, &[OsString])> {
     let (name, arguments) = arguments.split_first()?;
     let name = name.to_str()?;
-    let known = programs::programs(&Library::find().ok()?);
+    let known = Library::find().ok()?.programs();
     let is_known = known.iter().any(|(known, _)| known == name);
     (is_known && !Path::new(name).exists()).then_some((name, arguments))
 }

@@ -6,7 +6,6 @@
 use super::build;
 use super::environment::library_environment;
 use super::folder::CompileFolder;
-use super::sources::Library;
 use crate::eval::environment;
 use crate::output::FrontEnd;
 use anyhow::{Context, Result, anyhow, bail};
@@ -19,25 +18,11 @@ use std::process::Command;
 /// In the folder `ready`.
 const PROGRAMS: &str = "programs";
 
-/// The names of the library's programs, with their sources.
-pub fn programs(library: &Library) -> Vec<(String, String)> {
-    let code = library.code().into_iter();
-    let mut found: Vec<_> = code
-        .filter_map(|(path, text)| {
-            let is_program = path.parent() == Some(Path::new("bin"));
-            let name = path.file_stem()?.to_str()?.to_owned();
-            (is_program && path.extension()? == "rs").then_some((name, text))
-        })
-        .collect();
-    found.sort();
-    found
-}
-
 /// Becomes the program `name` of the library, which gets `arguments`; says why where that cannot be.
 pub fn run(name: &str, arguments: &[OsString], output: &FrontEnd) -> Result<()> {
     let folder = CompileFolder::open()?;
     let (setup, _) = build::compile(&folder, output)?;
-    let known = programs(&folder.library);
+    let known = folder.library.programs();
     let Some((_, code)) = known.iter().find(|(known, _)| known == name) else {
         bail!("the library has no program {name}");
     };

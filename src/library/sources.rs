@@ -87,6 +87,28 @@ impl Library {
         }
     }
 
+    /// The library's programs: the names and texts of `src/bin`, by name. They are looked up at each start, so that nothing
+    /// else is read for them.
+    pub fn programs(&self) -> Vec<(String, String)> {
+        let files: Vec<(PathBuf, String)> = match self {
+            Library::Carried => SOURCES
+                .iter()
+                .filter_map(|(path, bytes)| {
+                    let path = Path::new(path).strip_prefix("src/bin").ok()?;
+                    Some((path.to_path_buf(), String::from_utf8(bytes.to_vec()).ok()?))
+                })
+                .collect(),
+            Library::Folder(folder) => code_below(&folder.join("src/bin"), Path::new("")),
+        };
+        let named = files.into_iter().filter_map(|(path, text)| {
+            let name = path.to_str()?.strip_suffix(".rs")?;
+            (!name.contains('/')).then(|| (name.to_owned(), text))
+        });
+        let mut programs: Vec<_> = named.collect();
+        programs.sort();
+        programs
+    }
+
     /// The versions of dependencies that it is compiled with.
     pub fn lock_file(&self) -> String {
         match self {
