@@ -207,19 +207,6 @@ impl<'m> Decomposer<'m> {
         self.width
     }
 
-    /// Bytes that the contributions of one image take, with source tokens where they are asked for: then an empty image is
-    /// decomposed to know.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
-    pub fn bytes_per_image(&self) -> Result<usize> {
-        if self.options.granularity != Granularity::Tokens {
-            let floats = (self.components().len() + 1) * self.width;
-            return Ok(floats * DType::F32.size_in_bytes());
-        }
-        Ok(self.blank()?.bytes())
-    }
-
     /// The decomposition of one image of zeros, which has the shape of any other.
     pub(crate) fn blank(&self) -> Result<Contributions> {
         let size = self.model.image_size();

@@ -102,18 +102,13 @@ impl ChunkedHeadTokens {
 
 impl fmt::Display for ChunkedHeadTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let space = match self.space.as_ref().map(|space| &space.clip) {
-            Some(Some(clip)) => format!("the image space of {clip}"),
-            Some(None) => "another space, by an aligner".into(),
-            None => "the model's own space".into(),
-        };
         let shown = Facts::new(format!(
             "source tokens of {}: {} images",
             self.component,
             self.images()
         ))
         .row("read from", self.contributions.place())
-        .row("directions in", space)
+        .row("directions in", TokenSpace::words(self.space.as_ref()))
         .row(
             "ask",
             ".along(&texts)? gives how much each token gives along each text",

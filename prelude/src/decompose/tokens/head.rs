@@ -36,6 +36,17 @@ pub(crate) struct TokenSpace {
     pub clip: Option<ModelId>,
 }
 
+impl TokenSpace {
+    /// What the space is in which directions are, in a few words; none for the model's own.
+    pub(super) fn words(space: Option<&Self>) -> String {
+        match space.map(|space| &space.clip) {
+            Some(Some(clip)) => format!("the image space of {clip}"),
+            Some(None) => "another space, by an aligner".into(),
+            None => "the model's own space".into(),
+        }
+    }
+}
+
 impl HeadTokens {
     pub(super) fn new(
         component: Component,
@@ -196,10 +207,6 @@ impl fmt::Display for HeadTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let model = self.model.as_ref();
         let whose = model.map_or(String::new(), |model| format!(" of {model}"));
-        let space = self.space.as_ref().map(|space| match &space.clip {
-            Some(clip) => format!("the image space of {clip}"),
-            None => "another space, by an aligner".into(),
-        });
         let images = match &self.images {
             Some(images) => images.to_string(),
             None => facts::count(self.images(), "image"),
@@ -209,10 +216,7 @@ impl fmt::Display for HeadTokens {
             self.component
         ))
         .row("tokens", &self.layout)
-        .row(
-            "directions in",
-            space.unwrap_or("the model's own space".into()),
-        )
+        .row("directions in", TokenSpace::words(self.space.as_ref()))
         .row(
             "ask",
             ".along(&texts)? gives how much each token gives along each text",
