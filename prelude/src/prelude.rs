@@ -1,7 +1,9 @@
 //! What a prompt, a notebook or a script has in scope: `use vitrepl_prelude::prelude::*;`.
 
 pub use crate::activations::{ActivationCache, ActivationChange, Objective};
-pub use crate::align::{AlignedContributions, Aligner, Alignment, ChunkedAligned, FitOptions};
+pub use crate::align::{
+    AlignedContributions, Aligner, Alignment, ChunkedAligned, FitOptions, Isometry,
+};
 pub use crate::charts::{
     BarChart, GroupedBars, HeadGrid, HeatmapGrid, LineChart, MatrixChart, ShowImages, Table, Tile,
     Waterfall,

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use vitrepl_prelude::align::{Aligner, FitOptions, Start, Trainer};
+use vitrepl_prelude::align::{Aligner, FitOptions, Isometry, Start, Trainer};
 use vitrepl_prelude::{Error, Result};
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -107,6 +107,73 @@ fn fit_finds_the_map_from_either_start() -> Result<()> {
     Ok(())
 }
 
+/// The isometry term from random probes leads where the exact one leads, and the report has the exact term.
+#[test]
+fn probes_fit_as_well_as_the_exact_term() -> Result<()> {
+    let (c, y) = task(4, 600, 40, 36);
+    let fit = |isometry, orthogonality| {
+        let options = FitOptions {
+            isometry,
+            orthogonality,
+            epochs: 12,
+            learning_rate: 2e-3,
+            patience: 100,
+            ..Default::default()
+        };
+        Aligner::fit(&c, &y, &options)
+    };
+    let (exact, by_exact) = fit(Isometry::Exact, 1.0)?;
+    let (_, without) = fit(Isometry::Exact, 0.0)?;
+    let (_, by_probes) = fit(Isometry::Probes(8), 1.0)?;
+    println!("{by_exact}\n{by_probes}\n{without}");
+    assert_eq!((by_exact.probes, by_probes.probes), (None, Some(8)));
+    assert!((by_exact.held_out_cosine - by_probes.held_out_cosine).abs() < 0.02);
+    assert!(by_probes.orthogonality < 0.5 * without.orthogonality);
+    let w = exact.weights().unwrap();
+    // The best maps of this fit are its last ones.
+    let apart = w.transpose(1, 2)?.matmul(w)?.broadcast_sub(&Tensor::eye(
+        36,
+        candle_core::DType::F32,
+        &Device::Cpu,
+    )?)?;
+    let term = 36.0 * apart.sqr()?.mean_all()?.to_scalar::<f32>()?;
+    assert!((term / by_exact.orthogonality - 1.0).abs() < 1e-3, "{term}");
+    assert!(by_exact.time_per_step.as_nanos() > 0 && by_exact.time_per_step < by_exact.time);
+    Ok(())
+}
+
+/// The published code's rule: no new lowest loss for so many batches.
+#[test]
+fn batches_without_a_lower_loss_stop_a_fit() -> Result<()> {
+    let (c, y) = (random(&[4, 120, 8], 1), random(&[120, 8], 2));
+    let losses = std::cell::RefCell::new(Vec::new());
+    let note = |at: &vitrepl_prelude::align::Progress| {
+        let loss = 1.0 - at.cosine + at.orthogonality;
+        losses.borrow_mut().push(loss);
+    };
+    let options = FitOptions {
+        epochs: 500,
+        learning_rate: 3e-2,
+        patience: 100_000,
+        loss_patience: Some(9),
+        progress: Some(&note),
+        ..Default::default()
+    };
+    let (_, report) = Aligner::fit(&c, &y, &options)?;
+    assert!(report.stopped_early && report.steps < 3500, "{report}");
+    let losses = losses.into_inner();
+    assert_eq!(losses.len(), report.steps);
+    // The lowest is the tenth from the end, and no earlier run of batches was as long.
+    let (mut lowest, mut since) = (f32::MAX, 0);
+    for (i, loss) in losses.iter().enumerate() {
+        since = if *loss < lowest { 0 } else { since + 1 };
+        lowest = lowest.min(*loss);
+        assert_eq!(since == 9, i + 1 == losses.len(), "{i}: {losses:?}");
+    }
+    assert_eq!(report.history.last().unwrap().0, report.steps);
+    Ok(())
+}
+
 #[test]
 fn noise_stops_early_and_gains_nothing() -> Result<()> {
     let (c, y) = (random(&[4, 120, 8], 1), random(&[120, 8], 2));
@@ -149,6 +216,17 @@ fn resumable(path: &Path) -> FitOptions<'static> {
 
 #[test]
 fn resumed_is_uninterrupted() -> Result<()> {
+    for isometry in [Isometry::Exact, Isometry::Probes(3)] {
+        resumed_with(isometry)?;
+    }
+    Ok(())
+}
+
+fn resumed_with(isometry: Isometry) -> Result<()> {
+    let resumable = |path: &Path| FitOptions {
+        isometry,
+        ..resumable(path)
+    };
     let (c, y) = task(4, 90, 7, 6);
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole.safetensors");

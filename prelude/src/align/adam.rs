@@ -1,9 +1,10 @@
-//! Adam with PyTorch's L2 weight decay (`torch.optim.Adam`), one fused pass a moment on the CPU.
+//! Adam with PyTorch's L2 weight decay (`torch.optim.Adam`), one fused pass on the CPU.
 
-use candle_core::{CpuStorage, InplaceOp3, Layout, Tensor};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 
 use crate::Result;
+use crate::ops::vectorised;
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -18,27 +19,48 @@ pub(crate) struct Rate {
     pub weight_decay: f64,
 }
 
-/// One parameter with its two running moments.
+/// One parameter with its two running moments: first moment, second moment and value in one tensor, so that one pass over
+/// memory advances all three.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameter {
-    pub value: Tensor,
-    pub first: Tensor,
-    pub second: Tensor,
+    all: Tensor,
+    /// Views of `all` in the parameter's shape.
+    first: Tensor,
+    second: Tensor,
+    value: Tensor,
 }
 
 impl Parameter {
     /// A parameter starting at a private copy of `value`, moments at zero.
     pub fn new(value: &Tensor) -> Result<Self> {
+        let zeros = value.zeros_like()?;
+        Self::resumed(&zeros, &zeros, value)
+    }
+
+    /// A parameter whose moments and value are these, which are copied.
+    pub fn resumed(first: &Tensor, second: &Tensor, value: &Tensor) -> Result<Self> {
+        let all = Tensor::stack(&[first, second, value], 0)?;
         Ok(Self {
-            value: value.contiguous()?.copy()?,
-            first: value.zeros_like()?.contiguous()?,
-            second: value.zeros_like()?.contiguous()?,
+            first: all.get(0)?,
+            second: all.get(1)?,
+            value: all.get(2)?,
+            all,
         })
+    }
+
+    /// The value; a step changes it in place on the CPU.
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// The two moments.
+    pub fn moments(&self) -> [&Tensor; 2] {
+        [&self.first, &self.second]
     }
 
     /// Step number `step` (from 1) against `grad`.
     pub fn step(&mut self, grad: &Tensor, rate: Rate, step: usize) -> Result<()> {
-        match self.value.device().is_cpu() {
+        match self.all.device().is_cpu() {
             true => self.step_fused(grad, rate, step),
             false => self.step_plain(grad, rate, step),
         }
@@ -46,17 +68,12 @@ impl Parameter {
 
     fn step_fused(&mut self, grad: &Tensor, rate: Rate, step: usize) -> Result<()> {
         let (scale, root) = corrections(rate, step);
-        let grad = grad.contiguous()?;
-        let decay = rate.weight_decay as f32;
-        let first = Fused::First { decay };
-        self.first.inplace_op3(&grad, &self.value, &first)?;
-        let second = Fused::Second { decay };
-        self.second.inplace_op3(&grad, &self.value, &second)?;
-        let update = Fused::Value {
+        let step = Fused {
+            decay: rate.weight_decay as f32,
             scale: scale as f32,
             root: root as f32,
         };
-        self.value.inplace_op3(&self.first, &self.second, &update)?;
+        self.all.inplace_op2(&grad.contiguous()?, &step)?;
         Ok(())
     }
 
@@ -67,10 +84,11 @@ impl Parameter {
         let average = |old: &Tensor, new: &Tensor, beta: f32| {
             (old * f64::from(beta))? + (new * f64::from(1.0 - beta))?
         };
-        self.first = average(&self.first, &grad, BETA1)?;
-        self.second = average(&self.second, &grad.sqr()?, BETA2)?;
-        let denominator = ((self.second.sqrt()? / root)? + f64::from(EPS))?;
-        self.value = (&self.value - ((&self.first / denominator)? * scale)?)?;
+        let first = average(&self.first, &grad, BETA1)?;
+        let second = average(&self.second, &grad.sqr()?, BETA2)?;
+        let denominator = ((second.sqrt()? / root)? + f64::from(EPS))?;
+        let value = (&self.value - ((&first / denominator)? * scale)?)?;
+        *self = Self::resumed(&first, &second, &value)?;
         Ok(())
     }
 }
@@ -81,18 +99,14 @@ fn corrections(rate: Rate, step: usize) -> (f64, f64) {
     (rate.learning_rate / weight(BETA1), weight(BETA2).sqrt())
 }
 
-/// The three passes of a step. Plain tensor operations would take ten, each with a temporary as large as
-/// the weights.
-enum Fused {
-    /// first, gradient, value
-    First { decay: f32 },
-    /// second, gradient, value
-    Second { decay: f32 },
-    /// value, first, second
-    Value { scale: f32, root: f32 },
+/// A step. Plain tensor operations would take ten passes, each with a temporary as large as the weights.
+struct Fused {
+    decay: f32,
+    scale: f32,
+    root: f32,
 }
 
-impl InplaceOp3 for Fused {
+impl InplaceOp2 for Fused {
     fn name(&self) -> &'static str {
         "adam"
     }
@@ -103,49 +117,48 @@ impl InplaceOp3 for Fused {
         l1: &Layout,
         s2: &CpuStorage,
         l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
     ) -> candle_core::Result<()> {
-        let CpuStorage::F32(target) = s1 else {
+        let CpuStorage::F32(all) = s1 else {
             candle_core::bail!("adam: weights must be f32");
         };
-        let (Some((t0, t1)), Some((a0, a1)), Some((b0, b1))) = (
-            l1.contiguous_offsets(),
-            l2.contiguous_offsets(),
-            l3.contiguous_offsets(),
-        ) else {
+        let (Some((start, end)), Some((g0, g1))) =
+            (l1.contiguous_offsets(), l2.contiguous_offsets())
+        else {
             candle_core::bail!("adam: weights and gradients must be contiguous");
         };
-        let a = &s2.as_slice::<f32>()?[a0..a1];
-        let b = &s3.as_slice::<f32>()?[b0..b1];
-        target[t0..t1]
+        let grad = &s2.as_slice::<f32>()?[g0..g1];
+        if end - start != 3 * grad.len() {
+            candle_core::bail!(
+                "adam: {} gradients for {} values",
+                grad.len(),
+                (end - start) / 3
+            );
+        }
+        let (first, rest) = all[start..end].split_at_mut(grad.len());
+        let (second, value) = rest.split_at_mut(grad.len());
+        first
             .par_chunks_mut(CHUNK)
-            .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
-            .for_each(|(t, (a, b))| self.chunk(t, a, b));
+            .zip(second.par_chunks_mut(CHUNK))
+            .zip(value.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)))
+            .for_each(|((m, v), (w, g))| {
+                vectorised(
+                    #[inline(always)]
+                    || self.chunk(m, v, w, g),
+                )
+            });
         Ok(())
     }
 }
 
 impl Fused {
-    fn chunk(&self, target: &mut [f32], a: &[f32], b: &[f32]) {
-        let triples = target.iter_mut().zip(a.iter().zip(b));
-        match *self {
-            Fused::First { decay } => {
-                for (m, (g, w)) in triples {
-                    *m = BETA1 * *m + (1.0 - BETA1) * (g + decay * w);
-                }
-            }
-            Fused::Second { decay } => {
-                for (v, (g, w)) in triples {
-                    let g = g + decay * w;
-                    *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-                }
-            }
-            Fused::Value { scale, root } => {
-                for (w, (m, v)) in triples {
-                    *w -= scale * m / (v.sqrt() / root + EPS);
-                }
-            }
+    #[inline(always)]
+    fn chunk(&self, first: &mut [f32], second: &mut [f32], value: &mut [f32], grad: &[f32]) {
+        let moments = first.iter_mut().zip(second);
+        for ((m, v), (w, g)) in moments.zip(value.iter_mut().zip(grad)) {
+            let g = g + self.decay * *w;
+            *m = BETA1 * *m + (1.0 - BETA1) * g;
+            *v = BETA2 * *v + (1.0 - BETA2) * g * g;
+            *w -= self.scale * *m / (v.sqrt() / self.root + EPS);
         }
     }
 }
@@ -166,14 +179,14 @@ mod tests {
         };
         let (mut a, mut b) = (Parameter::new(&start)?, Parameter::new(&start)?);
         for step in 1..=5 {
-            let grad = (a.value.cos()? * 0.3)?;
+            let grad = (a.value().cos()? * 0.3)?;
             a.step_fused(&grad, rate, step)?;
             b.step_plain(&grad, rate, step)?;
         }
         let most = |t: Tensor| -> Result<f32> { Ok(t.abs()?.max_all()?.to_scalar()?) };
-        assert!(most((&a.value - &b.value)?)? < 1e-6);
+        assert!(most((a.value() - b.value())?)? < 1e-6);
         // Adam's first steps are as long as the rate.
-        let moved = most((&a.value - start)?)?;
+        let moved = most((a.value() - start)?)?;
         assert!((0.02..0.06).contains(&moved), "{moved}");
         Ok(())
     }

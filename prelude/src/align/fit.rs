@@ -13,7 +13,7 @@ use super::options::{FitOptions, FitReport, Progress, Start};
 use super::pool::{Drawn, Pool};
 use super::state::{Record, State};
 use super::trainer::{self, Trainer};
-use super::{Aligner, check, start};
+use super::{Aligner, check, isometry, start};
 use crate::{Error, Result};
 
 /// A smaller gain of the held-out cosine does not count.
@@ -42,7 +42,8 @@ pub(super) fn fit(
         held_out_cosine: record.best_cosine,
         baseline_cosine: run.data.baseline()?,
         train_cosine: record.train_cosine,
-        orthogonality: record.orthogonality,
+        orthogonality: isometry::term(run.state.trainer.weights())?,
+        probes: run.state.trainer.probes.map(|probes| probes.count),
         train_images: run.data.train.len(),
         held_out_images: run.data.held_out.len(),
         steps: record.step,
@@ -50,6 +51,7 @@ pub(super) fn fit(
         resumed_at,
         history: record.history,
         time: began.elapsed(),
+        time_per_step: run.stepping / run.steps.max(1),
     };
     Ok((Aligner::from_maps(weights, bias)?, report))
 }
@@ -160,6 +162,9 @@ struct Run<'a> {
     order: (usize, Vec<u32>),
     checkpoint: Option<Checkpoint>,
     written: Instant,
+    /// Time of the steps of this call, and their number.
+    stepping: Duration,
+    steps: u32,
 }
 
 impl<'a> Run<'a> {
@@ -172,13 +177,18 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let data = Data::new(contributions, targets, options, checkpoint.is_some())?;
         let (weights, bias) = starting_point(&data, options)?;
-        let trainer = Trainer::new(
+        let mut trainer = Trainer::new(
             &weights,
             &bias,
             options.learning_rate,
             options.weight_decay,
             options.orthogonality,
         )?;
+        let (_, d, width) = weights.dims3()?;
+        let batch = options.batch.min(data.train.len());
+        if let Some(count) = options.isometry.probes(d, width, batch) {
+            trainer = trainer.with_probes(count, options.seed);
+        }
         let fingerprint = match checkpoint {
             Some(_) => format!("{} data={}", options.fingerprint(), data.hash),
             None => String::new(),
@@ -194,10 +204,11 @@ impl<'a> Run<'a> {
                 best_cosine: cosine,
                 stale: 0,
                 stopped_early: false,
+                lowest_loss: f32::MAX,
+                since_lowest: 0,
                 history: vec![(0, cosine)],
                 period: (0.0, 0),
                 train_cosine: 0.0,
-                orthogonality: 0.0,
             },
         };
         Ok(Self {
@@ -205,6 +216,8 @@ impl<'a> Run<'a> {
             order: (usize::MAX, Vec::new()),
             checkpoint,
             written: Instant::now(),
+            stepping: Duration::ZERO,
+            steps: 0,
             data,
             options,
             state,
@@ -231,7 +244,7 @@ impl<'a> Run<'a> {
             }
             let loss = self.step()?;
             let step = self.state.record.step;
-            if step.is_multiple_of(every) || step == steps {
+            if step.is_multiple_of(every) || step == steps || self.state.record.stopped_early {
                 self.evaluate()?;
             }
             if let Some(tell) = self.options.progress {
@@ -253,6 +266,7 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self) -> Result<trainer::Loss> {
+        let began = Instant::now();
         let step = self.state.record.step;
         let (epoch, position) = (step / self.per_epoch, step % self.per_epoch);
         if self.order.0 != epoch {
@@ -274,7 +288,16 @@ impl<'a> Run<'a> {
         record.step += 1;
         record.period.0 += loss.cosine;
         record.period.1 += 1;
-        record.orthogonality = loss.orthogonality;
+        let total = 1.0 - loss.cosine + self.options.orthogonality as f32 * loss.orthogonality;
+        record.since_lowest = match total < record.lowest_loss {
+            true => 0,
+            false => record.since_lowest + 1,
+        };
+        record.lowest_loss = record.lowest_loss.min(total);
+        let patience = self.options.loss_patience;
+        record.stopped_early = patience.is_some_and(|patience| record.since_lowest >= patience);
+        self.stepping += began.elapsed();
+        self.steps += 1;
         Ok(loss)
     }
 
@@ -288,11 +311,14 @@ impl<'a> Run<'a> {
         if cosine > record.best_cosine {
             record.best_cosine = cosine;
             let trainer = &self.state.trainer;
-            // A copy: the trainer goes on in place.
-            self.state.best = (trainer.weights().copy()?, trainer.bias().copy()?);
+            // Computed anew: the trainer goes on in place, and a copy would be of the moments too.
+            self.state.best = (
+                trainer.weights().affine(1.0, 0.0)?,
+                trainer.bias().affine(1.0, 0.0)?,
+            );
         }
         record.stale = if gained { 0 } else { record.stale + 1 };
-        record.stopped_early = record.stale >= self.options.patience;
+        record.stopped_early |= record.stale >= self.options.patience;
         if self.written.elapsed() > CHECKPOINT_EVERY {
             self.write()?;
         }

@@ -29,6 +29,7 @@ mod evaluate;
 mod export;
 pub(crate) mod file;
 mod fit;
+mod isometry;
 mod options;
 mod origin;
 mod part;
@@ -47,6 +48,7 @@ pub use alignment::Alignment;
 pub use chunked::{Alignable, AlignedStack, ChunkedAligned};
 use pool::Drawn;
 
+pub use isometry::Isometry;
 pub use options::{FitOptions, FitReport, Progress, Start};
 pub use origin::AlignerOrigin;
 pub use trainer::{Gradients, Loss, Trainer};

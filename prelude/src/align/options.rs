@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::isometry::Isometry;
 use crate::{Error, Result};
 
 /// Where the maps start.
@@ -38,6 +39,11 @@ pub struct FitOptions<'a> {
     pub evaluations: usize,
     /// Stop after so many evaluations in a row that do not raise the held-out cosine by 1e-4.
     pub patience: usize,
+    /// Stop after so many batches in a row without a new lowest loss, as the published code does after 50; never by
+    /// that where it is not said.
+    pub loss_patience: Option<usize>,
+    /// How the isometry term is taken at a step.
+    pub isometry: Isometry,
     /// Where the maps start.
     pub start: Start,
     /// File for the state of the fit: written at least every minute, at a stop and at the end, resumed from
@@ -61,6 +67,8 @@ impl Default for FitOptions<'_> {
             held_out: 0.1,
             evaluations: 5,
             patience: 5,
+            loss_patience: None,
+            isometry: Isometry::Auto,
             start: Start::Procrustes,
             checkpoint: None,
             stop: None,
@@ -105,6 +113,14 @@ impl FitOptions<'_> {
             ("epochs", self.epochs),
             ("evaluations", self.evaluations),
             ("patience", self.patience),
+            ("loss_patience", self.loss_patience.unwrap_or(1)),
+            (
+                "isometry",
+                match self.isometry {
+                    Isometry::Probes(count) => count,
+                    Isometry::Auto | Isometry::Exact => 1,
+                },
+            ),
         ] {
             range(name, value > 0, value.to_string(), "at least 1")?;
         }
@@ -131,7 +147,7 @@ impl FitOptions<'_> {
     /// Everything but `epochs` that changes the outcome, for a checkpoint to be compared with.
     pub(crate) fn fingerprint(&self) -> String {
         format!(
-            "lr={} decay={} orthogonality={} batch={} seed={} held_out={} evaluations={} patience={} start={:?}",
+            "lr={} decay={} orthogonality={} batch={} seed={} held_out={} evaluations={} patience={} loss_patience={:?} isometry={:?} start={:?}",
             self.learning_rate,
             self.weight_decay,
             self.orthogonality,
@@ -140,6 +156,8 @@ impl FitOptions<'_> {
             self.held_out,
             self.evaluations,
             self.patience,
+            self.loss_patience,
+            self.isometry,
             self.start
         )
     }
@@ -154,7 +172,7 @@ pub struct Progress {
     pub steps: usize,
     /// Mean cosine of this step's batch, before the step.
     pub cosine: f32,
-    /// `D * mean((W^T W - I)^2)` before the step.
+    /// `D * mean((W^T W - I)^2)` before the step, an estimate where it is taken from random probes.
     pub orthogonality: f32,
     /// The latest held-out cosine.
     pub held_out: f32,
@@ -169,8 +187,11 @@ pub struct FitReport {
     pub baseline_cosine: f32,
     /// Mean cosine over the training batches of the last evaluation period.
     pub train_cosine: f32,
-    /// `D * mean((W^T W - I)^2)` at the last step.
+    /// `D * mean((W^T W - I)^2)` of the maps after the last step, taken exactly.
     pub orthogonality: f32,
+    /// Random probes from which that term's gradient was taken at each step; none where it was taken exactly.
+    #[serde(default)]
+    pub probes: Option<usize>,
     /// Images trained on.
     pub train_images: usize,
     /// Images held out.
@@ -185,4 +206,7 @@ pub struct FitReport {
     pub history: Vec<(usize, f32)>,
     /// Time of this call.
     pub time: Duration,
+    /// Mean time of a step of this call, held-out cosines not counted; zero where it made none.
+    #[serde(default)]
+    pub time_per_step: Duration,
 }

@@ -81,11 +81,30 @@ impl FitReport {
         facts::list(points.collect::<Vec<_>>(), 130)
     }
 
+    /// The isometry term, and how its gradient was taken.
+    fn isometry(&self) -> String {
+        let taken = match self.probes {
+            Some(count) => format!(
+                "estimated from {} a step",
+                facts::count(count, "random probe")
+            ),
+            None => "taken exactly".to_string(),
+        };
+        format!("{:.4}, its gradient {taken}", self.orthogonality)
+    }
+
+    /// The time of a step, of a call that made one.
+    fn step(&self) -> Option<String> {
+        let seconds = self.time_per_step.as_secs_f64();
+        (seconds > 0.0).then(|| format!("{:.2} ms", 1e3 * seconds))
+    }
+
     fn rows(&self, shown: Facts) -> Facts {
         shown
             .row("held-out cosine by step", self.course())
             .row("training cosine", format!("{:.4}", self.train_cosine))
-            .row("from isometry", format!("{:.4}", self.orthogonality))
+            .row("from isometry", self.isometry())
+            .maybe("time per step", self.step())
     }
 }
 
@@ -161,6 +180,8 @@ impl fmt::Display for FitOptions<'_> {
             .row("held_out", self.held_out)
             .row("evaluations", self.evaluations)
             .row("patience", self.patience)
+            .maybe("loss_patience", self.loss_patience)
+            .row("isometry", format!("{:?}", self.isometry))
             .row("start", format!("{:?}", self.start))
             .maybe("checkpoint", self.checkpoint.as_ref().map(|p| p.display()));
         write!(f, "{shown}")

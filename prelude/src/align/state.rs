@@ -31,11 +31,16 @@ pub(super) struct Record {
     /// Evaluations in a row without a gain.
     pub stale: usize,
     pub stopped_early: bool,
+    /// The lowest loss of a batch; a checkpoint of before this was kept is of another fit by its fingerprint.
+    #[serde(default)]
+    pub lowest_loss: f32,
+    /// Batches since then.
+    #[serde(default)]
+    pub since_lowest: usize,
     pub history: Vec<(usize, f32)>,
     /// Cosines of the batches since the last evaluation: sum and number.
     pub period: (f32, usize),
     pub train_cosine: f32,
-    pub orthogonality: f32,
 }
 
 const LAYOUT: Layout = Layout {
@@ -47,13 +52,14 @@ const LAYOUT: Layout = Layout {
 impl State {
     fn tensors(&self) -> [(&'static str, &Tensor); 8] {
         let (w, b) = (&self.trainer.weights, &self.trainer.bias);
+        let ([w1, w2], [b1, b2]) = (w.moments(), b.moments());
         [
-            ("weights", &w.value),
-            ("weights.first", &w.first),
-            ("weights.second", &w.second),
-            ("bias", &b.value),
-            ("bias.first", &b.first),
-            ("bias.second", &b.second),
+            ("weights", w.value()),
+            ("weights.first", w1),
+            ("weights.second", w2),
+            ("bias", b.value()),
+            ("bias.first", b1),
+            ("bias.second", b2),
             ("best.weights", &self.best.0),
             ("best.bias", &self.best.1),
         ]
@@ -85,17 +91,14 @@ impl State {
                 .take_shaped(path, name, like.dims())?
                 .to_device(device)?)
         };
-        let (w, b) = (&self.trainer.weights.value, &self.trainer.bias.value);
-        let weights = Parameter {
-            value: take("weights", w)?,
-            first: take("weights.first", w)?,
-            second: take("weights.second", w)?,
+        let (w, b) = (self.trainer.weights(), self.trainer.bias());
+        let mut parameter = |name: &str, like: &Tensor| -> Result<Parameter> {
+            let [value, first, second] =
+                ["", ".first", ".second"].map(|part| take(&format!("{name}{part}"), like));
+            Parameter::resumed(&first?, &second?, &value?)
         };
-        let bias = Parameter {
-            value: take("bias", b)?,
-            first: take("bias.first", b)?,
-            second: take("bias.second", b)?,
-        };
+        let weights = parameter("weights", w)?;
+        let bias = parameter("bias", b)?;
         self.best = (take("best.weights", w)?, take("best.bias", b)?);
         self.trainer.weights = weights;
         self.trainer.bias = bias;

@@ -3,14 +3,17 @@
 //! With z = sum_i c_i W_i + b, unit vectors z' = z / |z| and y' = y / |y|, and B images:
 //!
 //! - d(1 - cos)/dz = -(y' - cos z') / (|z| B), and from it the gradients of W_i (c_i^T dz) and b (sum of dz);
-//! - d[D mean((W^T W - I)^2)]/dW_i = 4 / (n D) W_i (W_i^T W_i - I), the mean over the n x D x D entries.
+//! - d[D mean((W^T W - I)^2)]/dW_i = 4 / (n D) W_i (W_i^T W_i - I), the mean over the n x D x D entries, exactly or from
+//!   random probes.
 //!
-//! The components lie side by side in one (B x n d) matrix, so that forward and gradient are one product each.
+//! The components lie side by side in one (B x n d) matrix, so that forward and gradient are one product each; probes are
+//! further rows of it.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, Tensor};
 
 use super::adam::{Parameter, Rate};
 use super::check;
+use super::isometry::{self, Probes};
 use crate::Result;
 
 /// PyTorch's guard against a zero vector in a cosine.
@@ -21,7 +24,8 @@ const EPS: f64 = 1e-8;
 pub struct Loss {
     /// Mean cosine between the aligned sum and the target.
     pub cosine: f32,
-    /// `D * mean((W^T W - I)^2)`: the paper's `lambda * mean_i ||W_i^T W_i - I||_F^2` with lambda = 1/D.
+    /// `D * mean((W^T W - I)^2)`: the paper's `lambda * mean_i ||W_i^T W_i - I||_F^2` with lambda = 1/D; an estimate
+    /// where it is taken from random probes.
     pub orthogonality: f32,
 }
 
@@ -32,6 +36,7 @@ pub struct Trainer {
     pub(super) bias: Parameter,
     pub(super) rate: Rate,
     pub(super) orthogonality: f64,
+    pub(super) probes: Option<Probes>,
     pub(super) steps: usize,
 }
 
@@ -66,18 +71,28 @@ impl Trainer {
                 weight_decay,
             },
             orthogonality,
+            probes: None,
             steps: 0,
         })
     }
 
+    /// This trainer with the isometry term taken from `count` random probes of `seed` at each step, unbiased: see
+    /// [`Isometry`](super::Isometry).
+    pub fn with_probes(self, count: usize, seed: u64) -> Self {
+        Self {
+            probes: Some(Probes { count, seed }),
+            ..self
+        }
+    }
+
     /// The maps, n x d x D, as they are now.
     pub fn weights(&self) -> &Tensor {
-        &self.weights.value
+        self.weights.value()
     }
 
     /// The shared bias, D, as it is now.
     pub fn bias(&self) -> &Tensor {
-        &self.bias.value
+        self.bias.value()
     }
 
     /// One Adam step on `contributions` (n x B x d) against `targets` (B x D); the loss before it.
@@ -91,28 +106,35 @@ impl Trainer {
 
     /// Loss and gradients (weight decay not among them) at `contributions` (n x B x d), `targets` (B x D).
     pub fn gradients(&self, contributions: &Tensor, targets: &Tensor) -> Result<Gradients> {
-        let w = &self.weights.value;
+        let w = self.weights();
         let (n, d, width) = w.dims3()?;
         let images = contributions.dim(1)?;
         check::same("targets", targets.dim(0)?, images, "images")?;
 
-        let c = side_by_side(contributions)?;
-        let z = forward(&c, w, &self.bias.value)?;
+        let z = forward(&side_by_side(contributions)?, w, self.bias())?;
         let (z_unit, z_norm) = unit(&z)?;
         let (y_unit, _) = unit(targets)?;
         let cos = (&z_unit * &y_unit)?.sum_keepdim(D::Minus1)?;
         let grad_z =
             (z_unit.broadcast_mul(&cos)? - y_unit)?.broadcast_div(&(z_norm * images as f64)?)?;
-        let grad_w = c.t()?.matmul(&grad_z)?.reshape((n, d, width))?;
 
-        let eye = Tensor::eye(width, DType::F32, w.device())?;
-        let excess = w.transpose(1, 2)?.matmul(w)?.broadcast_sub(&eye)?;
-        // Summed for each component and then in f64: n D^2 terms are too many for one f32 sum.
-        let squares = excess.sqr()?.sum((1, 2))?.to_vec1::<f32>()?;
-        let total: f64 = squares.into_iter().map(f64::from).sum();
-        let orthogonality = (total / (n * width) as f64) as f32;
         let pull = 4.0 * self.orthogonality / (n * width) as f64;
-        let grad_w = (grad_w + (w.matmul(&excess)? * pull)?)?;
+        let c = contributions.transpose(1, 2)?.contiguous()?;
+        let (orthogonality, grad_w) = match self.probes {
+            None => {
+                let (term, gradient) = isometry::exact(w)?;
+                let grad_w = c.reshape((n * d, images))?.matmul(&grad_z)?;
+                let grad_w = grad_w.reshape((n, d, width))?;
+                (term, (grad_w + (gradient * pull)?)?)
+            }
+            Some(probes) => {
+                let (term, left, right) = probes.estimate(w, self.steps)?;
+                let rows = images + probes.count;
+                let left = Tensor::cat(&[c, left], 2)?.reshape((n * d, rows))?;
+                let right = Tensor::cat(&[&grad_z, &(right * pull)?], 0)?;
+                (term, left.matmul(&right)?.reshape((n, d, width))?)
+            }
+        };
 
         Ok(Gradients {
             loss: Loss {

@@ -26,6 +26,7 @@ pub use bias::{add_bias, mean_over_tokens};
 pub use depthwise::depthwise_conv;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
