@@ -1,7 +1,7 @@
 //! One screen of facts about a value: a line that says what it is, then rows of a name and what there is to say, in
 //! lines of at most [`WIDEST`] characters. Each type puts its own together; this is the common form.
 
-use candle_core::{DeviceLocation, Tensor};
+use candle_core::{Device, DeviceLocation, Tensor};
 use std::fmt;
 
 /// Characters of a line.
@@ -185,13 +185,13 @@ pub(crate) fn held(t: &Tensor, bytes: usize) -> String {
         dims.join(" x "),
         t.dtype().as_str(),
         size(bytes),
-        place(t)
+        place(t.device())
     )
 }
 
-/// Where a tensor is: `cpu`, `cuda:0`.
-pub(crate) fn place(t: &Tensor) -> String {
-    match t.device().location() {
+/// A device by name: `cpu`, `cuda:0`.
+pub(crate) fn place(device: &Device) -> String {
+    match device.location() {
         DeviceLocation::Cpu => "cpu".to_string(),
         DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
         DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),

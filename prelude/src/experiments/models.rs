@@ -171,7 +171,7 @@ pub fn models_table(names: &[impl AsRef<str>], set: impl DataSet, batch: usize) 
             let what = "measuring models".into();
             return Err(Error::Interrupted { what, kept });
         }
-        let model = Model::open(name, &json!({}), &device());
+        let model = Model::open(name, &json!({}), &device()?);
         let row = match model.and_then(|model| measure(&model, set, batch)) {
             Ok(measured) => measured.row(),
             Err(error) => {

@@ -1,12 +1,13 @@
 //! What a person asks of the session: which models are there, what is kept and where, how much memory that takes.
 
+use super::device::known_devices;
 use super::keys::Kind;
 use super::limit;
 use super::registry::{self, resident};
 use super::units::{duration, size};
 use super::{device, disk};
 use crate::charts::Table;
-use crate::{Error, Result};
+use crate::{Error, Result, facts};
 
 /// The resident models, as a table.
 pub fn models() -> Table {
@@ -99,7 +100,7 @@ pub fn memory() -> Table {
             rows.push([name.to_string(), size(1024 * bytes)]);
         }
     }
-    if device().is_cuda() {
+    if device().is_ok_and(|device| device.is_cuda()) {
         rows.extend(cuda_memory());
     }
     let table = Table::new("memory").columns(["where", "bytes"]);
@@ -108,16 +109,11 @@ pub fn memory() -> Table {
 
 /// The device models are loaded onto, and those there are.
 pub fn devices() -> Table {
-    let chosen = device();
+    let chosen = device().map(|device| facts::place(&device));
     let table = Table::new("devices").columns(["device", "for models loaded from now on"]);
-    let mut names = vec!["cpu".to_string()];
-    if candle_core::utils::cuda_is_available() {
-        names.push("cuda".to_string());
-    }
-    let is_chosen = |name: &str| chosen.is_cuda() == name.starts_with("cuda");
-    names.into_iter().fold(table, |table, name| {
-        let mark = if is_chosen(&name) { "yes" } else { "" };
-        table.row([name.clone(), mark.to_string()])
+    known_devices().into_iter().fold(table, |table, name| {
+        let is_chosen = chosen.as_ref().is_ok_and(|chosen| *chosen == name);
+        table.row([name, if is_chosen { "yes" } else { "" }.to_string()])
     })
 }
 

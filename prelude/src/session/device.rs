@@ -2,20 +2,60 @@
 
 use crate::{Error, Result};
 use candle_core::Device;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-/// CUDA when this library was built with it and there is such a device, else the CPU.
-static DEVICE: LazyLock<Mutex<Device>> = LazyLock::new(|| {
-    let found = Device::cuda_if_available(0).unwrap_or(Device::Cpu);
-    Mutex::new(found)
-});
+/// The device that was chosen or found; none until it is asked for, and as long as there is none to be had.
+static DEVICE: Mutex<Option<Device>> = Mutex::new(None);
 
-/// The device models are loaded onto.
-pub fn device() -> Device {
-    DEVICE
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
+/// The device models are loaded onto: what [`set_device`] chose, else the first CUDA device in a build with CUDA, and the CPU
+/// in one without.
+///
+/// # Errors
+/// In a build with CUDA whose driver or first device does not answer, until [`set_device`] has chosen another: what was
+/// meant for a GPU does not go on on the CPU unnoticed.
+pub fn device() -> Result<Device> {
+    let mut device = DEVICE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(chosen) = &*device {
+        return Ok(chosen.clone());
+    }
+    let found = Device::cuda_if_available(0).map_err(|e| Error::Device {
+        wanted: "cuda:0".to_string(),
+        reason: format!(
+            "this build has CUDA, and the device does not answer ({}); call set_device(\"cpu\")? to compute on the CPU",
+            first_line(&e)
+        ),
+    })?;
+    *device = Some(found.clone());
+    Ok(found)
+}
+
+/// What an error says, without a stack of calls.
+fn first_line(e: &candle_core::Error) -> String {
+    let text = e.to_string();
+    text.lines().next().unwrap_or_default().to_string()
+}
+
+/// The names of the devices there are, `cpu` first; an error of the driver in place of the others where it does not answer.
+pub(super) fn known_devices() -> Vec<String> {
+    let mut names = vec!["cpu".to_string()];
+    match cuda_count() {
+        Ok(count) => names.extend((0..count).map(|i| format!("cuda:{i}"))),
+        Err(e) => names.push(format!("cuda: {e}")),
+    }
+    names
+}
+
+/// The number of CUDA devices.
+#[cfg(feature = "cuda")]
+fn cuda_count() -> std::result::Result<i32, String> {
+    let count = candle_core::cuda_backend::cudarc::driver::CudaContext::device_count();
+    count.map_err(|e| e.to_string())
+}
+
+/// The number of CUDA devices that a build without CUDA has.
+#[cfg(not(feature = "cuda"))]
+fn cuda_count() -> std::result::Result<i32, String> {
+    Ok(0)
 }
 
 /// Choose the device of models loaded from now on: `"cpu"`, `"cuda"` or `"cuda:N"`. What is resident stays where
@@ -38,10 +78,11 @@ pub fn set_device(name: &str) -> Result<Device> {
                     "this build has no CUDA; build vitrepl with `--features cuda`, or take \"cpu\"";
                 return Err(fail(remedy.into()));
             }
-            Device::new_cuda(ordinal).map_err(|e| fail(format!("{e}; take \"cpu\"")))?
+            Device::new_cuda(ordinal)
+                .map_err(|e| fail(format!("{}; take \"cpu\"", first_line(&e))))?
         }
         _ => return Err(fail("known are \"cpu\", \"cuda\" and \"cuda:N\"".into())),
     };
-    *DEVICE.lock().unwrap_or_else(PoisonError::into_inner) = chosen.clone();
+    *DEVICE.lock().unwrap_or_else(PoisonError::into_inner) = Some(chosen.clone());
     Ok(chosen)
 }

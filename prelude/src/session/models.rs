@@ -42,7 +42,7 @@ pub fn load(name_or_path: &str) -> Result<Arc<Model>> {
 /// # Errors
 /// As [`load`], or when the configuration has a name or value that is not understood.
 pub fn load_with(name_or_path: &str, config: Value) -> Result<Arc<Model>> {
-    let device = device();
+    let device = device()?;
     let (at, given) = (format!("{:?}", device.location()), config.to_string());
     let hub = Hub::from_env();
     let place = Place::of(name_or_path)?;

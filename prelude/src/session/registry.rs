@@ -7,8 +7,7 @@ use crate::charts::Table;
 use crate::decompose::Contributions;
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::models::Model;
-use crate::{Error, Result};
-use candle_core::DeviceLocation;
+use crate::{Error, Result, facts};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -182,11 +181,7 @@ fn device_of(value: &(dyn Any + Send + Sync)) -> String {
     } else {
         return String::new();
     };
-    match device.location() {
-        DeviceLocation::Cpu => "cpu".to_string(),
-        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-    }
+    facts::place(&device)
 }
 
 /// What is resident now, as a table.
