@@ -79,7 +79,7 @@ for effect in &sweep.effects {
     entry.1 += (total.difference - sweep.ends()[0]).abs();
     entry.2 += 1.0;
 }
-let title = format!("tiny_vit: effects of single swaps by block, image {into} with parts of image {from}");
+let title = format!("tiny_vit: effects of single swaps by block, image {into} with parts of image {from}, {}", images.name());
 by_block.iter().fold(GroupedBars::new(title, "mean size of the change of the logit difference", ["direct", "total"]), |chart, (block, (direct, total, n))| {
     chart.group(block.as_str(), [direct / n, total / n])
 })

@@ -194,7 +194,12 @@ impl RetrievedRow {
             ))
         })?;
         let score = crate::facts::number(found.score);
-        let caption = format!("{} {}: {score} ({})", self.query, rank + 1, found.image);
+        let caption = format!(
+            "{}, rank {}: {score} ({})",
+            self.query,
+            rank + 1,
+            found.image
+        );
         Tile::of_pixels(&found.pixels, caption)
     }
 }

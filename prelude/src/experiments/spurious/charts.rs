@@ -14,7 +14,11 @@ impl Mitigated {
     pub fn chart(&self, k: usize) -> GroupedBars {
         let [spurious, core] = &self.features;
         let order = &self.mitigation.order;
-        let title = format!("{}: components for {spurious} and {core}", self.title());
+        let title = format!(
+            "{}, {}: components for {spurious} and {core}",
+            self.title(),
+            self.data
+        );
         let series = [spurious.as_str(), core.as_str()];
         let chart = GroupedBars::new(title, self.measure.name(), series);
         let half = k.min(order.len()) / 2;
@@ -37,7 +41,7 @@ impl Mitigated {
             false => ("the validation split", "chosen"),
         };
         LineChart::new(
-            format!("{}: how many components?", self.title()),
+            format!("{}, {}: how many components?", self.title(), self.data),
             "components switched off",
             format!("accuracy on {images}, %"),
         )
