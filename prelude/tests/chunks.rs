@@ -292,6 +292,82 @@ fn a_persons_calls_answer_the_same_of_contributions_in_chunks() -> Result<()> {
             text_labels(&clip, &in_chunks, &top, &["sea", "red", "star"], 2)?.to_string(),
             text_labels(&clip, &aligned, &top, &["sea", "red", "star"], 2)?.to_string()
         );
+        for measure in [
+            ScoreMeasure::VarianceExplained,
+            ScoreMeasure::CovarianceAttributed,
+        ] {
+            let words = &FeatureWords::generated()[..2];
+            let got = attribution_matrix(&clip, &in_chunks, words, measure)?;
+            let want = attribution_matrix(&clip, &aligned, words, measure)?;
+            for (got, want) in got.scores().iter().zip(want.scores()) {
+                close("matrix", got.values(), want.values());
+                assert_eq!(got.feature(), want.feature());
+            }
+        }
+        let found = |text: &Retrieved| -> Vec<(String, String, usize)> {
+            let rows = text.rows.iter();
+            rows.flat_map(|row| {
+                let images = row.images.iter();
+                images.map(|i| (row.query.clone(), i.image.clone(), i.index))
+            })
+            .collect()
+        };
+        assert_eq!(
+            found(&retrieve_by_text(&images, &in_chunks, &texts, 4)?),
+            found(&retrieve_by_text(&images, &aligned, &texts, 4)?)
+        );
+        let ranked = scores.ranked()?;
+        assert_eq!(
+            found(&retrieve_by_groups(
+                &images,
+                &in_chunks,
+                &ranked,
+                (3, 4),
+                &texts,
+                2
+            )?),
+            found(&retrieve_by_groups(
+                &images,
+                &aligned,
+                &ranked,
+                (3, 4),
+                &texts,
+                2
+            )?)
+        );
+        // A probe of the set finds others and not itself, wherever the contributions are.
+        let chosen = [FeatureComponents {
+            feature: "location".into(),
+            components: scores.top(5)?,
+        }];
+        let probe = images.subset(&[13])?;
+        let by_image = retrieve_by_image(&images, &chunked, &probe, c.image(13)?, &chosen, 19)?;
+        assert_eq!(
+            found(&by_image),
+            found(&retrieve_by_image(
+                &images,
+                &*c,
+                &probe,
+                c.image(13)?,
+                &chosen,
+                19
+            )?)
+        );
+        assert!(by_image.rows[0].images.iter().all(|i| i.index != 13));
+        let features = [Factor::Colour, Factor::Shape].map(|factor| {
+            let labels = images.labels(factor.name()).unwrap();
+            let texts = class_embeddings(&clip, &labels.names).unwrap();
+            RetrievalFeature::new(factor.name(), labels, texts)
+        });
+        let settings = PrecisionSettings {
+            k: 3,
+            probes: 9,
+            draws: 4,
+            ..PrecisionSettings::default()
+        };
+        let got = retrieval_precision(&chunked, &in_chunks, &features, &settings)?;
+        let want = retrieval_precision(&*c, &aligned, &features, &settings)?;
+        assert_eq!(format!("{:?}", got.rows), format!("{:?}", want.rows));
         let some = chunked.select_images([13, 2, 3, 19])?;
         let want = c.select_images([13, 2, 3, 19])?;
         assert_eq!(flat(some.values()), flat(want.values()));

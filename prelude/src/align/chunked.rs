@@ -269,6 +269,10 @@ pub trait AlignedStack: ImageChunks {
     /// The names of the components, in order.
     fn component_names(&self) -> Vec<String>;
 
+    /// The components, in order; refuses a part of them for `doing`, which takes all; `remedy` is what to call instead.
+    #[doc(hidden)]
+    fn whole(&self, doing: &'static str, remedy: &str) -> Result<Vec<Component>>;
+
     /// Refuses text embeddings or a model of another CLIP.
     #[doc(hidden)]
     fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()>;
@@ -293,6 +297,11 @@ macro_rules! by_own_methods {
         impl AlignedStack for $name {
             fn component_names(&self) -> Vec<String> {
                 self.names()
+            }
+
+            fn whole(&self, doing: &'static str, remedy: &str) -> Result<Vec<Component>> {
+                self.check_whole(doing, remedy)?;
+                Ok(self.components().to_vec())
             }
 
             fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
@@ -331,6 +340,10 @@ macro_rules! stack_by_reference {
         impl<A: AlignedStack + ?Sized> AlignedStack for $pointer {
             fn component_names(&self) -> Vec<String> {
                 (**self).component_names()
+            }
+
+            fn whole(&self, doing: &'static str, remedy: &str) -> Result<Vec<Component>> {
+                (**self).whole(doing, remedy)
             }
 
             fn check_space(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {

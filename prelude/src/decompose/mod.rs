@@ -34,6 +34,7 @@ pub(crate) mod part;
 mod plan;
 pub(crate) mod show;
 mod sources;
+mod stack;
 mod tokens;
 mod walk;
 
@@ -51,6 +52,7 @@ pub(crate) use names::{index_of, matching, names_in_words};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;
+pub use stack::ContributionStack;
 pub use tokens::{
     ChunkedHeadTokens, HeadTokens, TokenContributions, TokenLayout, TokenScores, TokenShares,
 };

@@ -48,10 +48,7 @@ pub fn variance_attributed<C: ImageChunks + ?Sized>(
     contributions: &C,
     features: &Tensor,
 ) -> Result<Vec<f64>> {
-    let [scores] = variances_attributed(contributions, &[features])?
-        .try_into()
-        .map_err(one)?;
-    Ok(scores)
+    one(variances_attributed(contributions, &[features])?)
 }
 
 /// [`variance_attributed`] of several features in one pass over the images: features x components.
@@ -75,20 +72,16 @@ pub fn correlation_attributed<C: ImageChunks + ?Sized>(
     contributions: &C,
     features: &Tensor,
 ) -> Result<Vec<f64>> {
-    let scores = Projected::on(contributions, features, Basis::principal)?;
-    if (0..scores.k).all(|j| scores.constant(j)) {
-        return Err(still_total(scores.images, "any direction of the features"));
-    }
-    let all: f64 = scores.moments.reference.iter().sum();
-    let score = |i: usize| {
-        let each = (0..scores.k).map(|j| scores.moments(i, j));
-        let (covariance, own) = each.fold((0.0, 0.0), |(c, o), (cross, own)| (c + cross, o + own));
-        match own > 0.0 {
-            true => covariance / (own * all).sqrt(),
-            false => 0.0,
-        }
-    };
-    Ok((0..scores.components).map(score).collect())
+    one(correlations_attributed(contributions, &[features])?)
+}
+
+/// [`correlation_attributed`] of several features in one pass over the images: features x components.
+pub(super) fn correlations_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &[&Tensor],
+) -> Result<Vec<Vec<f64>>> {
+    let each = Projected::on_each(contributions, features, Basis::principal)?;
+    each.iter().map(Projected::correlation_attributed).collect()
 }
 
 /// The mean over the feature's directions of cov(S, s_i), not normalised (the mean of products over images). The
@@ -101,10 +94,22 @@ pub fn covariance_attributed<C: ImageChunks + ?Sized>(
     contributions: &C,
     features: &Tensor,
 ) -> Result<Vec<f64>> {
-    let scores = Projected::on(contributions, features, Basis::tensor)?;
-    scores.check_total()?;
-    let b = scores.images as f64;
-    Ok(scores.each(|i, j| scores.moments(i, j).0 / b))
+    one(covariances_attributed(contributions, &[features])?)
+}
+
+/// [`covariance_attributed`] of several features in one pass over the images: features x components.
+pub(super) fn covariances_attributed<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &[&Tensor],
+) -> Result<Vec<Vec<f64>>> {
+    let each = Projected::on_each(contributions, features, Basis::tensor)?;
+    each.iter()
+        .map(|scores| {
+            scores.check_total()?;
+            let b = scores.images as f64;
+            Ok(scores.each(|i, j| scores.moments(i, j).0 / b))
+        })
+        .collect()
 }
 
 /// trace(cov(s_i)) / trace(cov(c_i)): the share of each component's own variance that lies in the feature's span,
@@ -116,17 +121,24 @@ pub fn variance_explained<C: ImageChunks + ?Sized>(
     contributions: &C,
     features: &Tensor,
 ) -> Result<Vec<f64>> {
-    let (n, _, width) = contributions.extent("contributions")?;
+    one(variances_explained(contributions, &[features])?)
+}
+
+/// [`variance_explained`] of several features in one pass over the images: features x components.
+pub(super) fn variances_explained<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    features: &[&Tensor],
+) -> Result<Vec<Vec<f64>>> {
+    let (n, images, width) = contributions.extent("contributions")?;
     let mut spread = Spread::new(n, width);
-    let scores = Projected::with(contributions, &[features], Basis::tensor, |block| {
+    let each = Projected::with(contributions, features, Basis::tensor, |block| {
         spread.merge(&Spread::of(block)?);
         Ok(())
     })?;
-    let [scores]: [Projected; 1] = scores.try_into().map_err(one)?;
     // Deviations that are the rounding of values far from 0 are none.
     let wholes = spread.deviation.iter().enumerate().map(|(i, deviation)| {
         let mean = &spread.mean[i * width..(i + 1) * width];
-        let square = deviation + scores.moments.rows * mean.iter().map(|m| m * m).sum::<f64>();
+        let square = deviation + images as f64 * mean.iter().map(|m| m * m).sum::<f64>();
         if *deviation > CONSTANT * square {
             *deviation
         } else {
@@ -137,15 +149,18 @@ pub fn variance_explained<C: ImageChunks + ?Sized>(
     if wholes.iter().all(|whole| *whole == 0.0) {
         return Err(enough::constant(
             "contributions",
-            format!("{} images", scores.images),
+            format!("{images} images"),
             "no component varies over them, so every score would be 0",
         ));
     }
-    let share = |(i, whole): (usize, f64)| {
-        let inside: f64 = (0..scores.k).map(|j| scores.moments(i, j).1).sum();
-        if whole > 0.0 { inside / whole } else { 0.0 }
+    let shares = |scores: &Projected| {
+        let each = wholes.iter().enumerate().map(|(i, &whole)| {
+            let inside: f64 = (0..scores.k).map(|j| scores.moments(i, j).1).sum();
+            if whole > 0.0 { inside / whole } else { 0.0 }
+        });
+        each.collect()
     };
-    Ok(wholes.into_iter().enumerate().map(share).collect())
+    Ok(each.iter().map(shares).collect())
 }
 
 fn still_total(images: usize, along: &str) -> Error {
@@ -158,9 +173,11 @@ fn still_total(images: usize, along: &str) -> Error {
     )
 }
 
-/// The error of a pass over one feature that did not answer with one.
-fn one<T>(answers: Vec<T>) -> Error {
-    Error::argument("features", format!("{} answers", answers.len()), "one")
+/// The answer of a pass over one feature.
+fn one(answers: Vec<Vec<f64>>) -> Result<Vec<f64>> {
+    let count = answers.len();
+    let answer = answers.into_iter().next();
+    answer.ok_or_else(|| Error::argument("features", format!("{count} answers"), "one"))
 }
 
 /// The moments of the components' projections on a basis, and of their sum's.
@@ -173,17 +190,6 @@ struct Projected {
 }
 
 impl Projected {
-    fn on<C: ImageChunks + ?Sized>(
-        contributions: &C,
-        features: &Tensor,
-        directions: Directions,
-    ) -> Result<Self> {
-        let [scores] = Self::on_each(contributions, &[features], directions)?
-            .try_into()
-            .map_err(one)?;
-        Ok(scores)
-    }
-
     fn on_each<C: ImageChunks + ?Sized>(
         contributions: &C,
         features: &[&Tensor],
@@ -270,6 +276,23 @@ impl Projected {
                 Err(still_total(self.images, &along))
             }
         }
+    }
+
+    fn correlation_attributed(&self) -> Result<Vec<f64>> {
+        if (0..self.k).all(|j| self.constant(j)) {
+            return Err(still_total(self.images, "any direction of the features"));
+        }
+        let all: f64 = self.moments.reference.iter().sum();
+        let score = |i: usize| {
+            let each = (0..self.k).map(|j| self.moments(i, j));
+            let (covariance, own) =
+                each.fold((0.0, 0.0), |(c, o), (cross, own)| (c + cross, o + own));
+            match own > 0.0 {
+                true => covariance / (own * all).sqrt(),
+                false => 0.0,
+            }
+        };
+        Ok((0..self.components).map(score).collect())
     }
 
     fn variance_attributed(&self) -> Result<Vec<f64>> {

@@ -91,7 +91,7 @@ pub use mitigation::{Labelled, MitigateOptions, Mitigation, ablate_first, differ
 pub use ordering::{Ordering, ordering, word_correlations};
 pub use ranking::{Ranked, Ranking, rank, top};
 pub use scaling::{GroupLoss, Scaling, ScalingOptions, fit_scaling};
-pub use scores::{ScoreMeasure, Scores};
+pub use scores::{ScoreMeasure, Scores, scores_of};
 pub use segmentation::{LEFT_OUT, PixelCounts, SegmentationScores, Segmented, clipped, segment};
 pub use similarity::component_similarity;
 pub use sparse_code::{Pursuit, SparseCode, matching_pursuit, sparse_code};

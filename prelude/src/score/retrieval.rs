@@ -17,19 +17,36 @@ pub fn by_text<C: ImageChunks + ?Sized>(
     set: &[usize],
     text: &Tensor,
 ) -> Result<Vec<f64>> {
+    let text = text.flatten_all()?.unsqueeze(0)?;
+    let found = by_texts(aligned, &[set], &text)?;
+    Ok(found.into_iter().flatten().next().unwrap_or_default())
+}
+
+/// [`by_text`] of several sets of components and several `texts` (m x D) in one pass over the images: sets x texts x
+/// images.
+///
+/// # Errors
+/// As [`by_text`].
+pub fn by_texts<C: ImageChunks + ?Sized>(
+    aligned: &C,
+    sets: &[impl AsRef<[usize]>],
+    texts: &Tensor,
+) -> Result<Vec<Vec<Vec<f64>>>> {
     let (n, images, width) = aligned.extent("contributions")?;
-    let set = some_of(set, n)?;
-    let text = f64s(text)?.flatten_all()?;
-    check::same("text", text.elem_count(), width, "channels")?;
-    check::finite("text", &text)?;
-    let text = text.unsqueeze(1)?.contiguous()?;
-    let mut products = Vec::with_capacity(images);
+    let sets = some_of_each(sets, n)?;
+    let (m, channels) = check::matrix("text", texts)?;
+    check::same("text", channels, width, "channels")?;
+    let texts = f64s(texts)?;
+    check::finite("text", &texts)?;
+    let texts = texts.t()?.contiguous()?;
+    let mut products = vec![vec![Vec::with_capacity(images); m]; sets.len()];
     each_block(aligned, |_, block| {
-        let found: Vec<f64> = sum_of(block, &set)?
-            .matmul(&text)?
-            .flatten_all()?
-            .to_vec1()?;
-        products.extend(found);
+        for (set, products) in sets.iter().zip(&mut products) {
+            let found = sum_of(block, set)?.matmul(&texts)?.t()?.contiguous()?;
+            for (all, of_block) in products.iter_mut().zip(found.to_vec2::<f64>()?) {
+                all.extend(of_block);
+            }
+        }
         Ok(())
     })?;
     Ok(products)
@@ -45,35 +62,51 @@ pub fn by_image<C: ImageChunks + ?Sized>(
     set: &[usize],
     probe: &Tensor,
 ) -> Result<Vec<f64>> {
+    let found = by_image_each(contributions, &[set], probe)?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
+/// [`by_image`] of several sets of components in one pass over the images: sets x images.
+///
+/// # Errors
+/// As [`by_image`].
+pub fn by_image_each<C: ImageChunks + ?Sized>(
+    contributions: &C,
+    sets: &[impl AsRef<[usize]>],
+    probe: &Tensor,
+) -> Result<Vec<Vec<f64>>> {
     let (n, images, width) = contributions.extent("contributions")?;
-    let set = some_of(set, n)?;
     check::matrix("probe", probe)?;
     check::same("probe", probe.dim(0)?, n, "components")?;
     check::same("probe", probe.dim(1)?, width, "channels")?;
-    let probe = sum_of(&probe.unsqueeze(1)?, &set)?;
-    let probe: Vec<f64> = probe.flatten_all()?.to_vec1()?;
-    let length = norm(&probe);
-    if length == 0.0 {
-        return Err(Error::argument(
-            "probe",
-            "zero in these components",
-            "an image in which they contribute something",
-        ));
-    }
-    let cosine = |sum: &Vec<f64>| {
-        let dot: f64 = sum.iter().zip(&probe).map(|(a, b)| a * b).sum();
-        match norm(sum) {
-            0.0 => 0.0,
-            own => dot / (own * length),
+    let probe = probe.unsqueeze(1)?;
+    let mut all = Vec::with_capacity(sets.len());
+    for set in some_of_each(sets, n)? {
+        let sum: Vec<f64> = sum_of(&probe, &set)?.flatten_all()?.to_vec1()?;
+        let length = norm(&sum);
+        if length == 0.0 {
+            return Err(Error::argument(
+                "probe",
+                "zero in these components",
+                "an image in which they contribute something",
+            ));
         }
-    };
-    let mut cosines = Vec::with_capacity(images);
+        all.push((set, sum, length, Vec::with_capacity(images)));
+    }
     each_block(contributions, |_, block| {
-        let sums: Vec<Vec<f64>> = sum_of(block, &set)?.to_vec2()?;
-        cosines.extend(sums.iter().map(cosine));
+        for (set, probe, length, cosines) in &mut all {
+            let sums: Vec<Vec<f64>> = sum_of(block, set)?.to_vec2()?;
+            cosines.extend(sums.iter().map(|sum| {
+                let dot: f64 = sum.iter().zip(probe.iter()).map(|(a, b)| a * b).sum();
+                match norm(sum) {
+                    0.0 => 0.0,
+                    own => dot / (own * *length),
+                }
+            }));
+        }
         Ok(())
     })?;
-    Ok(cosines)
+    Ok(all.into_iter().map(|(.., cosines)| cosines).collect())
 }
 
 /// The score of each component for feature number `feature` less the largest of its scores for the other features:
@@ -157,8 +190,12 @@ fn some_of(set: &[usize], n: usize) -> Result<Vec<usize>> {
     }
 }
 
+fn some_of_each(sets: &[impl AsRef<[usize]>], n: usize) -> Result<Vec<Vec<usize>>> {
+    sets.iter().map(|set| some_of(set.as_ref(), n)).collect()
+}
+
 /// b x d, f64 on the CPU: the sum over the components `set` of a block.
-fn sum_of(block: &Tensor, set: &[usize]) -> Result<Tensor> {
+pub(crate) fn sum_of(block: &Tensor, set: &[usize]) -> Result<Tensor> {
     let mut sum = f64s(&block.get(set[0])?)?;
     for i in &set[1..] {
         sum = (sum + f64s(&block.get(*i)?)?)?;

@@ -1,9 +1,9 @@
 //! Scores that know what they are scores of.
 
-use super::{
-    Ranked, Ranking, correlation_attributed, covariance_attributed, rank, variance_attributed,
-    variance_explained,
+use super::attribution::{
+    correlations_attributed, covariances_attributed, variances_attributed, variances_explained,
 };
+use super::{Ranked, Ranking, rank};
 use crate::align::{AlignedContributions, AlignedStack, ChunkedAligned};
 use crate::check;
 use crate::decompose::{
@@ -40,12 +40,17 @@ impl ScoreMeasure {
         }
     }
 
-    fn of<C: ImageChunks + ?Sized>(self, contributions: &C, features: &Tensor) -> Result<Vec<f64>> {
+    /// The scores for each of `features`, in one pass over the images.
+    fn of<C: ImageChunks + ?Sized>(
+        self,
+        contributions: &C,
+        features: &[&Tensor],
+    ) -> Result<Vec<Vec<f64>>> {
         match self {
-            Self::VarianceAttributed => variance_attributed(contributions, features),
-            Self::CorrelationAttributed => correlation_attributed(contributions, features),
-            Self::CovarianceAttributed => covariance_attributed(contributions, features),
-            Self::VarianceExplained => variance_explained(contributions, features),
+            Self::VarianceAttributed => variances_attributed(contributions, features),
+            Self::CorrelationAttributed => correlations_attributed(contributions, features),
+            Self::CovarianceAttributed => covariances_attributed(contributions, features),
+            Self::VarianceExplained => variances_explained(contributions, features),
         }
     }
 }
@@ -91,8 +96,7 @@ impl AlignedContributions {
         texts: impl AsRef<TextEmbeddings>,
     ) -> Result<Scores> {
         let texts = texts.as_ref();
-        self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
-        scored(self, self.components().to_vec(), measure, texts)
+        scored(self, measure, texts)
     }
 }
 
@@ -116,30 +120,44 @@ impl ChunkedAligned {
         texts: impl AsRef<TextEmbeddings>,
     ) -> Result<Scores> {
         let texts = texts.as_ref();
-        self.check_whole("scoring", "aligned.score(&texts)?.select(..)?")?;
-        scored(self, self.components(), measure, texts)
+        scored(self, measure, texts)
     }
 }
 
-/// The scores of all `components` of `aligned`.
 fn scored<A: AlignedStack>(
     aligned: &A,
-    components: Vec<Component>,
     measure: ScoreMeasure,
     texts: &TextEmbeddings,
 ) -> Result<Scores> {
-    if let Some(origin) = texts.origin() {
+    let scores = scores_of(aligned, measure, &[texts])?.into_iter().next();
+    scores.ok_or_else(|| Error::argument("features", "no scores", "those of one"))
+}
+
+/// The scores of all components of `aligned` for each of `features`, by `measure`, in one pass over the images.
+///
+/// # Errors
+/// As [`AlignedContributions::score`].
+pub fn scores_of<A: AlignedStack + ?Sized>(
+    aligned: &A,
+    measure: ScoreMeasure,
+    features: &[&TextEmbeddings],
+) -> Result<Vec<Scores>> {
+    let components = aligned.whole("scoring", "aligned.score(&texts)?.select(..)?")?;
+    for origin in features.iter().filter_map(|texts| texts.origin()) {
         aligned.check_space("scoring contributions", "texts", &origin.clip)?;
     }
-    Ok(Scores {
+    let tensors: Vec<&Tensor> = features.iter().map(|texts| texts.tensor()).collect();
+    let values = measure.of(aligned, &tensors)?;
+    let each = features.iter().zip(values).map(|(texts, values)| Scores {
         measure,
         feature: texts.texts().join(", "),
-        components,
-        values: measure.of(aligned, texts)?,
+        components: components.clone(),
+        values,
         origin: aligned.made_of().cloned(),
         texts: texts.origin().cloned(),
         places: None,
-    })
+    });
+    Ok(each.collect())
 }
 
 impl Scores {

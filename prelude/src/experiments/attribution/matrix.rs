@@ -1,12 +1,13 @@
 //! Scores of all components for all features.
 
-use crate::align::AlignedContributions;
+use crate::align::AlignedStack;
 use crate::charts::{MatrixChart, Table};
 use crate::decompose::Component;
 use crate::experiments::features::{FeatureWords, check_features};
 use crate::files::rows::{Column, export};
+use crate::identity::TextEmbeddings;
 use crate::models::Model;
-use crate::score::{Ranking, ScoreMeasure, Scores};
+use crate::score::{Ranking, ScoreMeasure, Scores, scores_of};
 use crate::trace::Block;
 use crate::{Error, Result};
 use std::path::Path;
@@ -19,25 +20,26 @@ pub struct AttributionMatrix {
 }
 
 /// Scores every component of `aligned` for each of `features` by `measure`; a feature's words are embedded by `clip` in the
-/// 80 prompt templates.
+/// 80 prompt templates. The contributions may be in memory or in chunks, which are gone through once.
 ///
 /// # Errors
-/// No feature or two of one name, words that the CLIP does not know; as [`AlignedContributions::score_by`].
+/// No feature or two of one name, words that the CLIP does not know; as [`scores_of`].
 pub fn attribution_matrix(
     clip: impl AsRef<Model>,
-    aligned: impl AsRef<AlignedContributions>,
+    aligned: impl AlignedStack,
     features: &[FeatureWords],
     measure: ScoreMeasure,
 ) -> Result<AttributionMatrix> {
-    let (clip, aligned) = (clip.as_ref(), aligned.as_ref());
+    let clip = clip.as_ref();
     check_features(features, 1)?;
-    let score = |feature: &FeatureWords| -> Result<Scores> {
-        let scores = aligned.score_by(measure, &*feature.embed(clip)?)?;
-        Ok(scores.named(&feature.name))
-    };
+    let texts = features.iter().map(|feature| feature.embed(clip));
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let texts: Vec<&TextEmbeddings> = texts.iter().map(|texts| &**texts).collect();
+    let scores = scores_of(&aligned, measure, &texts)?;
+    let named = features.iter().zip(scores);
     Ok(AttributionMatrix {
-        scores: features.iter().map(score).collect::<Result<_>>()?,
-        images: aligned.images(),
+        scores: named.map(|(f, scores)| scores.named(&f.name)).collect(),
+        images: aligned.image_count(),
     })
 }
 

@@ -4,9 +4,12 @@ use super::{Retrieved, RetrievedRow};
 use crate::charts::of_images::whole;
 use crate::charts::of_tokens::check_images;
 use crate::data::DataSet;
-use crate::decompose::{Contributions, Side, same_components};
+use crate::decompose::{ContributionStack, Contributions, Side, same_components};
 use crate::score::{Ranking, Scores, rank, retrieval};
 use crate::{Error, Result, check};
+
+/// The cosine that the probe has with itself, less what f16 loses.
+const NEARLY_ONE: f64 = 0.999;
 
 /// A feature, and the components that say more of it than of the others.
 #[derive(Clone, Debug)]
@@ -50,49 +53,55 @@ pub fn feature_components(scores: &[Scores], count: usize) -> Result<Vec<Feature
 /// The `count` images of `images` nearest to the probe with respect to each of `features`: the cosine between the sums of the
 /// feature's components, of the contributions as they are (not aligned), as published. `of_probe` are the contributions of
 /// the one image in `probe`: of `image("cat.jpg")?`, or of a part of the same set. A probe from the set itself is left out of
-/// what is found.
+/// what is found. The contributions may be in memory or in chunks, which are gone through once for all features.
 ///
 /// # Errors
 /// When `contributions` are of other images, the probe is not one image or of another model or options, or an image cannot
 /// be read.
 pub fn retrieve_by_image(
     images: impl DataSet,
-    contributions: impl AsRef<Contributions>,
+    contributions: impl ContributionStack,
     probe: impl DataSet,
     of_probe: impl AsRef<Contributions>,
     features: &[FeatureComponents],
     count: usize,
 ) -> Result<Retrieved> {
-    let (contributions, of_probe) = (contributions.as_ref(), of_probe.as_ref());
+    let of_probe = of_probe.as_ref();
+    let own = || contributions.belongs().0;
     let (set, probe): (&dyn DataSet, &dyn DataSet) = (&images, &probe);
     let doing = "retrieving images";
-    let of = contributions.origin().map(|origin| &origin.images);
-    check_images(doing, of, contributions.images(), set)?;
+    let origin = own().origin;
+    let of = origin.map(|origin| &origin.images);
+    check_images(doing, of, contributions.image_count(), set)?;
     let of = of_probe.origin().map(|origin| &origin.images);
     check_images(doing, of, of_probe.images(), probe)?;
     check::same("probe", of_probe.images(), 1, "image")?;
     let remedy = "decompose the probe with the same model and options";
-    same_components(doing, contributions.side(), of_probe.side(), remedy)?;
+    same_components(doing, own(), of_probe.side(), remedy)?;
     let names: Vec<String> = (0..set.len()).map(|i| set.image_name(i)).collect();
     let probe_name = probe.image_name(0);
     let values = of_probe.values().squeeze(1)?;
-    let rows = features.iter().map(|feature| {
+    let mut sets = Vec::new();
+    for feature in features {
         let side = Side {
             what: "the ranking",
             components: None,
             origin: feature.components.origin(),
             part_of: None,
         };
-        same_components(
-            doing,
-            side,
-            contributions.side(),
-            "rank scores of these contributions",
-        )?;
-        let chosen: Vec<usize> = feature.components.iter().map(|r| r.index).collect();
-        let scores = retrieval::by_image(contributions.values(), &chosen, &values)?;
+        same_components(doing, side, own(), "rank scores of these contributions")?;
+        sets.push(feature.components.iter().map(|r| r.index).collect());
+    }
+    let scores = retrieval::by_image_each::<_>(&contributions, &sets as &[Vec<usize>], &values)?;
+    let rows = features.iter().zip(scores).map(|(feature, scores)| {
         let mut found = rank(&names, &scores)?;
-        found.retain(|found| !same_picture(contributions, of_probe, found.index));
+        let mut itself = Vec::new();
+        for found in found.iter().take_while(|found| found.score > NEARLY_ONE) {
+            if same_picture(&contributions, of_probe, found.index)? {
+                itself.push(found.index);
+            }
+        }
+        found.retain(|found| !itself.contains(&found.index));
         found.truncate(count);
         if found.len() < count || count == 0 {
             let expected = format!("from 1 to {}, the images besides the probe", found.len());
@@ -101,9 +110,7 @@ pub fn retrieve_by_image(
         let components = feature.components.iter().map(|r| r.name.clone()).collect();
         RetrievedRow::new(set, feature.feature.clone(), components, &found)
     });
-    let model = contributions
-        .origin()
-        .map_or(String::new(), |origin| format!("{}: ", origin.model));
+    let model = origin.map_or(String::new(), |origin| format!("{}: ", origin.model));
     Ok(Retrieved {
         title: format!(
             "{model}images like {probe_name} by feature, {}, n = {}",
@@ -118,17 +125,21 @@ pub fn retrieve_by_image(
 }
 
 /// Whether image `index` is the probe itself: it has the same name, and the same representation.
-fn same_picture(contributions: &Contributions, probe: &Contributions, index: usize) -> bool {
-    let name = |c: &Contributions, i: usize| c.image_names().map(|names| names[i].clone());
-    if name(contributions, index) != name(probe, 0) {
-        return false;
+fn same_picture(
+    contributions: &impl ContributionStack,
+    probe: &Contributions,
+    index: usize,
+) -> Result<bool> {
+    let origin = contributions.belongs().0.origin;
+    let name = origin.map(|origin| &origin.images.names[index]);
+    if name != probe.image_names().map(|names| &names[0]) {
+        return Ok(false);
     }
-    let rows = || -> Result<(Vec<f32>, Vec<f32>)> {
-        let own = contributions.representation().get(index)?;
-        Ok((own.to_vec1()?, probe.representation().get(0)?.to_vec1()?))
-    };
-    rows().is_ok_and(|(a, b)| {
-        let size = a.iter().fold(0f32, |most, v| most.max(v.abs()));
-        a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-3 * size)
-    })
+    let own = contributions.representation_of(index)?;
+    let other = probe.representation_of(0)?;
+    let size = own.iter().fold(0f32, |most, v| most.max(v.abs()));
+    Ok(own
+        .iter()
+        .zip(&other)
+        .all(|(a, b)| (a - b).abs() <= 1e-3 * size))
 }

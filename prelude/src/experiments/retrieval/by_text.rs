@@ -25,11 +25,15 @@ pub fn retrieve_by_text(
     let names = check(set, &aligned, texts)?;
     let components = aligned.component_names();
     let all: Vec<usize> = (0..components.len()).collect();
-    let rows = texts.texts().iter().enumerate().map(|(j, text)| {
-        let scores = retrieval::by_text(&aligned, &all, &texts.get(j)?)?;
-        let found = retrieval::nearest(&names, &scores, count)?;
-        RetrievedRow::new(set, text.clone(), components.clone(), &found)
-    });
+    let products = retrieval::by_texts(&aligned, &[all], texts)?;
+    let rows = texts
+        .texts()
+        .iter()
+        .zip(&products[0])
+        .map(|(text, scores)| {
+            let found = retrieval::nearest(&names, scores, count)?;
+            RetrievedRow::new(set, text.clone(), components.clone(), &found)
+        });
     Ok(Retrieved {
         title: title(set, &aligned, &format!("{} components", components.len())),
         score: "product with the text",
@@ -67,15 +71,16 @@ pub fn retrieve_by_groups(
             ),
         ));
     }
+    let grouped = || ranking.chunks(size).take(groups);
+    let sets = grouped().map(|group| group.iter().map(|ranked| ranked.index).collect());
+    let products = retrieval::by_texts(&aligned, &sets.collect::<Vec<Vec<usize>>>(), texts)?;
     let mut columns = Vec::new();
-    for (g, group) in ranking.chunks(size).take(groups).enumerate() {
-        let set_of: Vec<usize> = group.iter().map(|ranked| ranked.index).collect();
+    for (g, (group, products)) in grouped().zip(&products).enumerate() {
         let components: Vec<String> = group.iter().map(|r| r.name.clone()).collect();
         // Text 1's images, then text 2's, below each other.
         let mut column = Vec::new();
-        for (j, text) in texts.texts().iter().enumerate() {
-            let scores = retrieval::by_text(&aligned, &set_of, &texts.get(j)?)?;
-            let found = retrieval::nearest(&names, &scores, count)?;
+        for (text, scores) in texts.texts().iter().zip(products) {
+            let found = retrieval::nearest(&names, scores, count)?;
             let places = format!("{} to {}", g * size + 1, (g + 1) * size);
             let query = format!("{text}, components {places}");
             column.push(RetrievedRow::new(set, query, components.clone(), &found)?);

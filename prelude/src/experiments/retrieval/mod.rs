@@ -8,6 +8,7 @@
 mod by_image;
 mod by_text;
 mod found;
+mod nearest;
 mod precision;
 mod precision_results;
 

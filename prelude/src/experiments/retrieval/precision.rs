@@ -1,15 +1,15 @@
 //! Precision of retrieval against known labels: the components chosen for a feature, beside the full representation and
 //! components taken at random.
 
+use super::nearest::{Nearest, nearest_to_probes, nearest_to_texts};
 use super::{FeatureComponents, PrecisionRow, RetrievalPrecision, feature_components};
-use crate::align::AlignedContributions;
+use crate::align::AlignedStack;
 use crate::data::Labels;
-use crate::decompose::Contributions;
+use crate::decompose::ContributionStack;
 use crate::facts::{self, Facts};
 use crate::identity::{TextEmbeddings, debug_as_display};
-use crate::score::{Scores, retrieval};
+use crate::score::{ScoreMeasure, scores_of};
 use crate::{Error, Result, check};
-use candle_core::{DType, Device, Tensor};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
@@ -67,19 +67,20 @@ impl Default for PrecisionSettings {
 /// itself) and over texts. Components are chosen by [`feature_components`] of the scores for all of `features`, and compared
 /// by cosine (image) and by product (text), as [`super::retrieve_by_image`] and [`super::retrieve_by_text`] do it.
 ///
+/// Contributions may be in memory or in chunks: they are gone through once, aligned ones twice.
+///
 /// # Errors
 /// When contributions, aligned contributions and labels are not of the same images, fewer than two features, settings
 /// outside their range.
 pub fn retrieval_precision(
-    contributions: impl AsRef<Contributions>,
-    aligned: impl AsRef<AlignedContributions>,
+    contributions: impl ContributionStack,
+    aligned: impl AlignedStack,
     features: &[RetrievalFeature],
     settings: &PrecisionSettings,
 ) -> Result<RetrievalPrecision> {
-    let (contributions, aligned) = (contributions.as_ref(), aligned.as_ref());
-    let images = contributions.images();
-    check::same("aligned", aligned.images(), images, "images")?;
-    check::same("aligned", aligned.len(), contributions.len(), "components")?;
+    let (n, images, _) = contributions.extent("contributions")?;
+    check::same("aligned", aligned.image_count(), images, "images")?;
+    check::same("aligned", aligned.component_names().len(), n, "components")?;
     if settings.k == 0 || settings.k >= images {
         let expected = format!("from 1 to {}, fewer than the images", images - 1);
         return Err(Error::argument("k", settings.k, expected));
@@ -91,22 +92,7 @@ pub fn retrieval_precision(
             "one or more of each",
         ));
     }
-    let scores: Vec<Scores> = features
-        .iter()
-        .map(|feature| Ok(aligned.score(&feature.texts)?.named(feature.name.as_str())))
-        .collect::<Result<_>>()?;
-    let chosen = feature_components(&scores, settings.components)?;
-    let stacks = Stacks {
-        raw: f64s(contributions.values())?,
-        aligned: f64s(aligned.values())?,
-        settings,
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let draws: Vec<Vec<usize>> = (0..settings.draws)
-        .map(|_| sample(&mut rng, contributions.len(), settings.components).into_vec())
-        .collect();
-    let mut rows = Vec::new();
-    for (feature, chosen) in features.iter().zip(&chosen) {
+    for feature in features {
         check::same("labels", feature.labels.values.len(), images, "images")?;
         check::same(
             "texts",
@@ -114,11 +100,35 @@ pub fn retrieval_precision(
             feature.labels.names.len(),
             "values",
         )?;
-        rows.push(stacks.row(feature, chosen, &draws, "image", Stacks::by_image)?);
-        rows.push(stacks.row(feature, chosen, &draws, "text", Stacks::by_text)?);
     }
-    let model = contributions.origin();
-    let (model, set) = model.map_or((String::new(), String::new()), |origin| {
+    let texts: Vec<&TextEmbeddings> = features.iter().map(|feature| &feature.texts).collect();
+    let scores = scores_of(&aligned, ScoreMeasure::VarianceAttributed, &texts)?;
+    let named = features.iter().zip(scores);
+    let scores: Vec<_> = named
+        .map(|(feature, scores)| scores.named(&feature.name))
+        .collect();
+    let chosen = feature_components(&scores, settings.components)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    // All components, then those drawn, then those chosen for each feature.
+    let mut sets = vec![(0..n).collect::<Vec<usize>>()];
+    let draws = (0..settings.draws).map(|_| sample(&mut rng, n, settings.components).into_vec());
+    sets.extend(draws);
+    let of_feature = |one: &FeatureComponents| one.components.iter().map(|r| r.index).collect();
+    sets.extend(chosen.iter().map(of_feature));
+    let by_image = nearest_to_probes(&contributions, &sets, settings.probes, settings.k)?;
+    let by_text = nearest_to_texts(&aligned, &sets, &texts, settings.k)?;
+    let mut rows = Vec::new();
+    for (f, (feature, chosen)) in features.iter().zip(&chosen).enumerate() {
+        let own = 1 + settings.draws + f;
+        let precision = |set: &[Nearest]| feature.precision_of_probes(set, settings.k);
+        let found = by_image.iter().map(|set| precision(set)).collect();
+        rows.push(feature.row(chosen, found, own, settings.draws, "image"));
+        let precision = |set: &Vec<Vec<Nearest>>| feature.precision_of_texts(&set[f], settings.k);
+        let found = by_text.iter().map(precision).collect();
+        rows.push(feature.row(chosen, found, own, settings.draws, "text"));
+    }
+    let origin = contributions.belongs().0.origin;
+    let (model, set) = origin.map_or((String::new(), String::new()), |origin| {
         (
             format!("{}: ", origin.model),
             format!(", {}", origin.images.set),
@@ -134,95 +144,60 @@ pub fn retrieval_precision(
     })
 }
 
-/// Contributions in f64, n x B x d and n x B x D.
-struct Stacks<'a> {
-    raw: Tensor,
-    aligned: Tensor,
-    settings: &'a PrecisionSettings,
-}
-
-type Precision<'a> = fn(&Stacks<'a>, &RetrievalFeature, &[usize]) -> Result<f64>;
-
-impl<'a> Stacks<'a> {
+impl RetrievalFeature {
+    /// The row of the precisions `found`: of all components, then of so many `draws`, and at `own` of those chosen.
     fn row(
         &self,
-        feature: &RetrievalFeature,
         chosen: &FeatureComponents,
-        draws: &[Vec<usize>],
+        found: Vec<f64>,
+        own: usize,
+        draws: usize,
         by: &'static str,
-        precision: Precision<'a>,
-    ) -> Result<PrecisionRow> {
-        let set: Vec<usize> = chosen.components.iter().map(|r| r.index).collect();
-        let all: Vec<usize> = (0..self.raw.dim(0)?).collect();
-        let random: Vec<f64> = draws
-            .iter()
-            .map(|draw| precision(self, feature, draw))
-            .collect::<Result<_>>()?;
-        let labels = &feature.labels.values;
+    ) -> PrecisionRow {
+        let labels = &self.labels.values;
         let share = |value: usize| {
             let count = labels.iter().filter(|v| **v == value).count();
             count as f64 / labels.len() as f64
         };
-        let values = feature.labels.names.len();
+        let values = self.labels.names.len();
         let chance = match by {
             "image" => (0..values).map(|v| share(v) * share(v)).sum(),
             _ => (0..values).map(share).sum::<f64>() / values as f64,
         };
-        Ok(PrecisionRow {
-            feature: feature.name.clone(),
+        let random = &found[1..1 + draws];
+        PrecisionRow {
+            feature: self.name.clone(),
             by,
             components: chosen.components.iter().map(|r| r.name.clone()).collect(),
-            chosen: precision(self, feature, &set)?,
-            full: precision(self, feature, &all)?,
+            chosen: found[own],
+            full: found[0],
             random: random.iter().sum::<f64>() / random.len() as f64,
             best_random: random.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             chance,
-        })
+        }
     }
 
-    fn by_image(&self, feature: &RetrievalFeature, set: &[usize]) -> Result<f64> {
-        let sums = sum_of(&self.raw, set)?;
-        let lengths = sums.sqr()?.sum_keepdim(1)?.sqrt()?;
-        let unit = sums.broadcast_div(&lengths.maximum(f64::MIN_POSITIVE)?)?;
-        let probes = self.settings.probes.min(unit.dim(0)?);
-        let cosines = unit
-            .narrow(0, 0, probes)?
-            .matmul(&unit.t()?.contiguous()?)?;
-        let labels = &feature.labels.values;
-        let rows: Vec<Vec<f64>> = cosines.to_vec2()?;
-        let each = rows.into_iter().enumerate().map(|(probe, mut row)| {
-            row[probe] = f64::NEG_INFINITY;
-            let wanted: Vec<bool> = labels.iter().map(|v| *v == labels[probe]).collect();
-            retrieval::precision_at(&row, &wanted, self.settings.k)
+    /// The mean over probes of the share of the images nearest to each that have its value.
+    fn precision_of_probes(&self, probes: &[Nearest], k: usize) -> f64 {
+        let labels = &self.labels.values;
+        let each = probes.iter().enumerate();
+        let right = each.map(|(probe, nearest)| {
+            let like = nearest.images().filter(|&i| labels[i] == labels[probe]);
+            like.count() as f64 / k as f64
         });
-        Ok(each.collect::<Result<Vec<_>>>()?.iter().sum::<f64>() / probes as f64)
+        right.sum::<f64>() / probes.len() as f64
     }
 
-    fn by_text(&self, feature: &RetrievalFeature, set: &[usize]) -> Result<f64> {
-        let texts = f64s(feature.texts.tensor())?;
-        let products = sum_of(&self.aligned, set)?.matmul(&texts.t()?.contiguous()?)?;
-        let rows: Vec<Vec<f64>> = products.t()?.contiguous()?.to_vec2()?;
-        let count = rows.len();
-        let labels = &feature.labels.values;
-        let each = rows.into_iter().enumerate().map(|(value, row)| {
-            let wanted: Vec<bool> = labels.iter().map(|v| *v == value).collect();
-            retrieval::precision_at(&row, &wanted, self.settings.k)
+    /// The mean over texts of the share of the images found for each that have the value it names.
+    fn precision_of_texts(&self, texts: &[Nearest], k: usize) -> f64 {
+        let labels = &self.labels.values;
+        let each = texts.iter().enumerate();
+        let right = each.map(|(value, nearest)| {
+            let named = nearest.images().filter(|&i| labels[i] == value);
+            named.count() as f64 / k as f64
         });
-        Ok(each.collect::<Result<Vec<_>>>()?.iter().sum::<f64>() / count as f64)
+        right.sum::<f64>() / texts.len() as f64
     }
-}
-
-fn f64s(t: &Tensor) -> Result<Tensor> {
-    Ok(t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?)
-}
-
-/// B x d, the sum over the components `set`.
-fn sum_of(stack: &Tensor, set: &[usize]) -> Result<Tensor> {
-    let mut sum = stack.get(set[0])?;
-    for &i in &set[1..] {
-        sum = (sum + stack.get(i)?)?;
-    }
-    Ok(sum)
 }
 
 impl RetrievalFeature {
