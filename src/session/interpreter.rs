@@ -24,9 +24,22 @@ pub enum Next {
     Quit,
 }
 
+/// Said where Ctrl-C was pressed between two evaluations.
+const INTERRUPTED: &str = "interrupted; what follows was not run";
+
 /// Carries out what was entered at once: neighbouring statements are one evaluation. `before` is told before each
 /// evaluation whether it is the last.
 pub fn run(
+    session: &mut Session,
+    source: &Source,
+    before: impl FnMut(bool),
+) -> Result<Next, Failure> {
+    session.interrupts.begin();
+    run_part(session, source, before)
+}
+
+/// The same of a part of what was entered: a Ctrl-C that has been pressed since ends it.
+fn run_part(
     session: &mut Session,
     source: &Source,
     mut before: impl FnMut(bool),
@@ -41,6 +54,7 @@ pub fn run(
     }
     let mut groups = groups(source).peekable();
     while let Some(group) = groups.next() {
+        go_on(session)?;
         before(groups.peek().is_none());
         let next = if std::mem::take(&mut session.times_rest) {
             let next = timed(session, |session| step(session, source, group));
@@ -55,6 +69,14 @@ pub fn run(
     }
     tell_of_main(session, source);
     Ok(Next::Continue)
+}
+
+/// Fails when Ctrl-C was pressed between two evaluations.
+fn go_on(session: &Session) -> Result<(), Failure> {
+    match session.interrupts.ends_what_follows() {
+        true => Err(INTERRUPTED.to_owned().into()),
+        false => Ok(()),
+    }
 }
 
 /// Says so where a function `main` is defined and nothing calls it, as in a program that was written for a compiler.
@@ -73,6 +95,12 @@ fn tell_of_main(session: &Session, source: &Source) {
 
 /// Carries out a script statement by statement, each echoed before it is evaluated, up to the first error.
 pub fn run_script(session: &mut Session, script: &Script) -> Result<Next, Failure> {
+    session.interrupts.begin();
+    load(session, script)
+}
+
+/// The same of a script that is loaded by what was entered.
+fn load(session: &mut Session, script: &Script) -> Result<Next, Failure> {
     let identity = script
         .path
         .canonicalize()
@@ -90,7 +118,8 @@ pub fn run_script(session: &mut Session, script: &Script) -> Result<Next, Failur
 fn run_echoed(session: &mut Session, source: &Source) -> Result<Next, Failure> {
     for piece in &source.pieces {
         echo(session, source, piece);
-        match step(session, source, std::slice::from_ref(piece)) {
+        let done = go_on(session).and_then(|()| step(session, source, std::slice::from_ref(piece)));
+        match done {
             Ok(Next::Continue) => {}
             Ok(Next::Quit) => return Ok(Next::Quit),
             Err(failure) => {
@@ -121,13 +150,13 @@ fn step(session: &mut Session, source: &Source, pieces: &[Piece]) -> Result<Next
         Asks::Load(path) => {
             let script = script::read(&path, &session.output)?;
             session.last_loaded = Some(path);
-            run_script(session, &script)
+            load(session, &script)
         }
         Asks::Watch(path) => watch(session, &path),
-        Asks::Run(text) => run(session, &Source::new(source.name.as_str(), text), |_| {}),
+        Asks::Run(text) => run_part(session, &Source::new(source.name.as_str(), text), |_| {}),
         Asks::Time(text) => {
             let source = Source::new(source.name.as_str(), text);
-            timed(session, |session| run(session, &source, |_| {}))
+            timed(session, |session| run_part(session, &source, |_| {}))
         }
         Asks::TimeRest => {
             let rest = source
@@ -156,8 +185,14 @@ fn timed<R>(session: &mut Session, action: impl FnOnce(&mut Session) -> R) -> R 
 /// Between two looks whether a watched file has been saved.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a script now and whenever it is saved, until Ctrl-C.
+/// Runs a script now and whenever it is saved, until Ctrl-C, which ends nothing else.
 fn watch(session: &mut Session, path: &Path) -> Result<Next, Failure> {
+    let next = watch_until_pressed(session, path);
+    session.interrupts.begin();
+    next
+}
+
+fn watch_until_pressed(session: &mut Session, path: &Path) -> Result<Next, Failure> {
     let time = || {
         std::fs::metadata(path)
             .and_then(|file| file.modified())

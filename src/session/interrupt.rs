@@ -57,6 +57,8 @@ struct Shared {
     busy: AtomicBool,
     /// Ctrl-C has been pressed since the cell began.
     pressed: AtomicBool,
+    /// Ctrl-C has been pressed since what is carried out was entered.
+    unanswered: AtomicBool,
     /// The user has been told what another Ctrl-C does to the cell.
     warned: AtomicBool,
     /// Number of the cell.
@@ -74,6 +76,7 @@ impl Interrupts {
         let interrupts = Interrupts(Arc::new(Shared {
             busy: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             cell: AtomicUsize::new(0),
             ends_when_idle: AtomicBool::new(true),
@@ -111,6 +114,16 @@ impl Interrupts {
         };
     }
 
+    /// Something has been entered: an older Ctrl-C was not meant for it.
+    pub fn begin(&self) {
+        self.0.unanswered.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether Ctrl-C was pressed since [`Self::begin`], be it between two cells.
+    pub fn ends_what_follows(&self) -> bool {
+        self.0.unanswered.load(Ordering::SeqCst)
+    }
+
     /// Whether Ctrl-C was pressed since the last cell began.
     pub fn was_pressed(&self) -> bool {
         self.0.pressed.load(Ordering::SeqCst)
@@ -142,6 +155,7 @@ impl Interrupts {
 
 impl Shared {
     fn press(self: &Arc<Self>) {
+        self.unanswered.store(true, Ordering::SeqCst);
         let again = self.pressed.swap(true, Ordering::SeqCst);
         if !self.busy.load(Ordering::SeqCst) {
             if self.ends_when_idle.load(Ordering::SeqCst) {
@@ -195,4 +209,25 @@ impl Shared {
 /// A lock whose holder panicked still holds valid data here.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Ctrl-C between two cells is kept for what follows, whatever a cell that begins forgets, and not beyond what was
+    /// entered.
+    #[test]
+    fn a_press_between_two_cells_ends_what_follows() {
+        let interrupts = Interrupts::listen(&FrontEnd::terminal()).unwrap();
+        interrupts.set_ends_when_idle(false);
+        interrupts.begin();
+        interrupts.during(|| ());
+        assert!(!interrupts.ends_what_follows());
+        interrupts.0.press();
+        interrupts.during(|| ());
+        assert!(!interrupts.was_pressed() && interrupts.ends_what_follows());
+        interrupts.begin();
+        assert!(!interrupts.ends_what_follows());
+    }
 }
