@@ -1,8 +1,9 @@
 //! What could stand at the cursor: variables, what is defined and imported, what is in a module or type, methods.
 //!
-//! It is found in what the session knows anyway (the types of variables) and in the library's own sources
-//! ([`crate::ide::docs`]); rust-analyzer would first read the sources of some 250 crates. Of the standard library only what
-//! is used most is known here.
+//! It is found in what the session knows anyway (the types of variables) and in sources: the library's own
+//! ([`crate::ide::docs`]), those of the crates that cells use ([`crate::ide::crate_docs`]) and the standard library's
+//! ([`crate::ide::std_methods`]), each read when it is asked for. rust-analyzer would first read the sources of some 250
+//! crates.
 
 use crate::ide::docs::{Docs, Item};
 use crate::syntax::tokens::tokens;
@@ -54,176 +55,6 @@ const COMMON: &[&str] = &[
     "while",
 ];
 
-/// Methods of the types of the standard library that results are made of.
-const METHODS: &[(&str, &[&str])] = &[
-    ("Vec", SLICE),
-    ("[", SLICE),
-    (
-        "String",
-        &[
-            "as_str()",
-            "chars()",
-            "contains()",
-            "is_empty()",
-            "len()",
-            "lines()",
-            "parse()",
-            "push_str()",
-            "replace()",
-            "split()",
-            "starts_with()",
-            "to_lowercase()",
-            "to_owned()",
-            "trim()",
-        ],
-    ),
-    (
-        "str",
-        &[
-            "chars()",
-            "contains()",
-            "is_empty()",
-            "len()",
-            "lines()",
-            "parse()",
-            "repeat()",
-            "replace()",
-            "split()",
-            "starts_with()",
-            "to_lowercase()",
-            "to_owned()",
-            "to_string()",
-            "trim()",
-        ],
-    ),
-    (
-        "Option",
-        &[
-            "as_ref()",
-            "is_none()",
-            "is_some()",
-            "map()",
-            "ok_or()",
-            "ok_or_else()",
-            "unwrap_or()",
-            "unwrap_or_default()",
-        ],
-    ),
-    (
-        "Result",
-        &[
-            "as_ref()",
-            "is_err()",
-            "is_ok()",
-            "map()",
-            "map_err()",
-            "ok()",
-            "unwrap_or()",
-            "unwrap_or_default()",
-        ],
-    ),
-    (
-        "HashMap",
-        &[
-            "contains_key()",
-            "get()",
-            "insert()",
-            "is_empty()",
-            "iter()",
-            "keys()",
-            "len()",
-            "remove()",
-            "values()",
-        ],
-    ),
-    (
-        "BTreeMap",
-        &[
-            "contains_key()",
-            "first_key_value()",
-            "get()",
-            "insert()",
-            "is_empty()",
-            "iter()",
-            "keys()",
-            "len()",
-            "remove()",
-            "values()",
-        ],
-    ),
-    (
-        "Tensor",
-        &[
-            "abs()",
-            "broadcast_add()",
-            "broadcast_mul()",
-            "broadcast_sub()",
-            "cat()",
-            "clone()",
-            "device()",
-            "dim()",
-            "dims()",
-            "dtype()",
-            "exp()",
-            "flatten_all()",
-            "get()",
-            "i()",
-            "index_select()",
-            "log()",
-            "matmul()",
-            "max()",
-            "mean()",
-            "mean_all()",
-            "mean_keepdim()",
-            "min()",
-            "narrow()",
-            "neg()",
-            "powf()",
-            "rank()",
-            "reshape()",
-            "shape()",
-            "sqr()",
-            "sqrt()",
-            "squeeze()",
-            "stack()",
-            "sum()",
-            "sum_all()",
-            "sum_keepdim()",
-            "t()",
-            "to_device()",
-            "to_dtype()",
-            "to_scalar()",
-            "to_vec1()",
-            "to_vec2()",
-            "to_vec3()",
-            "transpose()",
-            "unsqueeze()",
-        ],
-    ),
-];
-
-const SLICE: &[&str] = &[
-    "binary_search()",
-    "chunks()",
-    "concat()",
-    "contains()",
-    "first()",
-    "get()",
-    "into_iter()",
-    "is_empty()",
-    "iter()",
-    "iter_mut()",
-    "join()",
-    "last()",
-    "len()",
-    "push()",
-    "sort()",
-    "sort_by()",
-    "split_at()",
-    "to_vec()",
-    "windows()",
-];
-
 /// One thing that could stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
@@ -245,6 +76,9 @@ impl Candidate {
     }
 }
 
+/// The members of what has a name.
+pub type Members<'a> = dyn Fn(&str) -> Vec<Item> + 'a;
+
 /// What a session knows.
 pub struct Known<'a> {
     pub docs: &'a Docs,
@@ -254,6 +88,8 @@ pub struct Known<'a> {
     pub items: Vec<String>,
     /// What is known of these.
     pub own: Docs,
+    /// The members of a type, or what is in a crate, that others wrote: by the name of the type or crate.
+    pub elsewhere: Box<Members<'a>>,
 }
 
 /// Calls whose first argument is the name of a model.
@@ -291,13 +127,15 @@ impl Known<'_> {
             ..plain(name, "instance")
         });
         let items = self.items.iter().map(|name| plain(name, "statement"));
-        let common = COMMON.iter().map(|word| common(word));
+        let common = COMMON.iter().map(|word| common_name(word));
         let imported = self
             .docs
             .imported()
             .map(|item| self.docs.find(item).into_iter().next().map(candidate));
+        let foreign = self.docs.foreign().map(common_name);
         variables
             .chain(items)
+            .chain(foreign)
             .chain(common)
             .chain(imported.flatten())
             .collect()
@@ -335,6 +173,7 @@ impl Known<'_> {
             let names = variants(&item.signature).into_iter();
             candidates.extend(names.map(|name| plain(&name, "class")));
         }
+        candidates.extend((self.elsewhere)(last).iter().map(candidate));
         candidates
     }
 
@@ -345,14 +184,9 @@ impl Known<'_> {
         };
         let kind = bare(&kind);
         let items = self.docs.items().iter().chain(self.own.items());
-        let methods = items.filter(|item| {
-            let of = item.path.iter().rev().nth(1);
-            of.is_some_and(|of| *of == kind) && item.signature.contains("self")
-        });
-        let of_std = METHODS
-            .iter()
-            .filter(|(name, _)| *name == kind)
-            .flat_map(|(_, methods)| methods.iter());
+        let methods = items.filter(|item| item.owner() == Some(&kind) && item.takes_self());
+        let others = (self.elsewhere)(&kind);
+        let others = others.iter().filter(|item| item.signature.contains("self"));
         let library = self.docs.find(&kind).into_iter().map(|item| (item, false));
         let own = self.own.find(&kind).into_iter().map(|item| (item, true));
         let fields = own.chain(library).flat_map(|(item, all)| {
@@ -361,7 +195,7 @@ impl Known<'_> {
         });
         methods
             .map(candidate)
-            .chain(of_std.map(|name| plain(name, "function")))
+            .chain(others.map(candidate))
             .chain(fields)
             .collect()
     }
@@ -405,8 +239,8 @@ impl Known<'_> {
         Some(format!("{comma}{}){gives}", left.join(", ")))
     }
 
-    /// The item of the library that the text before an open bracket names.
-    fn called(&self, before: &str) -> Option<&Item> {
+    /// The item that the text before an open bracket names.
+    fn called(&self, before: &str) -> Option<Item> {
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let name = before.rsplit(|c| !is_part(c)).next()?;
         let outer = &before[..before.len() - name.len()];
@@ -417,7 +251,13 @@ impl Known<'_> {
                 None => name.to_owned(),
             },
         };
-        self.docs.find(&of).into_iter().next()
+        if let Some(item) = self.docs.find(&of).into_iter().next() {
+            return Some(item.clone());
+        }
+        let (owner, name) = of.rsplit_once("::")?;
+        let owner = owner.rsplit("::").next()?;
+        let mut members = (self.elsewhere)(owner).into_iter();
+        members.find(|item| item.name() == name)
     }
 
     /// The type of a variable, or of what a call of the library gives.
@@ -511,8 +351,8 @@ fn plain(name: &str, kind: &'static str) -> Candidate {
     }
 }
 
-/// A word of the language or of the standard library.
-fn common(word: &str) -> Candidate {
+/// A word of the language, or a name of another crate.
+fn common_name(word: &str) -> Candidate {
     let kind = if word.ends_with('!') {
         "function"
     } else if word.starts_with(char::is_uppercase) {
@@ -586,16 +426,36 @@ fn open_model_name(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ide::std_methods;
     use crate::library::sources::Library;
+    use std::path::Path;
+
+    /// As if the library used a crate with this in it.
+    const OTHERS: &str = "macro_rules! unary { ($name:ident) => { pub fn $name(&self) -> Result<Self> { todo!() } } }
+        pub struct Tensor; impl Tensor { unary!(exp); pub fn matmul(&self, rhs: &Self) -> Result<Self> { todo!() } \
+        pub fn zeros(shape: usize) -> Result<Self> { todo!() } }";
+
+    /// Members of types that the library did not write.
+    fn elsewhere(kind: &str) -> Vec<Item> {
+        let members = std_methods::members(kind, Path::new("/nowhere"));
+        let docs = Docs::read(vec![("lib.rs".into(), OTHERS.to_owned())]);
+        let of_crate = docs
+            .items()
+            .iter()
+            .filter(|item| item.owner() == Some(kind));
+        members.into_iter().chain(of_crate.cloned()).collect()
+    }
 
     fn complete(text: &str) -> Vec<String> {
         let docs = Docs::read(Library::Carried.code());
         let known = Known {
+            elsewhere: Box::new(elsewhere),
             docs: &docs,
             variables: vec![
                 ("vit".to_owned(), "Arc<Model>".to_owned()),
                 ("numbers".to_owned(), "Vec<i32>".to_owned()),
                 ("mine".to_owned(), "Mine".to_owned()),
+                ("t".to_owned(), "Tensor".to_owned()),
                 ("options".to_owned(), "FitOptions".to_owned()),
             ],
             items: vec!["twice".to_owned()],
@@ -618,6 +478,7 @@ mod tests {
             "fn load_clip(name_or_path: &str) -> Result<Arc<Model>>"
         );
         assert_eq!(complete("vi"), ["vit: Arc<Model>"]);
+        assert_eq!(complete("let x = Tens"), ["Tensor"]);
         assert_eq!(complete("é + twi"), ["twice"]);
         assert!(
             complete("FitOpt").contains(&"struct FitOptions<'a>".to_owned()),
@@ -645,6 +506,7 @@ mod tests {
             variables: vec![("vit".to_owned(), "Arc<Model>".to_owned())],
             items: Vec::new(),
             own: Docs::default(),
+            elsewhere: Box::new(elsewhere),
         };
         let open = |text: &str| known.open_call(text);
         let gives = ") -> Result<Arc<Contributions>>";
@@ -663,6 +525,10 @@ mod tests {
         );
         assert_eq!(open("decompose(&vit, &set, &o"), takes(""));
         assert_eq!(open("vit.name(").as_deref(), Some(") -> &str"));
+        assert_eq!(
+            open("Tensor::zeros(").as_deref(),
+            Some("shape: usize) -> Result<Self>")
+        );
         for text in [
             "decompose(&vit)",
             "decompose(&DecomposeOptions { ",
@@ -675,7 +541,17 @@ mod tests {
     #[test]
     fn methods_are_those_of_the_type() {
         assert!(complete("vit.nam")[0].starts_with("fn name(&self)"));
-        assert_eq!(complete("numbers.le"), ["len()"]);
+        assert_eq!(complete("numbers.le"), ["const fn len(&self) -> usize"]);
+        assert_eq!(
+            complete("numbers.windo"),
+            ["fn windows(&self, size: usize) -> Windows<'_, T>"]
+        );
+        assert!(complete("numbers.exp").is_empty());
+        // Of another crate: what its macros make too, along a chain of calls, and what takes no value after the type.
+        assert_eq!(complete("t.ex"), ["fn exp(&self) -> Result<Self>"]);
+        assert!(complete("t.matmul(&t)?.exp()?.mat")[0].starts_with("fn matmul(&self"));
+        assert!(complete("t.zer").is_empty());
+        assert!(complete("Tensor::zer")[0].starts_with("fn zeros("));
         assert!(complete("load(\"tiny_vit\")?.nam")[0].starts_with("fn name(&self)"));
         assert!(complete("nothing.le").is_empty());
     }

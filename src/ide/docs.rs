@@ -1,9 +1,10 @@
 //! Documentation of the library's public items, read from its sources: their doc comments and
 //! signatures. It needs neither rust-analyzer nor rustdoc, so it is there at once.
 
+use super::macro_methods::made_by;
 use ra_ap_syntax::ast::{self, HasDocComments, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxNode};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// More than this many items of one name are not shown.
@@ -13,7 +14,7 @@ const MOST_SHOWN: usize = 5;
 const LONGEST: usize = 60;
 
 /// One documented item.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Item {
     /// Path in the library: `score::top`, `align::FitOptions`, `session::Model::name`.
     pub path: Vec<String>,
@@ -67,6 +68,8 @@ pub struct Docs {
     items: Vec<Item>,
     /// What is in scope at the prompt: the module it comes from, and its name.
     imported: HashSet<(String, String)>,
+    /// Names of other crates in scope at the prompt, and the crates that they come from.
+    foreign: BTreeMap<String, String>,
     /// Names of models that the library knows.
     models: Vec<String>,
     /// Items without `pub` count too.
@@ -86,6 +89,7 @@ impl Docs {
             let file = SourceFile::parse(&text, Edition::Edition2024).tree();
             if path == Path::new("prelude.rs") {
                 docs.imported = imports(&file);
+                docs.foreign = foreign(&file);
             }
             let module = module(&path);
             docs.module_docs(&file, &module);
@@ -202,6 +206,16 @@ impl Docs {
         self.imported.iter().map(|(_, name)| name.as_str())
     }
 
+    /// Names of other crates that are in scope at the prompt.
+    pub fn foreign(&self) -> impl Iterator<Item = &str> {
+        self.foreign.keys().map(String::as_str)
+    }
+
+    /// The other crate that a name in scope at the prompt comes from.
+    pub fn comes_from(&self, name: &str) -> Option<&str> {
+        self.foreign.get(name).map(String::as_str)
+    }
+
     /// The items that `name` (a name, or a path) most likely means: those in scope if there
     /// are any, and no methods if something else has the name.
     pub fn find(&self, name: &str) -> Vec<&Item> {
@@ -270,6 +284,13 @@ impl Docs {
                     match member {
                         ast::AssocItem::Fn(member) => self.named(&member, &inner),
                         ast::AssocItem::Const(member) => self.named(&member, &inner),
+                        ast::AssocItem::MacroCall(call) => {
+                            let made = made_by(&call).unwrap_or_default();
+                            let file = SourceFile::parse(&made, Edition::Edition2024).tree();
+                            for item in file.items() {
+                                self.item(&item, &inner);
+                            }
+                        }
                         _ => {}
                     }
                 }
@@ -336,15 +357,25 @@ impl Item {
         self.path.last().map_or("", String::as_str)
     }
 
-    fn is_module(&self) -> bool {
+    /// The name of the type or trait that it is a member of.
+    pub fn owner(&self) -> Option<&str> {
+        let owner = self.path.iter().rev().nth(1)?;
+        owner
+            .starts_with(char::is_uppercase)
+            .then_some(owner.as_str())
+    }
+
+    /// Whether it is called with a dot.
+    pub fn takes_self(&self) -> bool {
+        self.owner().is_some() && self.signature.contains("self")
+    }
+
+    pub fn is_module(&self) -> bool {
         self.signature.starts_with("mod ")
     }
 
-    fn is_method(&self) -> bool {
-        let mut parts = self.path.iter().rev().skip(1);
-        parts
-            .next()
-            .is_some_and(|part| part.starts_with(char::is_uppercase))
+    pub fn is_method(&self) -> bool {
+        self.owner().is_some()
     }
 }
 
@@ -373,22 +404,39 @@ fn module(path: &Path) -> Vec<String> {
 
 /// What a file brings into scope by `use crate::...`: the first part of the path, and the last.
 fn imports(file: &SourceFile) -> HashSet<(String, String)> {
+    let paths = used_paths(file);
+    let own = paths.iter().filter_map(|path| path.strip_prefix("crate::"));
+    own.filter_map(first_and_last).collect()
+}
+
+/// What a file brings into scope of other crates: the name, and the crate.
+fn foreign(file: &SourceFile) -> BTreeMap<String, String> {
+    let paths = used_paths(file);
+    let others = paths.iter().filter(|path| !path.starts_with("crate::"));
+    let pairs = others.filter_map(|path| first_and_last(path));
+    pairs.map(|(first, last)| (last, first)).collect()
+}
+
+fn first_and_last(path: &str) -> Option<(String, String)> {
+    let mut parts = path.split("::");
+    let first = parts.next()?.to_owned();
+    let last = parts.last().map_or_else(|| first.clone(), str::to_owned);
+    Some((first, last))
+}
+
+/// The paths that a file uses, one for each name.
+fn used_paths(file: &SourceFile) -> Vec<String> {
     let trees = file.syntax().descendants().filter_map(ast::UseTree::cast);
-    trees
-        .filter(|tree| tree.use_tree_list().is_none())
-        .filter_map(|tree| {
-            let paths = tree.syntax().ancestors().filter_map(ast::UseTree::cast);
-            let mut paths: Vec<String> = paths
-                .filter_map(|tree| Some(tree.path()?.syntax().text().to_string()))
-                .collect();
-            paths.reverse();
-            let path = paths.join("::");
-            let mut parts = path.strip_prefix("crate::")?.split("::");
-            let first = parts.next()?.to_owned();
-            let last = parts.last().map_or_else(|| first.clone(), str::to_owned);
-            Some((first, last))
-        })
-        .collect()
+    let names = trees.filter(|tree| tree.use_tree_list().is_none());
+    let whole = names.map(|tree| {
+        let paths = tree.syntax().ancestors().filter_map(ast::UseTree::cast);
+        let mut paths: Vec<String> = paths
+            .filter_map(|tree| Some(tree.path()?.syntax().text().to_string()))
+            .collect();
+        paths.reverse();
+        paths.join("::")
+    });
+    whole.collect()
 }
 
 fn with(module: &[String], name: &str) -> Vec<String> {

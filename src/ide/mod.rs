@@ -1,5 +1,9 @@
 //! What helps whoever types: completion and documentation.
 
 pub mod completion;
+mod crate_docs;
 pub mod docs;
+pub mod elsewhere;
+mod macro_methods;
 pub mod rust_docs;
+pub mod std_methods;

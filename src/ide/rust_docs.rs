@@ -33,13 +33,16 @@ pub enum Found {
     Nothing,
 }
 
-/// Looks for a keyword, or an item of the standard library, by name or path; `below` is a folder in the sysroot.
+/// The folder of the standard library's sources, where they are installed. `below` is that of the compiled one, the sysroot's
+/// `lib/rustlib/TARGET/lib`.
+pub fn library(below: &Path) -> Option<PathBuf> {
+    let folder = below.ancestors().nth(4)?.join(SOURCES);
+    folder.is_dir().then_some(folder)
+}
+
+/// Looks for a keyword, or an item of the standard library, by name or path; `below` as [`library`] has it.
 pub fn find(name: &str, below: &Path) -> Found {
-    let library = below
-        .ancestors()
-        .map(|folder| folder.join(SOURCES))
-        .find(|folder| folder.is_dir());
-    let Some(library) = library else {
+    let Some(library) = library(below) else {
         return Found::NoSources;
     };
     if ALL_KEYWORDS.contains(&name) {

@@ -58,6 +58,7 @@ impl LineHelper {
                 variables: Vec::new(),
                 items: Vec::new(),
                 own: Docs::default(),
+                elsewhere: Box::new(|_| Vec::new()),
             }),
         }
     }

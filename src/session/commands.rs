@@ -375,7 +375,7 @@ fn document(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     }
     let found = session.docs().find(name);
     let text = if found.is_empty() {
-        of_rust(session, name)?.0
+        of_others(session, name)?.0
     } else {
         session.docs().text(&found)
     };
@@ -396,8 +396,11 @@ fn member(session: &Session, name: &str) -> String {
     )
 }
 
-/// Documentation and source of Rust's own.
-fn of_rust(session: &Session, name: &str) -> Result<(String, String), Failure> {
+/// Documentation and source of what another crate has, or Rust itself.
+fn of_others(session: &Session, name: &str) -> Result<(String, String), Failure> {
+    if let Some(text) = session.crate_docs(name) {
+        return Ok((text.docs, text.source));
+    }
     match session.rust_docs(name) {
         Found::Text { docs, source } => Ok((docs, source)),
         Found::NoSources => Err(format!(
@@ -425,7 +428,7 @@ fn source(session: &mut Session, name: &str) -> Result<Asks, Failure> {
     let found = session.docs().find(name);
     let text = match session.definition(name) {
         Some(text) => text,
-        None if found.is_empty() => of_rust(session, name)?.1,
+        None if found.is_empty() => of_others(session, name)?.1,
         None => session.docs().source(&found),
     };
     session.output.page(&text);

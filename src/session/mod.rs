@@ -17,10 +17,11 @@ mod variables;
 pub use start::{Prepared, Surroundings};
 
 use crate::eval::cell::{Cell, Lost};
-use crate::eval::compiler::{Report, added_crates, write_plan};
+use crate::eval::compiler::{Report, Setup, added_crates, write_plan};
 use crate::eval::items::{Addition, Items};
 use crate::ide::completion::{Candidate, Known};
 use crate::ide::docs::Docs;
+use crate::ide::elsewhere::{Crates, Elsewhere, Text};
 use crate::ide::rust_docs;
 use crate::library::folder::CompileFolder;
 use crate::library::sources;
@@ -78,6 +79,7 @@ pub struct Session {
     /// What was entered.
     pub history: History,
     docs: OnceCell<Docs>,
+    elsewhere: Elsewhere,
 }
 
 impl Session {
@@ -94,8 +96,9 @@ impl Session {
         interrupts: Interrupts,
         output: FrontEnd,
         folder: CompileFolder,
-        crates: BTreeMap<String, String>,
+        setup: Setup,
     ) -> Self {
+        let std_library = folder.std_library.clone();
         Session {
             context: CommandContext::with_eval_context(context),
             pump,
@@ -103,7 +106,8 @@ impl Session {
             interrupts,
             output,
             folder,
-            crates,
+            crates: setup.versions,
+            elsewhere: Elsewhere::new(setup.crates, std_library),
             names: Names::default(),
             items: Items::default(),
             origins: Origins::default(),
@@ -322,7 +326,18 @@ impl Session {
 
     /// What is known of a name of Rust's own.
     pub fn rust_docs(&self, name: &str) -> rust_docs::Found {
-        rust_docs::find(name, &self.folder.std_library)
+        self.elsewhere.of_rust(name)
+    }
+
+    /// What is known of a name in a crate that cells can name.
+    pub fn crate_docs(&self, name: &str) -> Option<Text> {
+        self.elsewhere.find(name, self.docs(), &self.added_files())
+    }
+
+    /// The crates that the user has added, with their files.
+    fn added_files(&self) -> Crates {
+        let added = added_crates(&self.folder.session).into_iter();
+        added.map(|(name, file)| (name, file.into())).collect()
     }
 
     /// Whether a name has a meaning of its own in the session.
@@ -388,6 +403,10 @@ impl Session {
             variables: self.variables(),
             items: self.items.names().map(str::to_owned).collect(),
             own: Docs::of_session(&self.items.all()),
+            elsewhere: Box::new(|name| {
+                self.elsewhere
+                    .members(name, self.docs(), &self.added_files())
+            }),
         }
     }
 

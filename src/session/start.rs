@@ -90,8 +90,7 @@ impl Prepared {
         interrupts.watch(child.clone());
         let input = Input::new(channels.input.clone(), child, lines);
         let pump = Pump::start(channels, outputs.stderr, output.clone())?;
-        let crates = setup.versions;
-        let mut session = Session::new(context, pump, input, interrupts, output, folder, crates);
+        let mut session = Session::new(context, pump, input, interrupts, output, folder, setup);
         session.import()?;
         if is_fresh {
             probe::check(&mut session)?;
