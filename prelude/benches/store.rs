@@ -1,11 +1,12 @@
 //! Contributions that are larger than memory: random values written directly into a store, and then read as `cat` does,
 //! read and decoded, and means, scores, ablation with a head of 1000 classes, retrieval and steps of the aligner over them.
 //!
-//!     cargo bench --locked -p vitrepl-prelude --bench store
+//!     cargo bench --locked --workspace --bench store
 //!
 //! `VITREPL_BENCH_IMAGES` says how many images (50000 make 10 GB), `VITREPL_BENCH_FOLDER` where. Each measure runs in a
 //! process of its own, so that its peak memory is its own; files are in the page cache or not as the machine has it
-//! (`VITREPL_BENCH_MEASURE=read` runs one measure alone, after `echo 3 > /proc/sys/vm/drop_caches`, say).
+//! (`VITREPL_BENCH_MEASURE=read` runs one measure alone, after `echo 3 > /proc/sys/vm/drop_caches`, say). The processes have
+//! the allocator settings with which `vitrepl` starts those that hold the library.
 
 use candle_core::{Device, Tensor};
 use std::io::Read;
@@ -22,6 +23,11 @@ use vitrepl_prelude::{Error, Result};
 const COMPONENTS: usize = 66;
 const WIDTH: usize = 768;
 const MEASURE: &str = "VITREPL_BENCH_MEASURE";
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_MMAP_MAX_", "0"),
+    ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
+    ("MALLOC_TOP_PAD_", "67108864"),
+];
 const MEASURES: [&str; 8] = [
     "write",
     "cat",
@@ -50,7 +56,10 @@ fn main() -> Result<()> {
     );
     for measure in MEASURES {
         let this = std::env::current_exe().map_err(|e| Error::io("finding", "this program", e))?;
-        let status = Command::new(this).env(MEASURE, measure).status();
+        let status = Command::new(this)
+            .env(MEASURE, measure)
+            .envs(ALLOCATOR)
+            .status();
         assert!(status.is_ok_and(|status| status.success()), "{measure}");
     }
     Ok(())
@@ -95,10 +104,13 @@ fn over(measure: &str, stored: &ChunkedContributions) -> Result<()> {
             let targets = ImageEmbeddings::new(random(&[images, WIDTH], 4)?)?;
             let options = FitOptions {
                 evaluations: 1,
-                batch: 64,
+                batch: 32,
                 ..FitOptions::default()
             };
-            drop(Alignment::fit(stored, &targets, &options)?);
+            let alignment = Alignment::fit(stored, &targets, &options)?;
+            if let Some(report) = &alignment.report {
+                println!("{report}");
+            }
         }
     }
     Ok(())

@@ -135,11 +135,12 @@ impl Arrays {
             &at[..2],
             header.dtype,
         )?;
-        let mut turned = vec![0f32; n * images * width];
-        for (image, rows) in values.chunks_exact(n * width).take(images).enumerate() {
-            for (i, row) in rows.chunks_exact(width).enumerate() {
-                let to = (i * images + image) * width;
-                turned[to..to + width].copy_from_slice(row);
+        // A row of each image for one component after the other, in the order in which they come to stand.
+        let mut turned = Vec::with_capacity(n * images * width);
+        for component in 0..n {
+            for image in 0..images {
+                let from = (image * n + component) * width;
+                turned.extend_from_slice(&values[from..from + width]);
             }
         }
         let mut representation = representation;
