@@ -541,7 +541,7 @@ mod tests {
     #[test]
     fn methods_are_those_of_the_type() {
         assert!(complete("vit.nam")[0].starts_with("fn name(&self)"));
-        assert_eq!(complete("numbers.le"), ["const fn len(&self) -> usize"]);
+        assert_eq!(complete("numbers.len"), ["const fn len(&self) -> usize"]);
         assert_eq!(
             complete("numbers.windo"),
             ["fn windows(&self, size: usize) -> Windows<'_, T>"]

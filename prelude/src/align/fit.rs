@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// A smaller gain of the held-out cosine does not count.
 const GAIN: f32 = 1e-4;
 /// Images of one held-out product.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 /// A checkpoint is as large as four aligners: not after every evaluation of a small one.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
@@ -132,16 +132,22 @@ impl<'a> Data<'a> {
 
     /// Mean held-out cosine of the mean training target.
     fn baseline(&self) -> Result<f32> {
-        let index = |rows: &[u32]| -> Result<Tensor> {
+        let units = |rows: &[u32]| -> Result<Tensor> {
             let rows = Tensor::new(rows, self.targets.device())?;
             Ok(trainer::unit(&self.targets.index_select(&rows, 0)?)?.0)
         };
-        let held_out = index(&self.held_out)?;
-        let mean = index(&self.train)?
-            .mean_keepdim(0)?
-            .broadcast_as(held_out.shape())?
-            .contiguous()?;
-        trainer::mean_cosine(&mean, &held_out)
+        let width = self.targets.dim(1)?;
+        let mut sum = Tensor::zeros((1, width), DType::F32, self.targets.device())?;
+        for rows in self.train.chunks(CHUNK) {
+            sum = (sum + units(rows)?.sum_keepdim(0)?)?;
+        }
+        let (mean, _) = trainer::unit(&sum)?;
+        let mut total = 0.0;
+        for rows in self.held_out.chunks(CHUNK) {
+            let cosines = units(rows)?.matmul(&mean.t()?)?;
+            total += f64::from(cosines.sum_all()?.to_scalar::<f32>()?);
+        }
+        Ok((total / self.held_out.len() as f64) as f32)
     }
 }
 
@@ -357,13 +363,9 @@ fn starting_point(data: &Data, options: &FitOptions) -> Result<(Tensor, Tensor)>
     let width = data.targets.dim(1)?;
     let device = data.contributions.device();
     let (map, bias) = match options.start {
-        Start::Procrustes => {
-            let rows = Tensor::new(data.train.as_slice(), device)?;
-            let z = data.sums.index_select(&rows, 0)?;
-            start::procrustes(&z, &data.targets.index_select(&rows, 0)?)?
-        }
+        Start::Procrustes => start::procrustes(&data.sums, &data.targets, &data.train)?,
         Start::Random => {
-            let bias = Tensor::zeros(width, candle_core::DType::F32, device)?;
+            let bias = Tensor::zeros(width, DType::F32, device)?;
             (start::random(d, width, rng(options.seed, 1), device)?, bias)
         }
     };

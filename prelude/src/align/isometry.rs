@@ -184,7 +184,8 @@ mod tests {
     fn few_directions_are_taken_exactly() {
         assert_eq!(Isometry::Auto.probes(96, 64, 16), None);
         assert_eq!(Isometry::Auto.probes(768, 768, 32), Some(32));
-        assert_eq!(Isometry::Auto.probes(768, 768, 1024), Some(528));
+        assert_eq!(Isometry::Auto.probes(768, 768, 512), Some(272));
+        assert_eq!(Isometry::Auto.probes(768, 768, 1024), None);
         assert_eq!(Isometry::Exact.probes(768, 768, 32), None);
         assert_eq!(Isometry::Probes(3).probes(8, 8, 32), Some(3));
     }

@@ -64,8 +64,7 @@ impl<'a> Pool<'a> {
 
     /// The sum over components, B x d, and the hash of all values where one is wanted. Refuses NaN and infinity.
     pub fn sums(&self, mut hash: Option<&mut blake3::Hasher>) -> Result<Tensor> {
-        let mut sums = Vec::new();
-        let mut add = |chunk: &Tensor| -> Result<()> {
+        let mut seen = |chunk: &Tensor| -> Result<Tensor> {
             check::finite("contributions", chunk)?;
             if let Some(hash) = &mut hash {
                 for i in 0..chunk.dim(0)? {
@@ -73,14 +72,19 @@ impl<'a> Pool<'a> {
                     hash.update(bytemuck::cast_slice(&values));
                 }
             }
-            sums.push(chunk.sum(0)?);
-            Ok(())
+            Ok(chunk.sum(0)?)
         };
-        match self {
-            Self::Whole(values) => add(values)?,
-            Self::Chunked { chunks, .. } => chunks.each_chunk(|_, chunk| add(chunk.values()))?,
-        }
-        Ok(Tensor::cat(&sums, 0)?)
+        let chunks = match self {
+            Self::Whole(values) => return seen(values),
+            Self::Chunked { chunks, .. } => chunks,
+        };
+        let (images, width) = (chunks.images(), chunks.width());
+        let mut sums = Vec::with_capacity(images * width);
+        chunks.each_chunk(|_, chunk| {
+            sums.extend(seen(chunk.values())?.flatten_all()?.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(Tensor::from_vec(sums, (images, width), &Device::Cpu)?)
     }
 
     /// The images at `rows`, n x k x d.

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::trainer::unit;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Newton-Schulz iterations: a singular value of 1e-6 of the largest still reaches 1.
 const ITERATIONS: usize = 45;
@@ -41,22 +41,52 @@ pub(super) fn random(
     Ok(polar(&gauss)?.to_device(device)?)
 }
 
-/// Map (d x D) and bias (D) that minimise the squared distance between `z` (B x d) mapped isometrically and a
-/// multiple of the unit `targets` (B x D).
-pub(super) fn procrustes(z: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
-    let (y, _) = unit(targets)?;
-    let (z_mean, y_mean) = (z.mean_keepdim(0)?, y.mean_keepdim(0)?);
-    let zc = z.broadcast_sub(&z_mean)?;
-    let yc = y.broadcast_sub(&y_mean)?;
-    let map = polar(&zc.t()?.matmul(&yc)?)?;
-    // The length of the contributions is kept, so the mean target is brought to their scale.
-    let shared = (zc.matmul(&map)? * &yc)?.sum_all()?.to_scalar::<f32>()?;
-    let own = yc.sqr()?.sum_all()?.to_scalar::<f32>()?;
+/// Rows of which one block is centred and multiplied at a time.
+const BLOCK: usize = 2048;
+
+/// Map (d x D) and bias (D) that minimise the squared distance between the `rows` of `z` (B x d) mapped isometrically and a
+/// multiple of the same rows of the `targets` (B x D), brought to unit length.
+pub(super) fn procrustes(z: &Tensor, targets: &Tensor, rows: &[u32]) -> Result<(Tensor, Tensor)> {
+    let block = |rows: &[u32]| -> Result<(Tensor, Tensor)> {
+        let rows = Tensor::new(rows, z.device())?;
+        let (y, _) = unit(&targets.index_select(&rows, 0)?)?;
+        Ok((z.index_select(&rows, 0)?, y))
+    };
+    let mut sums: Option<(Tensor, Tensor)> = None;
+    for rows in rows.chunks(BLOCK) {
+        let (z, y) = block(rows)?;
+        let (z, y) = (z.sum_keepdim(0)?, y.sum_keepdim(0)?);
+        sums = Some(match sums {
+            Some((of_z, of_y)) => ((of_z + z)?, (of_y + y)?),
+            None => (z, y),
+        });
+    }
+    let none = || Error::argument("images", 0, "one or more to fit on");
+    let (z_sum, y_sum) = sums.ok_or_else(none)?;
+    let count = rows.len() as f64;
+    let (z_mean, y_mean) = ((z_sum / count)?, (y_sum / count)?);
+    let mut products: Option<Tensor> = None;
+    let mut own = 0.0;
+    for rows in rows.chunks(BLOCK) {
+        let (z, y) = block(rows)?;
+        let (z, y) = (z.broadcast_sub(&z_mean)?, y.broadcast_sub(&y_mean)?);
+        let product = z.t()?.matmul(&y)?;
+        own += f64::from(y.sqr()?.sum_all()?.to_scalar::<f32>()?);
+        products = Some(match products {
+            Some(products) => (products + product)?,
+            None => product,
+        });
+    }
+    let products = products.ok_or_else(none)?;
+    let map = polar(&products)?;
+    // The length of the contributions is kept, so the mean target is brought to their scale. The sum of the products of
+    // mapped rows with targets is that of the map with the products above.
+    let shared = f64::from((products * &map)?.sum_all()?.to_scalar::<f32>()?);
     let scale = if own > 0.0 {
         (shared / own).max(0.0)
     } else {
         1.0
     };
-    let bias = ((y_mean * f64::from(scale))? - z_mean.matmul(&map)?)?;
+    let bias = ((y_mean * scale)? - z_mean.matmul(&map)?)?;
     Ok((map, bias.flatten_all()?.to_dtype(DType::F32)?))
 }

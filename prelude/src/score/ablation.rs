@@ -87,6 +87,17 @@ pub(super) fn checked_means<C: ImageChunks + ?Sized>(
     check::f32(means)
 }
 
+/// Whether a component of a block, n x b x d, differs from its mean in an image.
+pub(super) fn differs(block: &Tensor, means: &Tensor) -> Result<bool> {
+    for i in 0..block.dim(0)? {
+        let apart = check::f32(&block.get(i)?)?.broadcast_sub(&means.get(i)?)?;
+        if apart.abs()?.max_all()?.to_scalar::<f32>()? > 0.0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The error for contributions that are their own means, as with means of one image taken off that image.
 pub(super) fn nothing_to_take_off(images: usize) -> Error {
     Error::argument(
@@ -143,7 +154,7 @@ impl Ablation {
         head.check_choice()?;
         let mut all = Self::of_no_images(n, head.classes());
         each_block(contributions, |_, block| {
-            let block = Self::of_block(block, &means, head)?;
+            let block = Self::of_block(block, &means, head, |_| true)?;
             all.images += block.images;
             all.logits.extend(block.logits);
             let both = all.shares.iter_mut().zip(block.shares);
@@ -165,13 +176,22 @@ impl Ablation {
         }
     }
 
-    /// Of one block, n x b x d, with `means` that were checked.
-    pub(super) fn of_block(block: &Tensor, means: &Tensor, head: &LinearHead) -> Result<Self> {
+    /// Of one block, n x b x d, with `means` that were checked; only the components that are `wanted` can be switched off.
+    pub(super) fn of_block(
+        block: &Tensor,
+        means: &Tensor,
+        head: &LinearHead,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Self> {
         let (n, images, _) = block.dims3()?;
+        check::finite("contributions", block)?;
         let block = check::f32(block)?;
         let weight = head.weight().t()?;
         let shares = (0..n)
             .map(|i| {
+                if !wanted(i) {
+                    return Ok(Vec::new());
+                }
                 let apart = block.get(i)?.broadcast_sub(&means.get(i)?)?;
                 let share = apart.matmul(&weight)?.flatten_all()?.to_vec1::<f32>()?;
                 Ok(share.into_iter().map(f64::from).collect::<Vec<_>>())
