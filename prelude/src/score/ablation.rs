@@ -16,10 +16,12 @@
 //! once, and any set of components costs additions of B x C numbers.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::LinearHead;
 use super::moments::Spread;
 use crate::check;
+use crate::decompose::part::rows;
 use crate::decompose::{ImageChunks, each_block};
 use crate::{Error, Result};
 
@@ -186,17 +188,22 @@ impl Ablation {
         let (n, images, _) = block.dims3()?;
         check::finite("contributions", block)?;
         let block = check::f32(block)?;
-        let weight = head.weight().t()?;
-        let shares = (0..n)
-            .map(|i| {
-                if !wanted(i) {
-                    return Ok(Vec::new());
-                }
-                let apart = block.get(i)?.broadcast_sub(&means.get(i)?)?;
-                let share = apart.matmul(&weight)?.flatten_all()?.to_vec1::<f32>()?;
-                Ok(share.into_iter().map(f64::from).collect::<Vec<_>>())
-            })
-            .collect::<Result<Vec<_>>>()?;
+        // Of all that are wanted in one product, as the rows of one image set after the other.
+        let places: Vec<usize> = (0..n).filter(|i| wanted(*i)).collect();
+        let mut shares = vec![Vec::new(); n];
+        if !places.is_empty() {
+            let means = rows(means, 0, &places)?.unsqueeze(1)?;
+            let apart = rows(&block, 0, &places)?.broadcast_sub(&means)?;
+            let apart = apart.reshape(((), apart.dim(2)?))?;
+            let found = apart.matmul(&head.weight().t()?)?.flatten_all()?;
+            let found = found.to_vec1::<f32>()?;
+            for (i, share) in places
+                .iter()
+                .zip(found.chunks_exact(images * head.classes()))
+            {
+                shares[*i] = share.iter().copied().map(f64::from).collect();
+            }
+        }
         let sums = shares.iter().flatten().sum::<f64>();
         check::finite_sum("contributions", sums)?;
         let logits = head.logits(&block.sum(0)?)?.flatten_all()?;
@@ -329,7 +336,7 @@ impl Ablation {
 
     fn best(&self, logits: &[f64]) -> Vec<usize> {
         logits
-            .chunks_exact(self.classes)
+            .par_chunks_exact(self.classes)
             .map(|row| {
                 let better = |best: usize, c: usize| if row[c] > row[best] { c } else { best };
                 (0..row.len()).fold(0, better)
