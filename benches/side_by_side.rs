@@ -130,7 +130,15 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
     let decomposer = |granularity| Decomposer::new(model.as_ref(), DecomposeOptions { granularity, ..Default::default() });
     let (heads, tokens) = (decomposer(Granularity::Heads)?, decomposer(Granularity::Tokens)?);
     torch.does(&format!("model {} {}", shape.timm, shape.images))?;
-    let mut times: [Vec<(f64, f64)>; 4] = Default::default();
+    let directions = Tensor::randn(0f32, 1.0, (10, model.width()), &Device::Cpu)?;
+    let along = || -> Result<()> {
+        let c = tokens.run(&pixels)?;
+        for name in c.names().iter().filter(|name| name.contains("head")) {
+            c.tokens(name)?.along(&directions)?;
+        }
+        Ok(())
+    };
+    let mut times: [Vec<(f64, f64)>; 5] = Default::default();
     // The first round warms up.
     for round in 0..=rounds {
         let measured = [
@@ -138,12 +146,13 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
             torch.does("forward")?,
             timed(|| { heads.run(&pixels).unwrap(); }),
             timed(|| { tokens.run(&pixels).unwrap(); }),
+            timed(|| along().unwrap()),
         ];
         if round > 0 {
             times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
         }
     }
-    let [ours, theirs, heads, tokens] = times.map(|all| median(&all));
+    let [ours, theirs, heads, tokens, along] = times.map(|all| median(&all));
     let name = format!("{}, {} images", shape.name, shape.images);
     let row = |what: &str, own: (f64, f64), beside: Option<(f64, f64)>| {
         let other = |f: fn((f64, f64)) -> f64, digits: usize| beside.map_or("".to_owned(), |b| format!("{:.digits$}", f(b)));
@@ -154,28 +163,64 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         row(&format!("{name}: forward"), ours, Some(theirs)),
         row("heads, all blocks", heads, None),
         row("heads and source tokens, all blocks", tokens, None),
+        row("the same, and all tokens along 10 directions", along, None),
     ] {
         println!("{}", line.join("  "));
         table = table.row(line);
     }
 }
 
-// The aligner at the size of ViT-B/16: heads and MLPs from block 7, and `init`.
+// The aligner at the size of ViT-B/16: heads and MLPs from block 7, and `init`; PyTorch's as the paper's code has it.
 
-let (components, width, images) = (65, 768, 16);
-let random = |shape: &[usize]| Tensor::randn(0f32, 0.02, shape, &Device::Cpu);
-let mut trainer = Trainer::new(&random(&[components, width, width])?, &random(&[width])?, 3e-4, 1e-6, 1.0)?;
+let (components, width, images) = (66usize, 768usize, 32usize);
+fn random(shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::randn(0f32, 0.02, shape, &Device::Cpu)?)
+}
+let (w, b) = (random(&[components, width, width])?, random(&[width])?);
+let mut exact = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?;
+let mut probed = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?.with_probes(32, 0);
 let (x, y) = (random(&[components, images, width])?, random(&[images, width])?);
 torch.does(&format!("aligner {components} {width} {images}"))?;
-let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+let mut times: [Vec<(f64, f64)>; 3] = Default::default();
 for round in 0..=rounds {
-    let (own, beside) = (timed(|| { trainer.step(&x, &y).unwrap(); }), torch.does("step")?);
+    let measured = [
+        timed(|| { probed.step(&x, &y).unwrap(); }),
+        timed(|| { exact.step(&x, &y).unwrap(); }),
+        torch.does("step")?,
+    ];
     if round > 0 {
-        ours.push(own);
-        theirs.push(beside);
+        times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
     }
 }
-let (own, beside) = (median(&ours), median(&theirs));
-table = table.row(["aligner step, 65 x 768 x 768, 16 images".to_owned(), format!("{:.3}", own.0), format!("{:.3}", beside.0), format!("{:.2}", own.0 / beside.0), "".to_owned(), format!("{:.0}", own.1), format!("{:.0}", beside.1)]);
+let [probed, exact, theirs] = times.map(|all| median(&all));
+fn beside(what: &str, own: (f64, f64), theirs: (f64, f64)) -> [String; 7] {
+    let ratio = format!("{:.3}", own.0 / theirs.0);
+    [what.to_owned(), format!("{:.4}", own.0), format!("{:.4}", theirs.0), ratio, "".to_owned(), format!("{:.0}", own.1), format!("{:.0}", theirs.1)]
+}
+table = table
+    .row(beside("aligner step, 66 x 768 x 768, 32 images, isometry term exact", exact, theirs))
+    .row(beside("aligner step, isometry term from 32 probes", probed, theirs));
+
+// One JPEG file of 500 x 375 to 224 pixels on one thread, by timm's own transform for evaluation there.
+
+let folder = std::env::temp_dir().join(format!("vitrepl-bench-{}", std::process::id()));
+std::fs::create_dir_all(&folder)?;
+let file = folder.join("photo.jpg");
+let picture = image::open("prelude/tests/pictures/rocket.png")?.resize_exact(500, 375, image::imageops::FilterType::CatmullRom);
+picture.to_rgb8().save(&file)?;
+let photo = FolderSet::open(&folder, OnUnreadable::Fail)?;
+let mut times: [Vec<(f64, f64)>; 2] = Default::default();
+for round in 0..=20 * rounds {
+    let measured = [
+        timed(|| { photo.pixels(&[0], 224.into()).unwrap(); }),
+        torch.does(&format!("decode {}", file.display()))?,
+    ];
+    if round > 0 {
+        times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
+    }
+}
+std::fs::remove_dir_all(&folder)?;
+let [ours, theirs] = times.map(|all| median(&all));
+table = table.row(beside("a JPEG file of 500 x 375 to 224 pixels", ours, theirs));
 
 table

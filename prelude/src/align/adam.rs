@@ -20,8 +20,8 @@ pub(crate) struct Rate {
 }
 
 /// One parameter with its two running moments: first moment, second moment and value in one tensor, so that one pass over
-/// memory advances all three.
-#[derive(Debug, Clone)]
+/// memory advances all three. It cannot be cloned: both would be advanced in the same place.
+#[derive(Debug)]
 pub(crate) struct Parameter {
     all: Tensor,
     /// Views of `all` in the parameter's shape.

@@ -29,8 +29,8 @@ pub struct Loss {
     pub orthogonality: f32,
 }
 
-/// Weights, bias and their moments; advances one batch at a time.
-#[derive(Debug, Clone)]
+/// Weights, bias and their moments; advances one batch at a time, in place.
+#[derive(Debug)]
 pub struct Trainer {
     pub(super) weights: Parameter,
     pub(super) bias: Parameter,

@@ -26,6 +26,7 @@ mod chunked;
 mod chunks;
 mod component;
 mod contributions;
+mod deferred;
 pub(crate) mod export;
 mod loaded;
 mod names;

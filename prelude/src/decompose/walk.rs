@@ -1,12 +1,14 @@
 //! The walk itself: carry a linear functional from the target down the trace of one batch.
 
 use super::channel_map::ChannelMap;
+use super::deferred::{Applied, Constant, Pending, Place, Share, Term};
 use super::plan::{Plan, Route};
 use super::tokens::{TokenContributions, TokenFactors};
 use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
 use crate::trace::{Kept, Node, NodeId, Op};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
+use std::rc::Rc;
 
 /// A linear functional of a node's value: pool the R tokens with each of K `weights` (B x K x R, or 1 x K x R), then
 /// map the channels of the K rows to one. K is 1, or four times as many for each patch merging above.
@@ -17,11 +19,6 @@ struct Functional {
 }
 
 impl Functional {
-    /// Apply to the kept rows of a node, B x R x c -> B x d.
-    fn of(&self, value: &Tensor) -> candle_core::Result<Tensor> {
-        self.map.apply(&self.pool(value)?.flatten(0, 1)?)
-    }
-
     /// The weighted sums over tokens, B x R x c -> B x K x c.
     fn pool(&self, value: &Tensor) -> candle_core::Result<Tensor> {
         let (b, r, _) = value.dims3()?;
@@ -37,13 +34,49 @@ impl Functional {
     }
 
     /// The value on a vector that is the same at every token, c -> B x d (or 1 x d).
-    fn of_constant(&self, vector: &Tensor) -> candle_core::Result<Tensor> {
+    fn of_constant(&self, vector: &Tensor, pending: &mut Pending) -> candle_core::Result<Constant> {
         let totals = self.weights.sum(2)?;
-        if totals.dim(1)? == 1 {
-            return totals.matmul(&self.map.apply(&vector.unsqueeze(0)?)?);
+        let vector = vector.unsqueeze(0)?;
+        let (rows, weights) = match totals.dim(1)? {
+            1 => (vector, Some(totals)),
+            _ => {
+                let rows = totals.flatten_all()?.unsqueeze(1)?;
+                (rows.broadcast_mul(&vector)?, None)
+            }
+        };
+        Ok(Constant(vec![Term {
+            place: pending.push(rows, self.map.clone()),
+            weights,
+            factor: 1.0,
+        }]))
+    }
+}
+
+/// A component before maps have been applied: rows of all heads of a layer, of which `part` are its own, or all rows; less
+/// a constant, and with its share of the others.
+struct Found {
+    component: Component,
+    place: Place,
+    part: Option<(usize, usize)>,
+    less: Constant,
+    share: Option<Rc<Share>>,
+}
+
+impl Found {
+    /// B x d (or 1 x d).
+    fn value(&self, applied: &Applied) -> Result<Tensor> {
+        let mut value = applied.get(self.place)?.clone();
+        if let Some((part, of)) = self.part {
+            let rows = value.dim(0)? / of;
+            value = value.narrow(0, part * rows, rows)?;
         }
-        let rows = totals.flatten_all()?.unsqueeze(1)?;
-        self.map.apply(&rows.broadcast_mul(&vector.unsqueeze(0)?)?)
+        if let Some(less) = self.less.value(applied)? {
+            value = value.broadcast_sub(&less)?;
+        }
+        match &self.share {
+            Some(share) => Ok(value.broadcast_add(&share.value(applied)?)?),
+            None => Ok(value),
+        }
     }
 }
 
@@ -51,10 +84,12 @@ struct Walk<'a> {
     nodes: &'a [Node],
     options: &'a DecomposeOptions,
     batch: usize,
-    /// B x d (or 1 x d) for each component, in the order met.
-    found: Vec<(Component, Tensor)>,
-    bias: Option<Tensor>,
-    tokens: Vec<TokenFactors>,
+    pending: Pending,
+    /// In the order met.
+    found: Vec<Found>,
+    bias: Constant,
+    /// Source tokens of layers, and the share of each of their heads.
+    tokens: Vec<(TokenFactors, Option<Rc<Share>>)>,
 }
 
 /// Walk the trace of one batch.
@@ -69,8 +104,9 @@ pub(super) fn evaluate(
         nodes,
         options,
         batch,
+        pending: Pending::default(),
         found: Vec::new(),
-        bias: None,
+        bias: Constant::default(),
         tokens: Vec::new(),
     };
     let device = representation.device();
@@ -79,22 +115,32 @@ pub(super) fn evaluate(
         map: start_map(nodes, plan, options, device)?,
     };
     walk.go(&plan.route, &start, None)?;
+    let applied = walk.pending.apply()?;
+    let mut found = walk
+        .found
+        .iter()
+        .map(|found| Ok((found.component, found.value(&applied)?)))
+        .collect::<Result<Vec<_>>>()?;
     if options.sharing == Sharing::Own {
-        let bias = match walk.bias.take() {
+        let bias = match walk.bias.value(&applied)? {
             Some(bias) => bias,
             None => Tensor::zeros((1, width), representation.dtype(), device)?,
         };
-        walk.found.push((Component::Bias, bias))
+        found.push((Component::Bias, bias))
     }
-    walk.found.sort_by_key(|(component, _)| *component);
-    let values = walk
-        .found
+    found.sort_by_key(|(component, _)| *component);
+    let values = found
         .iter()
         .map(|(_, value)| value.broadcast_as((batch, width)))
         .collect::<candle_core::Result<Vec<_>>>()?;
     let values = Tensor::stack(&values, 0)?;
+    let mut tokens = Vec::with_capacity(walk.tokens.len());
+    for (factors, share) in walk.tokens {
+        let share = share.map(|share| share.value(&applied)).transpose()?;
+        tokens.push(factors.with_share(batch, share)?);
+    }
     let tokens = match options.granularity {
-        Granularity::Tokens => Some(TokenContributions::new(walk.tokens, width)),
+        Granularity::Tokens => Some(TokenContributions::new(tokens, width)),
         _ => None,
     };
     Contributions::new(plan.components().to_vec(), values, representation, tokens)
@@ -124,7 +170,12 @@ fn start_map(
 
 impl Walk<'_> {
     /// Take `route` with `functional`; `share` is each component's part of the constants met above.
-    fn go(&mut self, route: &Route, functional: &Functional, share: Option<&Tensor>) -> Result<()> {
+    fn go(
+        &mut self,
+        route: &Route,
+        functional: &Functional,
+        share: Option<&Rc<Share>>,
+    ) -> Result<()> {
         match route {
             Route::Split { stream, branch } => {
                 self.go(branch, functional, share)?;
@@ -133,7 +184,7 @@ impl Walk<'_> {
             Route::Through { node, below } => {
                 let constant = self.constant(*node, functional)?;
                 let below_functional = self.pull(*node, functional)?;
-                let share = self.give(constant, below.leaves(), share)?;
+                let share = self.give(constant, below.leaves(), share);
                 self.go(below, &below_functional, share.as_ref())
             }
             Route::Whole {
@@ -141,12 +192,20 @@ impl Walk<'_> {
                 component,
                 constants,
             } => {
-                let mut value = functional.of(self.value(*node)?)?;
-                if let Some(constant) = self.chain_constant(constants, functional)? {
-                    value = value.broadcast_sub(&constant)?;
-                    self.give(Some(constant), 1, None)?;
+                let pooled = functional.pool(self.value(*node)?)?.flatten(0, 1)?;
+                let place = self.pending.push(pooled, functional.map.clone());
+                let less = self.chain_constant(constants, functional)?;
+                if !less.0.is_empty() {
+                    self.give(less.clone(), 1, None);
                 }
-                self.push(*component, value, share)
+                self.found.push(Found {
+                    component: *component,
+                    place,
+                    part: None,
+                    less,
+                    share: share.cloned(),
+                });
+                Ok(())
             }
             Route::Heads { node, site, heads } => {
                 let mixed = match &self.nodes[*node].kept {
@@ -157,35 +216,33 @@ impl Walk<'_> {
                 let (rows, width) = pooled.dims2()?;
                 let by_head = pooled.reshape((rows, *heads, width / heads))?;
                 let by_head = by_head.transpose(0, 1)?.contiguous()?;
-                let values = functional.map.apply_heads(&by_head)?;
+                let (rows, rest) = functional.map.begin_heads(&by_head)?;
+                let place = self.pending.push(rows, rest);
                 for h in 0..*heads {
-                    self.push(Component::head(*site, h), values.get(h)?, share)?
+                    self.found.push(Found {
+                        component: Component::head(*site, h),
+                        place,
+                        part: Some((h, *heads)),
+                        less: Constant::default(),
+                        share: share.cloned(),
+                    })
                 }
                 if let (Kept::Attention { probs, v, .. }, Op::Attend { windows, .. }) =
                     (&self.nodes[*node].kept, &self.nodes[*node].op)
                 {
-                    self.tokens.push(TokenFactors::new(
+                    let factors = TokenFactors::new(
                         *site,
                         self.batch,
                         &functional.weights,
                         (probs, v.clone()),
                         windows.clone(),
                         functional.map.clone(),
-                        share.cloned(),
-                    )?)
+                    )?;
+                    self.tokens.push((factors, share.cloned()))
                 }
                 Ok(())
             }
         }
-    }
-
-    fn push(&mut self, component: Component, value: Tensor, share: Option<&Tensor>) -> Result<()> {
-        let value = match share {
-            Some(share) => value.broadcast_add(share)?,
-            None => value,
-        };
-        self.found.push((component, value));
-        Ok(())
     }
 
     /// The kept value of a node, B x R x C.
@@ -204,16 +261,17 @@ impl Walk<'_> {
         }
     }
 
-    /// What the op of `node` adds whatever its input is, seen through `functional`.
-    fn constant(&self, node: NodeId, functional: &Functional) -> Result<Option<Tensor>> {
-        match &self.nodes[node].op {
+    /// What the op of `node` adds whatever its input is, seen through `functional`; no terms where it adds nothing.
+    fn constant(&mut self, node: NodeId, functional: &Functional) -> Result<Constant> {
+        let nodes = self.nodes;
+        match &nodes[node].op {
             Op::Linear {
                 bias: Some(bias), ..
-            } => Ok(Some(functional.of_constant(bias)?)),
+            } => Ok(functional.of_constant(bias, &mut self.pending)?),
             Op::LayerNorm { gamma, beta } => {
-                let beta = functional.of_constant(beta)?;
+                let beta = functional.of_constant(beta, &mut self.pending)?;
                 if self.options.sharing == Sharing::Own {
-                    return Ok(Some(beta));
+                    return Ok(beta);
                 }
                 let (mean, rstd) = self.statistics(node)?;
                 let centre = Functional {
@@ -222,9 +280,9 @@ impl Walk<'_> {
                         .broadcast_mul(&(mean * rstd)?.unsqueeze(1)?)?,
                     map: functional.map.clone(),
                 };
-                Ok(Some(beta.broadcast_sub(&centre.of_constant(gamma)?)?))
+                Ok(beta.minus(centre.of_constant(gamma, &mut self.pending)?))
             }
-            _ => Ok(None),
+            _ => Ok(Constant::default()),
         }
     }
 
@@ -288,13 +346,11 @@ impl Walk<'_> {
     }
 
     /// The biases along a branch, seen through `functional`.
-    fn chain_constant(&self, chain: &[NodeId], functional: &Functional) -> Result<Option<Tensor>> {
+    fn chain_constant(&mut self, chain: &[NodeId], functional: &Functional) -> Result<Constant> {
         let mut functional = functional.clone();
-        let mut total: Option<Tensor> = None;
+        let mut total = Constant::default();
         for &node in chain {
-            if let Some(constant) = self.constant(node, &functional)? {
-                total = Some(add(total, constant)?)
-            }
+            total = total.plus(self.constant(node, &functional)?);
             functional = self.pull(node, &functional)?
         }
         Ok(total)
@@ -303,22 +359,19 @@ impl Walk<'_> {
     /// Hand `constant` out by the sharing rule; returns each component's share below.
     fn give(
         &mut self,
-        constant: Option<Tensor>,
+        constant: Constant,
         leaves: usize,
-        share: Option<&Tensor>,
-    ) -> Result<Option<Tensor>> {
-        let Some(constant) = constant else {
-            return Ok(share.cloned());
-        };
+        share: Option<&Rc<Share>>,
+    ) -> Option<Rc<Share>> {
+        if constant.0.is_empty() {
+            return share.cloned();
+        }
         match self.options.sharing {
             Sharing::Own => {
-                self.bias = Some(add(self.bias.take(), constant)?);
-                Ok(None)
+                self.bias = std::mem::take(&mut self.bias).plus(constant);
+                None
             }
-            Sharing::Equal => {
-                let part = (constant / leaves as f64)?;
-                Ok(Some(add(share.cloned(), part)?))
-            }
+            Sharing::Equal => Some(Share::new(share.cloned(), constant, leaves)),
         }
     }
 }
@@ -335,11 +388,4 @@ fn quarters(side: usize, device: &Device) -> candle_core::Result<(Tensor, Tensor
         })
         .unzip();
     Ok((Tensor::new(parent, device)?, Tensor::new(slot, device)?))
-}
-
-fn add(total: Option<Tensor>, x: Tensor) -> candle_core::Result<Tensor> {
-    match total {
-        Some(total) => total.broadcast_add(&x),
-        None => Ok(x),
-    }
 }

@@ -20,6 +20,26 @@ enum Step {
     Merge(usize),
 }
 
+impl Step {
+    /// Apply to the rows of `x`.
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(weight) => x.matmul(&weight.t()?),
+            Self::Diagonal(gamma) => x.broadcast_mul(gamma),
+            Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
+            Self::Merge(slots) => x.reshape((x.dim(0)? / slots, slots * x.dim(1)?)),
+        }
+    }
+
+    /// The rows that so many become.
+    fn rows(&self, of: usize) -> usize {
+        match self {
+            Self::Merge(slots) => of / slots,
+            _ => of,
+        }
+    }
+}
+
 /// A linear map from a node's channels to the target's, as a list whose head is applied first.
 ///
 /// Nodes are far fewer than tokens and a map is applied to pooled vectors, so the steps are never multiplied out.
@@ -70,20 +90,15 @@ impl ChannelMap {
         let mut x = x.clone();
         let mut map = self;
         while let Some(step) = &map.0 {
-            x = match &step.0 {
-                Step::Dense(weight) => x.matmul(&weight.t()?)?,
-                Step::Diagonal(gamma) => x.broadcast_mul(gamma)?,
-                Step::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
-                Step::Merge(slots) => x.reshape((x.dim(0)? / slots, slots * x.dim(1)?))?,
-            };
+            x = step.0.apply(&x)?;
             map = &step.1;
         }
         Ok(x)
     }
 
-    /// Apply to heads that lie side by side in the channels, each alone: H x N x c/H -> H x N x d (H x KN x c/H with
-    /// merges of K rows).
-    pub fn apply_heads(&self, x: &Tensor) -> Result<Tensor> {
+    /// Apply the first step to heads that lie side by side in the channels, each alone, H x R x c/H -> HR x out, one head's
+    /// rows after the other; and the rest of the map, which is to be applied to these.
+    pub fn begin_heads(&self, x: &Tensor) -> Result<(Tensor, Self)> {
         let (heads, _, width) = x.dims3()?;
         let (mapped, rest) = match self.0.as_deref() {
             Some((Step::Dense(weight), rest)) => {
@@ -95,9 +110,53 @@ impl ChannelMap {
             }
             _ => (embed_heads(x)?, self),
         };
-        let out = rest.apply(&mapped.flatten(0, 1)?)?;
-        let width = out.dim(1)?;
-        out.reshape((heads, (), width))
+        Ok((mapped.flatten(0, 1)?, rest.clone()))
+    }
+
+    /// Apply a map to each of several: the rows that come to the same step go through it together. A product with few rows
+    /// takes as long as it takes to read the matrix, and what is below one block of a stage is below all of it.
+    pub fn apply_all(of: Vec<(Tensor, Self)>) -> Result<Vec<Tensor>> {
+        let mut all: Vec<(Tensor, Self, usize)> = of
+            .into_iter()
+            .map(|(x, map)| {
+                let steps = map.len();
+                (x, map, steps)
+            })
+            .collect();
+        // Those with most steps to go have not come to the steps that they share with others.
+        while let Some(steps) = all
+            .iter()
+            .map(|(.., steps)| *steps)
+            .max()
+            .filter(|s| *s > 0)
+        {
+            let first = all.iter().position(|(.., own)| *own == steps);
+            let Some(node) = first.and_then(|i| all[i].1.0.clone()) else {
+                break;
+            };
+            let is_here = |map: &Self| map.0.as_ref().is_some_and(|own| Arc::ptr_eq(own, &node));
+            let here: Vec<usize> = (0..all.len()).filter(|&i| is_here(&all[i].1)).collect();
+            let rows: Vec<&Tensor> = here.iter().map(|&i| &all[i].0).collect();
+            let together = node.0.apply(&Tensor::cat(&rows, 0)?)?;
+            let mut start = 0;
+            for &i in &here {
+                let rows = node.0.rows(all[i].0.dim(0)?);
+                all[i] = (together.narrow(0, start, rows)?, node.1.clone(), steps - 1);
+                start += rows;
+            }
+        }
+        Ok(all.into_iter().map(|(x, ..)| x).collect())
+    }
+
+    /// The number of steps.
+    fn len(&self) -> usize {
+        let mut steps = 0;
+        let mut map = self;
+        while let Some(step) = &map.0 {
+            steps += 1;
+            map = &step.1;
+        }
+        steps
     }
 
     /// Apply to head `head` of `heads` alone: N x c/H -> N x d.

@@ -35,7 +35,6 @@ impl TokenFactors {
         (probs, v): (&Tensor, Tensor),
         windows: Option<Arc<Windows>>,
         map: ChannelMap,
-        share: Option<Tensor>,
     ) -> Result<Self> {
         let (groups, h, r, _) = probs.dims4()?;
         let (_, k, rows) = weights.dims3()?;
@@ -56,18 +55,23 @@ impl TokenFactors {
                 weights.matmul(&probs.contiguous()?)?
             }
         };
-        let share = match share {
-            Some(share) => Some(share.broadcast_as((b, share.dim(1)?))?.contiguous()?),
-            None => None,
-        };
         Ok(Self {
             site,
             weights,
             v,
             windows,
             map,
-            share,
+            share: None,
         })
+    }
+
+    /// These of so many images, whose heads each have `share` of the constants, B x d or 1 x d.
+    pub fn with_share(self, images: usize, share: Option<Tensor>) -> Result<Self> {
+        let share = match share {
+            Some(share) => Some(share.broadcast_as((images, share.dim(1)?))?.contiguous()?),
+            None => None,
+        };
+        Ok(Self { share, ..self })
     }
 
     /// These on `device`, the channel map with them.
