@@ -105,8 +105,7 @@ let games = {
 // the hottest patch lie on the object? Beside it stands the share of the image that the object covers, which is what a random
 // point would hit. Maps of shapes should lie on the object far more often than that, and maps of places less often.
 
-let title = format!("Hottest patch on the object: {}, n = {}", known.name(), known.len());
-let mut chart = GroupedBars::new(title, "share of images", ["shape words", "location words", "object covers"]);
+let mut chart = GroupedBars::new(format!("Hottest patch on the object: {}, n = {}", known.name(), known.len()), "share of images", ["shape words", "location words", "object covers"]);
 for pair in games.chunks(2) {
     chart = chart.group(pair[0].0.as_str(), [pair[0].2.share(), pair[1].2.share(), pair[0].2.covered()]);
 }

@@ -56,8 +56,7 @@ let aligned = alignment.apply(&contributions)?;
 let places: &[&str] = if waterbirds.is_some() { &["water", "land"] } else { Factor::Location.names() };
 let scores = aligned.score(&class_embeddings(&clip, places)?)?.named("location");
 let top = scores.top(8)?;
-let title = format!("{}: who carries the location? {}, n = {}", backbones[0], images.name(), images.len());
-BarChart::ranked(title, "variance attributed", &top)
+BarChart::ranked(format!("{}: who carries the location? {}, n = {}", backbones[0], images.name(), images.len()), "variance attributed", &top)
 
 // What text says of them:
 
