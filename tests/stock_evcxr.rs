@@ -29,10 +29,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    // Where the versions that stock evcxr finds are not those of the lock file, it compiles the library anew, which takes
-    // ten minutes: it is run by `-- --ignored`.
     let trial = Trial::test("a_notebook_runs_under_stock_evcxr", run_notebook);
-    let trial = trial.with_ignored_flag(true);
     libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
 }
 
