@@ -63,8 +63,13 @@ fn run_notebook() -> Result<(), Failed> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("kernel.json"), kernel.to_string())?;
     let executed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stock_evcxr.ipynb");
+    // Without the standard library's sources rust-analyzer has rustup install them, and vitrepl would compile its library
+    // anew for the tests that follow: here it finds a folder, with nothing in it.
+    let sources = desk.path("sources");
+    std::fs::create_dir_all(sources.join("core"))?;
     let mut command = Command::new(python);
     command
+        .env("RUST_SRC_PATH", &sources)
         .arg(root.join("tests/jupyter/run_notebook.py"))
         .arg(root.join(format!("notebooks/{NOTEBOOK}.ipynb")))
         .arg(&executed)

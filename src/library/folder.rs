@@ -1,7 +1,7 @@
 //! Where cells and the library are compiled, kept between runs so that later starts are warm.
 //!
 //! ```text
-//! <cache>/compile/<key>/        key: versions of vitrepl and rustc, and flags of the latter
+//! <cache>/compile/<key>/        key: versions of vitrepl and rustc, flags of the latter, and whether std's sources are there
 //!     .cargo/config.toml        profile of everything below
 //!     source/                   the library's sources, where the program carries them
 //!     library/                  a crate with the library as its dependency, and cargo's target folder
@@ -15,6 +15,7 @@
 
 use super::sources::{Library, write_changed};
 use crate::eval::environment;
+use crate::ide::rust_docs;
 use crate::output::FrontEnd;
 use anyhow::{Context, Result, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -85,7 +86,9 @@ impl CompileFolder {
             .find_map(|line| line.strip_prefix("host: "))
             .context("`rustc -vV` names no host")?
             .to_owned();
-        let root = cache.join("compile").join(key(version, &rustc_flags));
+        let has_sources = rust_docs::library(Path::new(std_library)).is_some();
+        let key = key(version, &rustc_flags, has_sources);
+        let root = cache.join("compile").join(key);
         let ready = root.join(format!("ready-{:016x}", library.fingerprint()?));
         write(&root.join(".cargo/config.toml"), CARGO_CONFIG)?;
         let (session, lock) = free_session(&root)?;
@@ -321,9 +324,12 @@ fn ask_rustc(folder: &Path) -> Result<String> {
     })
 }
 
-fn key(rustc: &str, flags: &[String]) -> String {
+/// What is compiled with these belongs together. Where the standard library's sources are installed, rustc names places in
+/// its macros otherwise, and takes a crate for another one: a crate that a cell adds and the library would each have
+/// their own of what both depend on.
+fn key(rustc: &str, flags: &[String], has_sources: bool) -> String {
     let mut hasher = DefaultHasher::new();
-    (rustc, flags, CARGO_CONFIG).hash(&mut hasher);
+    (rustc, flags, CARGO_CONFIG, has_sources).hash(&mut hasher);
     let features = if cfg!(feature = "cuda") { "-cuda" } else { "" };
     format!(
         "{}{features}-{:016x}",
@@ -422,7 +428,8 @@ mod tests {
             Some(flags.to_owned())
         });
         assert_eq!(encoded, ["-Cprefer-dynamic", "--cfg", "x y"]);
-        assert_ne!(key("1.95", &none), key("1.95", &plain));
-        assert_eq!(key("1.95", &none), key("1.95", &none));
+        assert_ne!(key("1.95", &none, false), key("1.95", &plain, false));
+        assert_ne!(key("1.95", &none, false), key("1.95", &none, true));
+        assert_eq!(key("1.95", &none, true), key("1.95", &none, true));
     }
 }

@@ -405,7 +405,7 @@ fn of_others(session: &Session, name: &str) -> Result<(String, String), Failure>
         Found::Text { docs, source } => Ok((docs, source)),
         Found::NoSources => Err(format!(
             "no documentation of {name:?} in the library; Rust's own is at {}, and here after `rustup component add \
-             rust-src`",
+             rust-src` and a new start, which compiles the library once more",
             rust_docs::link(name)
         )
         .into()),
