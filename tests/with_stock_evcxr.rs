@@ -3,6 +3,9 @@
 //!
 //! This program is that kernel too, when Jupyter starts it with a connection file, and the process in which it runs cells:
 //! evcxr starts its own program again for them.
+//!
+//! By its name this test comes after all others that start vitrepl. Evcxr's rust-analyzer has rustup install the standard
+//! library's sources where they are missing, and with them vitrepl compiles its library anew.
 
 mod desk;
 mod python;
@@ -62,14 +65,9 @@ fn run_notebook() -> Result<(), Failed> {
     let folder = desk.path("share/jupyter/kernels/rust");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("kernel.json"), kernel.to_string())?;
-    let executed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stock_evcxr.ipynb");
-    // Without the standard library's sources rust-analyzer has rustup install them, and vitrepl would compile its library
-    // anew for the tests that follow: here it finds a folder, with nothing in it.
-    let sources = desk.path("sources");
-    std::fs::create_dir_all(sources.join("core"))?;
+    let executed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("with_stock_evcxr.ipynb");
     let mut command = Command::new(python);
     command
-        .env("RUST_SRC_PATH", &sources)
         .arg(root.join("tests/jupyter/run_notebook.py"))
         .arg(root.join(format!("notebooks/{NOTEBOOK}.ipynb")))
         .arg(&executed)
