@@ -513,6 +513,42 @@ fn a_chunk_that_fails_ends_the_pass_with_its_error() -> Result<()> {
     Ok(())
 }
 
+/// Chunks that are read ahead of a fit are those that it draws from, and what is wrong with one is the fit's error.
+#[test]
+fn a_fit_reads_ahead_and_tells_what_is_wrong_with_a_chunk() -> Result<()> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let components = vec![Component::Init, Component::Bias];
+    let values = random(&[2, 60, 4], 1, 0.0);
+    let targets = ImageEmbeddings::new(random(&[60, 4], 2, 0.0))?;
+    let fit = |good: usize| {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let (counted, values) = (reads.clone(), values.clone());
+        let source = ChunkedContributions::from_fn(components.clone(), 4, 60, 3, move |range| {
+            match counted.fetch_add(1, Ordering::SeqCst) < good {
+                true => Ok(values.narrow(1, range.start, range.len())?),
+                false => Err(Error::data("chunk", "gone")),
+            }
+        })?;
+        let options = FitOptions {
+            epochs: 2,
+            ..FitOptions::default()
+        };
+        let found = Alignment::fit(&source, &targets, &options);
+        Ok::<_, Error>((found, reads.load(Ordering::SeqCst)))
+    };
+    let (all, reads) = fit(usize::MAX)?;
+    let all = all?;
+    let again = fit(usize::MAX)?.0?;
+    let weights = |alignment: &Alignment| flat(alignment.aligner.weights().unwrap());
+    assert_eq!(weights(&all), weights(&again));
+    // Once for the sums, twice for the epochs, and what the held-out images need.
+    assert!((60..150).contains(&reads), "{reads}");
+    // In the middle of the second epoch.
+    let error = fit(reads - 12)?.0.unwrap_err().to_string();
+    assert!(error.contains("gone"), "{error}");
+    Ok(())
+}
+
 #[test]
 fn an_aligner_is_fitted_on_chunks_as_well_as_on_all_images_at_once() -> Result<()> {
     LazyLock::force(&CACHE);

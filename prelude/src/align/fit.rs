@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// A smaller gain of the held-out cosine does not count.
 const GAIN: f32 = 1e-4;
 /// Images of one held-out product.
-const CHUNK: usize = 256;
+const CHUNK: usize = 128;
 /// A checkpoint is as large as four aligners: not after every evaluation of a small one.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 

@@ -34,6 +34,7 @@ mod options;
 mod origin;
 mod part;
 mod pool;
+mod read_ahead;
 mod show;
 mod start;
 mod state;

@@ -8,13 +8,14 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::check;
+use super::read_ahead::ReadAhead;
 use crate::Result;
 use crate::decompose::{ChunkedContributions, ImageChunks};
 
 /// Chunks whose images are shuffled together.
 const WINDOW: usize = 4;
-/// Chunks that are in memory: those of one window, and of the next where a batch has images of both.
-const OPEN: usize = 2 * WINDOW;
+/// Chunks that are in memory, beside those that are read ahead: no image of a window comes after one of the next.
+const OPEN: usize = WINDOW;
 
 /// Contributions as a fit takes them.
 #[doc(hidden)]
@@ -32,6 +33,7 @@ pub(super) enum Pool<'a> {
     Chunked {
         chunks: &'a ChunkedContributions,
         open: RefCell<VecDeque<(usize, Tensor)>>,
+        ahead: RefCell<ReadAhead>,
     },
 }
 
@@ -42,6 +44,7 @@ impl<'a> Pool<'a> {
             Drawn::Chunked(chunks) => Self::Chunked {
                 chunks,
                 open: RefCell::default(),
+                ahead: RefCell::default(),
             },
         })
     }
@@ -89,12 +92,16 @@ impl<'a> Pool<'a> {
 
     /// The images at `rows`, n x k x d.
     pub fn rows(&self, rows: &[u32]) -> Result<Tensor> {
-        let (chunks, open) = match self {
+        let (chunks, open, ahead) = match self {
             Self::Whole(values) => {
                 let rows = Tensor::new(rows, values.device())?;
                 return Ok(values.index_select(&rows, 1)?);
             }
-            Self::Chunked { chunks, open } => (chunks, open),
+            Self::Chunked {
+                chunks,
+                open,
+                ahead,
+            } => (chunks, open, ahead),
         };
         let mut images = Vec::with_capacity(rows.len());
         let mut open = open.borrow_mut();
@@ -104,7 +111,7 @@ impl<'a> Pool<'a> {
                 if open.len() == OPEN {
                     open.pop_front();
                 }
-                open.push_back((index, chunks.read_chunk(index)?.values().clone()));
+                open.push_back((index, ahead.borrow_mut().take(index, chunks)?));
             }
             let chunk = open.iter().find(|(at, _)| *at == index);
             if let Some((_, values)) = chunk {
@@ -118,7 +125,7 @@ impl<'a> Pool<'a> {
     /// four at a time.
     pub fn order(&self, train: &[u32], mut rng: ChaCha8Rng) -> Vec<u32> {
         let mut order = train.to_vec();
-        let Self::Chunked { chunks, .. } = self else {
+        let Self::Chunked { chunks, ahead, .. } = self else {
             order.shuffle(&mut rng);
             return order;
         };
@@ -126,6 +133,11 @@ impl<'a> Pool<'a> {
         let of_chunk = |row: &u32| chunks.chunk_of(*row as usize).0;
         let mut groups: Vec<&[u32]> = order.chunk_by(|a, b| of_chunk(a) == of_chunk(b)).collect();
         groups.shuffle(&mut rng);
+        let chunks_of =
+            |window: &[&[u32]]| window.iter().map(|group| of_chunk(&group[0])).collect();
+        ahead
+            .borrow_mut()
+            .expect(groups.chunks(WINDOW).map(chunks_of));
         let windows = groups.chunks(WINDOW).map(|window| {
             let mut images = window.concat();
             images.shuffle(&mut rng);
