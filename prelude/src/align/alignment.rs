@@ -44,7 +44,7 @@ impl Alignment {
         options: &FitOptions,
         cache: Option<&Path>,
     ) -> Result<Self> {
-        let side = contributions.belonging().0;
+        let side = contributions.belongs().0;
         let from = side.origin;
         same_images(
             "fitting an aligner",
@@ -101,7 +101,7 @@ impl Alignment {
         same_components(
             "applying an aligner",
             origin.side(),
-            contributions.belonging().0,
+            contributions.belongs().0,
             "fit one for these contributions: align(&model, &clip, &images, &options, &FitOptions::default())?",
         )
     }

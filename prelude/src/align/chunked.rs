@@ -8,8 +8,8 @@ use crate::Result;
 use crate::data::WhichImages;
 use crate::decompose::part::{same_origin, whole};
 use crate::decompose::{
-    ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, Contributions, ImageChunks,
-    Origin, Side, TokenScores, TokenSpace, index_of, matching,
+    ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, ContributionStack,
+    Contributions, ImageChunks, Origin, TokenScores, TokenSpace, index_of, matching,
 };
 use crate::identity::{ModelId, TextEmbeddings};
 
@@ -18,13 +18,9 @@ use crate::identity::{ModelId, TextEmbeddings};
     message = "`{Self}` are no contributions",
     note = "give what decompose(..) or Contributions::open(..) answers"
 )]
-pub trait Alignable {
+pub trait Alignable: ContributionStack {
     /// What they are in CLIP space.
     type Aligned;
-
-    /// This value as one of two that are used together.
-    #[doc(hidden)]
-    fn belonging(&self) -> Belonging<'_>;
 
     /// The values, for a fit.
     #[doc(hidden)]
@@ -35,17 +31,8 @@ pub trait Alignable {
     fn mapped(&self, aligner: &Aligner, clip: Option<ModelId>) -> Result<Self::Aligned>;
 }
 
-/// Which components some contributions have, and of what.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Belonging<'a>(pub(crate) Side<'a>);
-
 impl Alignable for Contributions {
     type Aligned = AlignedContributions;
-
-    fn belonging(&self) -> Belonging<'_> {
-        Belonging(self.side())
-    }
 
     fn drawn(&self) -> Drawn<'_> {
         Drawn::Whole(self.values())
@@ -58,10 +45,6 @@ impl Alignable for Contributions {
 
 impl Alignable for ChunkedContributions {
     type Aligned = ChunkedAligned;
-
-    fn belonging(&self) -> Belonging<'_> {
-        Belonging(self.side())
-    }
 
     fn drawn(&self) -> Drawn<'_> {
         Drawn::Chunked(self)
@@ -81,10 +64,6 @@ macro_rules! by_reference {
     ($($pointer:ty),*) => {$(
         impl<C: Alignable + ?Sized> Alignable for $pointer {
             type Aligned = C::Aligned;
-
-            fn belonging(&self) -> Belonging<'_> {
-                (**self).belonging()
-            }
 
             fn drawn(&self) -> Drawn<'_> {
                 (**self).drawn()

@@ -260,7 +260,7 @@ impl Scores {
         let remedy = "score, average and test contributions of one model and one set of options";
         same_components(doing, self.side(), means.side(), remedy)?;
         for split in splits {
-            let contributions = split.contributions.belonging().0;
+            let contributions = split.contributions.belongs().0;
             let origin = contributions.origin;
             same_components(doing, self.side(), contributions, remedy)?;
             if let Some(origin) = origin {
