@@ -133,9 +133,7 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
     let directions = Tensor::randn(0f32, 1.0, (10, model.width()), &Device::Cpu)?;
     let along = || -> Result<()> {
         let c = tokens.run(&pixels)?;
-        for name in c.names().iter().filter(|name| name.contains("head")) {
-            c.tokens(name)?.along(&directions)?;
-        }
+        c.tokens_along("* head *", &directions)?;
         Ok(())
     };
     let mut times: [Vec<(f64, f64)>; 5] = Default::default();

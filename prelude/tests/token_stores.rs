@@ -89,6 +89,24 @@ fn stored_tokens_answer_as_those_in_memory_in_every_family() -> Result<()> {
                 let sum = got.values().sum(1)?;
                 near(&sum, &c.get(&head)?.matmul(&directions.t()?)?, 1e-4);
             }
+            // All heads at once, which reads each layer once.
+            let (all, far) = (
+                c.tokens_along("* head *", &directions)?,
+                stored.tokens_along("* head *", &directions)?,
+            );
+            let names = c.names().into_iter().filter(|name| name.contains("head"));
+            let names: Vec<String> = names.collect();
+            for ((one, far), head) in all.iter().zip(&far).zip(&names) {
+                let want = c.tokens(head)?.along(&directions)?;
+                assert_eq!((one.component(), far.component()), (&**head, &**head));
+                near(one.values(), want.values(), 1e-6);
+                near(far.values(), want.values(), 1e-6);
+                assert_eq!(far.image_name(6), want.image_name(6));
+            }
+            assert_eq!((all.len(), far.len()), (names.len(), names.len()));
+            let mlp = names[0].replace("head 0", "*");
+            refused(c.tokens_along(&mlp, &directions), &["heads only"]);
+            refused(stored.tokens_along(&mlp, &directions), &["heads only"]);
             // In memory again, some of them and all.
             let some = stored.select_images([5, 1])?;
             let head = &heads(&c)[0];
@@ -138,7 +156,7 @@ fn texts_and_heatmaps_of_stored_tokens_are_those_of_memory() -> Result<()> {
     }
     let want = token_importance(&near_by, heads, &texts)?;
     let got = token_importance(&far, heads, &texts)?;
-    assert_eq!(flat(got.values()), flat(want.values()));
+    near(got.values(), want.values(), 1e-6);
     // Of a selection the others are not there.
     let one = far.select(heads[0])?;
     assert!(one.tokens(heads[0]).is_ok());

@@ -5,10 +5,10 @@ use candle_core::Tensor;
 use super::Aligner;
 use crate::check;
 use crate::decompose::{
-    Component, Contributions, HeadTokens, Origin, TokenContributions, TokenSpace, index_of,
-    no_tokens,
+    Component, ComponentNames, Contributions, HeadTokens, Origin, TokenContributions, TokenScores,
+    TokenSpace, along_each, heads_of, index_of, no_tokens,
 };
-use crate::identity::ModelId;
+use crate::identity::{ModelId, Vectors};
 use crate::{Error, Result};
 
 /// Contributions of n components in the image space of a CLIP, n x B x D.
@@ -135,17 +135,36 @@ impl AlignedContributions {
     /// When the contributions were decomposed without [`Granularity::Tokens`](crate::decompose::Granularity::Tokens), or no
     /// head is called so.
     pub fn tokens(&self, head: &str) -> Result<HeadTokens> {
-        let component = self.components[index_of(&self.components, head)?];
+        self.head_tokens(self.components[index_of(&self.components, head)?])
+    }
+
+    fn head_tokens(&self, head: Component) -> Result<HeadTokens> {
         let kept = self.tokens.as_ref().ok_or_else(no_tokens)?;
-        let index = index_of(&kept.components, head)?;
+        let index = kept.components.iter().position(|known| *known == head);
+        let index = index.ok_or_else(|| Error::trace(format!("no map of {head}")))?;
         let weights = kept.aligner.weights();
         let space = TokenSpace {
             map: weights.map(|weights| weights.get(index)).transpose()?,
             clip: self.clip.clone(),
         };
         let images = self.origin.as_ref().map(|origin| origin.images.clone());
-        let tokens = kept.tokens.head(component)?;
+        let tokens = kept.tokens.head(head)?;
         Ok(tokens.of_images(images).in_space(space))
+    }
+
+    /// How much each source token of several heads gives along `directions`, [`HeadTokens::along`] of each, in the order of
+    /// the model: `tokens_along("block 5 head *", &texts)`. It takes less time than one head after the other.
+    ///
+    /// # Errors
+    /// When a name is no head's; as [`Self::tokens`] and [`HeadTokens::along`].
+    pub fn tokens_along<E: Vectors + ?Sized>(
+        &self,
+        heads: impl ComponentNames,
+        directions: &E,
+    ) -> Result<Vec<TokenScores>> {
+        let heads = heads_of(&self.components, self.places(&heads)?)?;
+        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
+        along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
     }
 
     /// The sum of these components, B x D: of all of them, the aligned representations.

@@ -4,14 +4,14 @@ use candle_core::Tensor;
 
 use super::pool::Drawn;
 use super::{AlignedContributions, Aligner};
-use crate::Result;
 use crate::data::WhichImages;
 use crate::decompose::part::{same_origin, whole};
 use crate::decompose::{
     ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, ContributionStack,
-    Contributions, ImageChunks, Origin, TokenScores, TokenSpace, index_of, matching,
+    Contributions, ImageChunks, Origin, TokenScores, TokenSpace, heads_of, index_of, matching,
 };
-use crate::identity::{ModelId, TextEmbeddings};
+use crate::identity::{ModelId, TextEmbeddings, Vectors};
+use crate::{Error, Result};
 
 /// What an aligner maps to CLIP space: [`Contributions`] in memory at once, [`ChunkedContributions`] chunk by chunk.
 #[diagnostic::on_unimplemented(
@@ -181,14 +181,34 @@ impl ChunkedAligned {
     /// # Errors
     /// When the contributions have no source tokens, or no head is called so.
     pub fn tokens(&self, head: &str) -> Result<ChunkedHeadTokens> {
-        index_of(&self.components(), head)?;
-        let tokens = self.contributions.tokens(head)?;
-        let index = index_of(self.contributions.components(), head)?;
+        let components = self.components();
+        self.head_tokens(components[index_of(&components, head)?])
+    }
+
+    fn head_tokens(&self, head: Component) -> Result<ChunkedHeadTokens> {
+        let tokens = self.contributions.head_tokens(head)?;
+        let all = self.contributions.components();
+        let index = all.iter().position(|known| *known == head);
+        let index = index.ok_or_else(|| Error::trace(format!("no map of {head}")))?;
         let weights = self.aligner.weights();
         Ok(tokens.in_space(TokenSpace {
             map: weights.map(|weights| weights.get(index)).transpose()?,
             clip: self.clip.clone(),
         }))
+    }
+
+    /// As [`AlignedContributions::tokens_along`]: each layer's source tokens are read once for all of its heads.
+    ///
+    /// # Errors
+    /// When a name is no head's; as [`Self::tokens`] and [`ChunkedHeadTokens::along`].
+    pub fn tokens_along<E: Vectors + ?Sized>(
+        &self,
+        heads: impl ComponentNames,
+        directions: &E,
+    ) -> Result<Vec<TokenScores>> {
+        let heads = heads_of(&self.components(), self.places(&heads)?)?;
+        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
+        ChunkedHeadTokens::along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
     }
 
     /// All of them in memory.
@@ -266,9 +286,9 @@ pub trait AlignedStack: ImageChunks {
     #[doc(hidden)]
     fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>>;
 
-    /// What the source tokens of one head give along texts.
+    /// What the source tokens of each of `heads`, in the order of the model, give along texts.
     #[doc(hidden)]
-    fn tokens_along(&self, head: Component, texts: &TextEmbeddings) -> Result<TokenScores>;
+    fn heads_along(&self, heads: &[Component], texts: &TextEmbeddings) -> Result<Vec<TokenScores>>;
 }
 
 macro_rules! by_own_methods {
@@ -302,12 +322,13 @@ macro_rules! by_own_methods {
                 })
             }
 
-            fn tokens_along(
+            fn heads_along(
                 &self,
-                head: Component,
+                heads: &[Component],
                 texts: &TextEmbeddings,
-            ) -> Result<TokenScores> {
-                self.tokens(&head.to_string())?.along(texts)
+            ) -> Result<Vec<TokenScores>> {
+                let heads: Vec<String> = heads.iter().map(Component::to_string).collect();
+                self.tokens_along(&heads, texts)
             }
         }
     )*};
@@ -341,12 +362,12 @@ macro_rules! stack_by_reference {
                 (**self).named(names)
             }
 
-            fn tokens_along(
+            fn heads_along(
                 &self,
-                head: Component,
+                heads: &[Component],
                 texts: &TextEmbeddings,
-            ) -> Result<TokenScores> {
-                (**self).tokens_along(head, texts)
+            ) -> Result<Vec<TokenScores>> {
+                (**self).heads_along(heads, texts)
             }
         }
     )*};

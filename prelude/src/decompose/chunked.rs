@@ -156,9 +156,13 @@ impl ChunkedContributions {
     /// # Errors
     /// When there are no source tokens, or no head is called so.
     pub fn tokens(&self, head: &str) -> Result<ChunkedHeadTokens> {
-        let component = self.components[index_of(&self.components, head)?];
+        self.head_tokens(self.components[index_of(&self.components, head)?])
+    }
+
+    /// As [`Self::tokens`].
+    pub(crate) fn head_tokens(&self, head: Component) -> Result<ChunkedHeadTokens> {
         match self.has_tokens() {
-            true => ChunkedHeadTokens::new(self.clone(), component),
+            true => ChunkedHeadTokens::new(self.clone(), head),
             false => Err(no_tokens()),
         }
     }

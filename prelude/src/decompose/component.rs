@@ -51,6 +51,17 @@ impl Component {
         }
     }
 
+    /// Whether this is an attention head.
+    pub fn is_head(&self) -> bool {
+        matches!(
+            self,
+            Self::Part {
+                part: BlockPart::Head(_),
+                ..
+            }
+        )
+    }
+
     /// The layer this component is of: a head's attention; anything else is its own.
     pub fn layer(&self) -> Self {
         match *self {

@@ -229,10 +229,14 @@ impl Contributions {
     /// # Errors
     /// When this was not decomposed with [`Granularity::Tokens`](super::Granularity::Tokens), or no head is called so.
     pub fn tokens(&self, head: &str) -> Result<HeadTokens> {
-        let component = self.components[index_of(&self.components, head)?];
+        self.head_tokens(self.components[index_of(&self.components, head)?])
+    }
+
+    /// As [`Self::tokens`].
+    pub(super) fn head_tokens(&self, head: Component) -> Result<HeadTokens> {
         let tokens = self.tokens.as_ref().ok_or_else(no_tokens)?;
         let images = self.origin.as_ref().map(|origin| origin.images.clone());
-        Ok(tokens.head(component)?.of_images(images))
+        Ok(tokens.head(head)?.of_images(images))
     }
 
     /// This value, whose models' first tokens are `before` the patches.

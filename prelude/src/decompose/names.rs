@@ -68,7 +68,7 @@ pub(crate) fn matching(
     components: &[Component],
     wanted: &(impl ComponentNames + ?Sized),
 ) -> Result<Vec<usize>> {
-    let names: Vec<String> = components.iter().map(Component::to_string).collect();
+    let names = letters(components);
     let mut found = Vec::new();
     for pattern in wanted.patterns() {
         let places = places(&names, pattern);
@@ -91,11 +91,18 @@ pub(crate) fn index_of(components: &[Component], name: &str) -> Result<usize> {
     found.ok_or_else(|| unknown(components, name))
 }
 
+/// The names, letter by letter.
+fn letters(components: &[Component]) -> Vec<Vec<char>> {
+    let letters = |c: &Component| c.to_string().chars().collect();
+    components.iter().map(letters).collect()
+}
+
 /// Where the names are that `pattern` fits.
-fn places(names: &[String], pattern: &str) -> Vec<usize> {
+fn places(names: &[Vec<char>], pattern: &str) -> Vec<usize> {
     let pattern: Vec<char> = pattern.trim().chars().collect();
-    let fits = |name: &String| fits(&pattern, &name.chars().collect::<Vec<_>>());
-    (0..names.len()).filter(|&i| fits(&names[i])).collect()
+    (0..names.len())
+        .filter(|&i| fits(&pattern, &names[i]))
+        .collect()
 }
 
 /// Whether `text` is what `pattern` says, `*` being any characters and `?` one.
@@ -138,8 +145,9 @@ pub(crate) fn unknown(components: &[Component], pattern: &str) -> Error {
         format!("* {pattern}"),
         format!("* {pattern} *"),
     ];
+    let letters = letters(components);
     let longer = longer.into_iter().find_map(|longer| {
-        let count = places(&names, &longer).len();
+        let count = places(&letters, &longer).len();
         (count > 0).then_some((longer, count))
     });
     let hint = match longer {

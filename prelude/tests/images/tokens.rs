@@ -25,9 +25,12 @@ fn what_tokens_give_along_texts_is_what_they_give_written_out() {
     for name in MODELS {
         let aligned = aligned(name, &set);
         let heads = aligned.select("* head 0").unwrap();
-        for head in heads.names() {
+        let together = aligned.tokens_along(heads.names(), &texts).unwrap();
+        for (head, one) in heads.names().into_iter().zip(&together) {
             let tokens = aligned.tokens(&head).unwrap();
             let scores = tokens.along(&texts).unwrap();
+            assert_eq!(one.component(), head);
+            assert!(far(one.values(), scores.values()) < 1e-6, "{name} {head}");
             let written = tokens.values().unwrap();
             let expected = written.broadcast_matmul(&texts.t().unwrap()).unwrap();
             let apart = far(scores.values(), &expected);

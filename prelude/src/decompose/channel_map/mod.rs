@@ -31,6 +31,25 @@ impl Step {
         }
     }
 
+    /// Apply the transposed step to directions, the rows of `x`: a direction's product with what the step makes of a row is
+    /// that of these with the row.
+    fn transpose(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(weight) => x.matmul(weight),
+            Self::Diagonal(gamma) => x.broadcast_mul(gamma),
+            Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
+            Self::Merge(slots) => x.reshape((x.dim(0)? * slots, x.dim(1)? / slots)),
+        }
+    }
+
+    /// The rows that so many become by [`Self::transpose`].
+    fn rows_back(&self, of: usize) -> usize {
+        match self {
+            Self::Merge(slots) => of * slots,
+            _ => of,
+        }
+    }
+
     /// The rows that so many become.
     fn rows(&self, of: usize) -> usize {
         match self {
@@ -119,7 +138,7 @@ impl ChannelMap {
         let mut all: Vec<(Tensor, Self, usize)> = of
             .into_iter()
             .map(|(x, map)| {
-                let steps = map.len();
+                let steps = map.nodes().len();
                 (x, map, steps)
             })
             .collect();
@@ -148,17 +167,6 @@ impl ChannelMap {
         Ok(all.into_iter().map(|(x, ..)| x).collect())
     }
 
-    /// The number of steps.
-    fn len(&self) -> usize {
-        let mut steps = 0;
-        let mut map = self;
-        while let Some(step) = &map.0 {
-            steps += 1;
-            map = &step.1;
-        }
-        steps
-    }
-
     /// Apply to head `head` of `heads` alone: N x c/H -> N x d.
     pub fn apply_head(&self, x: &Tensor, head: usize, heads: usize) -> Result<Tensor> {
         let width = x.dim(1)?;
@@ -176,35 +184,60 @@ impl ChannelMap {
 }
 
 impl ChannelMap {
-    /// `directions` of the target (k x d) brought back to the node's channels, k x K x c with K rows to one where merges
-    /// put so many side by side: what `directions` give of [`Self::apply`] is the sum over the K rows of a token's products
-    /// with these.
-    pub fn pull_back(&self, directions: &Tensor) -> Result<Tensor> {
-        let count = directions.dim(0)?;
-        let mut steps = Vec::new();
-        let mut map = self;
-        while let Some(step) = &map.0 {
-            steps.push(&step.0);
-            map = &step.1;
+    /// `directions` of the target (k x d each) brought back to the channels of their own node, k x K x c with K rows to one
+    /// where merges put so many side by side: what the directions give of [`Self::apply`] is the sum over the K rows of a
+    /// token's products with these. Maps share their ends, and those that come by the same step go through it together, the
+    /// same directions once.
+    pub fn pull_back_all(of: &[(Tensor, Self)]) -> Result<Vec<Tensor>> {
+        let mut nodes: Vec<Vec<&Arc<(Step, Self)>>> =
+            of.iter().map(|(_, map)| map.nodes()).collect();
+        let mut all: Vec<Tensor> = of
+            .iter()
+            .map(|(directions, _)| directions.clone())
+            .collect();
+        // The last step of a map is the first that directions come to.
+        while let Some(node) = nodes.iter().find_map(|left| left.last().copied()) {
+            let here: Vec<usize> = (0..nodes.len())
+                .filter(|&i| nodes[i].last().is_some_and(|own| Arc::ptr_eq(own, node)))
+                .collect();
+            let mut distinct: Vec<&Tensor> = Vec::new();
+            let mut which = Vec::new();
+            for &i in &here {
+                let known = distinct.iter().position(|x| x.id() == all[i].id());
+                which.push(known.unwrap_or_else(|| {
+                    distinct.push(&all[i]);
+                    distinct.len() - 1
+                }));
+            }
+            let together = node.0.transpose(&Tensor::cat(&distinct, 0)?)?;
+            let mut start = 0;
+            let parts = distinct.iter().map(|x| {
+                let rows = node.0.rows_back(x.dim(0)?);
+                start += rows;
+                together.narrow(0, start - rows, rows)
+            });
+            let parts = parts.collect::<Result<Vec<_>>>()?;
+            for (&i, part) in here.iter().zip(which) {
+                all[i] = parts[part].clone();
+                nodes[i].pop();
+            }
         }
-        let mut x = directions.clone();
-        for step in steps.into_iter().rev() {
-            x = match step {
-                Step::Dense(weight) => x.matmul(weight)?,
-                Step::Diagonal(gamma) => x.broadcast_mul(gamma)?,
-                Step::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?,
-                Step::Merge(slots) => x.reshape((x.dim(0)? * slots, x.dim(1)? / slots))?,
-            };
-        }
-        let (rows, width) = x.dims2()?;
-        x.reshape((count, rows / count, width))
+        let shaped = all.into_iter().zip(of).map(|(x, (directions, _))| {
+            let ((rows, width), count) = (x.dims2()?, directions.dim(0)?);
+            x.reshape((count, rows / count, width))
+        });
+        shaped.collect()
     }
 
-    /// [`Self::pull_back`] to the channels of head `head` of `heads` alone: k x K x c/H.
-    pub fn pull_back_head(&self, directions: &Tensor, head: usize, heads: usize) -> Result<Tensor> {
-        let pulled = self.pull_back(directions)?;
-        let width = pulled.dim(2)? / heads;
-        pulled.narrow(2, head * width, width)?.contiguous()
+    /// The steps, the first one first.
+    fn nodes(&self) -> Vec<&Arc<(Step, Self)>> {
+        let mut nodes = Vec::new();
+        let mut map = self;
+        while let Some(node) = &map.0 {
+            nodes.push(node);
+            map = &node.1;
+        }
+        nodes
     }
 }
 

@@ -1,7 +1,7 @@
 //! One head's source tokens in contributions that come in chunks.
 
-use super::{HeadTokens, TokenScores, TokenSpace, no_such_head};
-use crate::decompose::{BlockPart, ChunkedContributions, Component};
+use super::{HeadTokens, TokenContributions, TokenScores, TokenSpace, along_each, no_such_head};
+use crate::decompose::{ChunkedContributions, Component};
 use crate::facts::Facts;
 use crate::identity::{Vectors, debug_as_display};
 use crate::{Error, Result};
@@ -24,16 +24,13 @@ impl ChunkedHeadTokens {
         contributions: ChunkedContributions,
         component: Component,
     ) -> Result<Self> {
-        match component {
-            Component::Part {
-                part: BlockPart::Head(_),
-                ..
-            } => Ok(Self {
+        match component.is_head() {
+            true => Ok(Self {
                 contributions,
                 component,
                 space: None,
             }),
-            _ => Err(no_such_head(component)),
+            false => Err(no_such_head(component)),
         }
     }
 
@@ -60,14 +57,52 @@ impl ChunkedHeadTokens {
     /// # Errors
     /// As [`HeadTokens::along`]; when a chunk cannot be read.
     pub fn along<E: Vectors + ?Sized>(&self, directions: &E) -> Result<TokenScores> {
-        let mut parts: Vec<TokenScores> = Vec::with_capacity(self.contributions.chunks());
-        self.contributions.each_read(
-            |index| self.of_chunk(index),
+        let mut scores = Self::along_each(std::slice::from_ref(self), directions)?;
+        Ok(scores.remove(0))
+    }
+
+    /// [`Self::along`] for each of `heads`, of the same contributions, those of a layer next to each other: a layer is read
+    /// once for all of its heads.
+    pub(crate) fn along_each<E: Vectors + ?Sized>(
+        heads: &[Self],
+        directions: &E,
+    ) -> Result<Vec<TokenScores>> {
+        let mut all = Vec::with_capacity(heads.len());
+        for layer in heads.chunk_by(|a, b| a.component.block() == b.component.block()) {
+            all.extend(Self::of_layer(layer, directions)?);
+        }
+        Ok(all)
+    }
+
+    /// [`Self::along_each`] for `heads` of one layer.
+    fn of_layer<E: Vectors + ?Sized>(heads: &[Self], directions: &E) -> Result<Vec<TokenScores>> {
+        let contributions = &heads[0].contributions;
+        let mut parts: Vec<Vec<TokenScores>> = vec![Vec::new(); heads.len()];
+        contributions.each_read(
+            |index| {
+                contributions
+                    .source
+                    .read_tokens(index, heads[0].component.block())
+            },
             |_, tokens| {
-                parts.push(tokens.along(directions)?);
+                let chunk = heads.iter().map(|head| head.of_chunk(&tokens));
+                let scores = along_each(&chunk.collect::<Result<Vec<_>>>()?, directions)?;
+                parts
+                    .iter_mut()
+                    .zip(scores)
+                    .for_each(|(all, one)| all.push(one));
                 Ok(())
             },
         )?;
+        heads
+            .iter()
+            .zip(&parts)
+            .map(|(head, parts)| head.joined(parts))
+            .collect()
+    }
+
+    /// The scores of all chunks as one value.
+    fn joined(&self, parts: &[TokenScores]) -> Result<TokenScores> {
         let first = parts
             .first()
             .ok_or_else(|| Error::data("contributions", "there is no image"))?;
@@ -84,15 +119,14 @@ impl ChunkedHeadTokens {
         Ok(all.of(model, images, input))
     }
 
-    /// The head's tokens of one chunk.
-    fn of_chunk(&self, index: usize) -> Result<HeadTokens> {
-        let source = &self.contributions.source;
-        let tokens = source.read_tokens(index, self.component.block())?;
-        let tokens = match self.contributions.origin() {
-            Some(origin) => tokens.of_model(origin.model.clone()),
-            None => tokens,
-        };
+    /// The head's among the `tokens` of a chunk.
+    fn of_chunk(&self, tokens: &TokenContributions) -> Result<HeadTokens> {
         let head = tokens.head(self.component)?;
+        let input = head.input();
+        let head = match self.contributions.origin() {
+            Some(origin) => head.of_model(Some(origin.model.clone()), input),
+            None => head,
+        };
         Ok(match &self.space {
             Some(space) => head.in_space(space.clone()),
             None => head,

@@ -20,7 +20,7 @@ pub(in crate::decompose) struct TokenFactors {
     /// BW x H x N x C/H.
     pub(super) v: Tensor,
     pub(super) windows: Option<Arc<Windows>>,
-    pub(super) map: ChannelMap,
+    pub(in crate::decompose) map: ChannelMap,
     /// Each head's share of the constants, B x d.
     pub(super) share: Option<Tensor>,
 }
@@ -112,15 +112,20 @@ impl TokenFactors {
         of(&self.weights) + of(&self.v) + self.share.as_ref().map_or(0, of)
     }
 
-    /// How much each source token of one head gives along `directions`, k x d: B x S x k. They are pulled back through the
-    /// channel map to the head's value vectors, so that B x S x d is never written out.
-    pub fn along(&self, head: usize, directions: &Tensor) -> Result<Tensor> {
+    /// `directions` where the factors are, and of their type.
+    pub fn beside(&self, directions: &Tensor) -> Result<Tensor> {
+        let directions = directions.to_device(self.v.device())?;
+        Ok(directions.to_dtype(self.v.dtype())?)
+    }
+
+    /// How much each source token of one head gives along `directions`, k x d: B x S x k. `pulled` are the directions as
+    /// [`ChannelMap::pull_back_all`] brings them to the channels of the layer's value vectors, so that B x S x d is never
+    /// written out.
+    pub fn along(&self, head: usize, directions: &Tensor, pulled: &Tensor) -> Result<Tensor> {
         let (groups, heads, rows, n) = self.weights.dims4()?;
-        let directions = directions
-            .to_device(self.v.device())?
-            .to_dtype(self.v.dtype())?;
-        let count = directions.dim(0)?;
-        let pulled = self.map.pull_back_head(&directions, head, heads)?;
+        let (count, _, channels) = pulled.dims3()?;
+        let width = channels / heads;
+        let pulled = pulled.narrow(2, head * width, width)?.contiguous()?;
         let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
         let weights = weights.transpose(1, 2)?.contiguous()?.unsqueeze(2)?;
         let v = self.v.narrow(1, head, 1)?.squeeze(1)?;

@@ -1,7 +1,8 @@
 //! One head's source tokens, to be asked about.
 
-use super::{TokenFactors, TokenLayout, TokenScores};
+use super::{TokenFactors, TokenLayout, TokenScores, along_each};
 use crate::data::ModelInput;
+use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::{Component, unrelated};
 use crate::facts::{self, Facts};
 use crate::identity::{ImagesId, ModelId, Vectors, debug_as_display};
@@ -95,6 +96,11 @@ impl HeadTokens {
         self.component
     }
 
+    /// How the images were brought to size, where that is known.
+    pub(super) fn input(&self) -> Option<ModelInput> {
+        self.input
+    }
+
     /// How the tokens lie in the image.
     pub fn layout(&self) -> &TokenLayout {
         &self.layout
@@ -113,6 +119,12 @@ impl HeadTokens {
     /// # Errors
     /// Directions of another space or width, none, NaN or infinity.
     pub fn along<E: Vectors + ?Sized>(&self, directions: &E) -> Result<TokenScores> {
+        let mut scores = along_each(std::slice::from_ref(self), directions)?;
+        Ok(scores.remove(0))
+    }
+
+    /// `directions` in the model's own space, k x d, where the factors are.
+    pub(super) fn aimed<E: Vectors + ?Sized>(&self, directions: &E) -> Result<Tensor> {
         let own = match &self.space {
             Some(space) => space.clip.as_ref(),
             None => self.model.as_ref(),
@@ -142,29 +154,32 @@ impl HeadTokens {
         }
         let vectors = directions.vectors();
         let width = self.width()?;
-        let count = match *vectors.dims() {
-            [k, d] if d == width && k > 0 => k,
-            _ => {
-                return Err(Error::argument(
-                    "directions",
-                    format!("{:?}", vectors.dims()),
-                    format!("k x {width}, the width of the space the tokens are in; {remedy}"),
-                ));
-            }
-        };
-        check::finite("directions", vectors)?;
-        let pulled = match self.space.as_ref().and_then(|space| space.map.as_ref()) {
+        if !matches!(*vectors.dims(), [k, d] if d == width && k > 0) {
+            return Err(Error::argument(
+                "directions",
+                format!("{:?}", vectors.dims()),
+                format!("k x {width}, the width of the space the tokens are in; {remedy}"),
+            ));
+        }
+        match self.space.as_ref().and_then(|space| space.map.as_ref()) {
             Some(map) => {
                 let map = map.to_device(vectors.device())?;
-                check::f32(vectors)?.matmul(&map.t()?.contiguous()?)?
+                let aimed = check::f32(vectors)?.matmul(&map.t()?.contiguous()?)?;
+                self.factors.beside(&aimed)
             }
-            None => vectors.clone(),
-        };
-        let values = self.factors.along(self.head, &pulled)?;
-        let names = match directions.names() {
-            Some(names) => names.to_vec(),
-            None => (0..count).map(|k| format!("direction {k}")).collect(),
-        };
+            None => self.factors.beside(vectors),
+        }
+    }
+
+    /// How much each source token gives along directions called `names`: `aimed` as [`Self::aimed`] has them, `pulled` as
+    /// the layer's channel map brings them back.
+    pub(super) fn scores(
+        &self,
+        names: Vec<String>,
+        aimed: &Tensor,
+        pulled: &Tensor,
+    ) -> Result<TokenScores> {
+        let values = self.factors.along(self.head, aimed, pulled)?;
         TokenScores::new(
             self.component.to_string(),
             names,
@@ -172,6 +187,11 @@ impl HeadTokens {
             self.layout.clone(),
         )
         .map(|scores| scores.of(self.model.clone(), self.images.clone(), self.input))
+    }
+
+    /// The way from the layer's value vectors to the representation.
+    pub(super) fn channel_map(&self) -> &ChannelMap {
+        &self.factors.map
     }
 
     /// What the tokens of each window have (images and windows x N x k), put where they lie in the image: B x T x k.

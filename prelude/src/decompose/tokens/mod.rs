@@ -11,6 +11,7 @@ mod head;
 mod layout;
 mod parts;
 mod scores;
+mod together;
 
 pub use chunked::ChunkedHeadTokens;
 pub(super) use factors::TokenFactors;
@@ -19,6 +20,7 @@ pub(crate) use head::TokenSpace;
 pub use layout::TokenLayout;
 pub(crate) use parts::{LayerShape, LayerValues, TokenShape};
 pub use scores::{TokenScores, TokenShares};
+pub(crate) use together::{along_each, heads_of};
 
 use super::{BlockPart, Component};
 use crate::data::ModelInput;
@@ -110,16 +112,8 @@ impl TokenContributions {
     pub(super) fn of_heads(&self, components: &[Component]) -> Self {
         let asked = |layer: &&TokenFactors| {
             let block = Some(layer.site.block);
-            components.iter().any(|c| {
-                c.block() == block
-                    && matches!(
-                        c,
-                        Component::Part {
-                            part: BlockPart::Head(_),
-                            ..
-                        }
-                    )
-            })
+            let mut heads = components.iter().filter(|c| c.is_head());
+            heads.any(|head| head.block() == block)
         };
         Self {
             layers: self.layers.iter().filter(asked).cloned().collect(),

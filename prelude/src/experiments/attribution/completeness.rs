@@ -1,7 +1,6 @@
 //! How much of a zero-shot classification the texts of heads account for (Gandelsman, Efros, Steinhardt, ICLR 2024, section
 //! 4, and `compute_complete_text_set.py`).
 
-use super::labels::is_head;
 use crate::align::AlignedContributions;
 use crate::decompose::same_images;
 use crate::experiments::ClassificationTask;
@@ -189,7 +188,7 @@ impl Parts {
                 .get(i)?
                 .to_device(&Device::Cpu)?
                 .to_dtype(DType::F64)?;
-            let sum = match (last.contains(&i), is_head(component)) {
+            let sum = match (last.contains(&i), component.is_head()) {
                 (true, _) => &mut of_last,
                 (false, true) => &mut early,
                 (false, false) => &mut rest,
@@ -213,7 +212,7 @@ impl Parts {
 /// The places of the heads of the last `layers` attention layers.
 fn last_heads(aligned: &AlignedContributions, layers: usize) -> Result<Vec<usize>> {
     let heads: Vec<(usize, Block)> = (aligned.components().iter().enumerate())
-        .filter(|(_, component)| is_head(component))
+        .filter(|(_, component)| component.is_head())
         .filter_map(|(i, component)| Some((i, component.block()?)))
         .collect();
     let mut blocks: Vec<Block> = heads.iter().map(|(_, block)| *block).collect();

@@ -280,15 +280,3 @@ impl Coder<'_> {
         }
     }
 }
-
-/// Whether a component is a head.
-pub(super) fn is_head(component: &Component) -> bool {
-    use crate::decompose::BlockPart;
-    matches!(
-        component,
-        Component::Part {
-            part: BlockPart::Head(_),
-            ..
-        }
-    )
-}

@@ -5,7 +5,7 @@ use crate::align::{AlignedContributions, AlignedStack};
 use crate::charts::of_tokens::{check_images, seen};
 use crate::charts::{HeatmapGrid, Table, Tile, show_or_say};
 use crate::data::DataSet;
-use crate::decompose::{BlockPart, Component, TokenScores, TokenShares};
+use crate::decompose::{Component, TokenScores, TokenShares};
 use crate::files::rows::{Column, export};
 use crate::identity::TextEmbeddings;
 use crate::score::{Ranking, ShownSign, enlarge, scaled};
@@ -188,17 +188,12 @@ pub fn head_maps(
     check::same("text", text.texts().len(), 1, "text")?;
     let of = aligned.origin().map(|origin| &origin.images);
     check_images("drawing heads", of, aligned.images(), set)?;
-    let heads = aligned.components().iter().filter(|component| {
-        matches!(
-            component,
-            Component::Part {
-                part: BlockPart::Head(_),
-                ..
-            }
-        )
-    });
-    let heads = heads.map(|head| aligned.tokens(&head.to_string())?.along(text));
-    let heads: Vec<TokenScores> = heads.collect::<Result<_>>()?;
+    let heads = aligned.components().iter().filter(|c| c.is_head());
+    let heads: Vec<String> = heads.map(Component::to_string).collect();
+    let heads = match heads.is_empty() {
+        true => Vec::new(),
+        false => aligned.tokens_along(&heads, text)?,
+    };
     let input = heads.first().and_then(|scores| scores.origin().2);
     let model = aligned
         .origin()

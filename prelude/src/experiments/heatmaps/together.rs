@@ -1,7 +1,7 @@
 //! Several heads' token scores, summed.
 
 use crate::align::AlignedStack;
-use crate::decompose::{BlockPart, Component, ComponentNames, TokenLayout, TokenScores};
+use crate::decompose::{ComponentNames, TokenLayout, TokenScores};
 use crate::identity::TextEmbeddings;
 use crate::{Error, Result, facts, score};
 use candle_core::{Device, Tensor};
@@ -20,27 +20,7 @@ pub fn token_importance(
 ) -> Result<TokenScores> {
     let texts = texts.as_ref();
     let chosen = aligned.named(heads)?;
-    let other = chosen.iter().find(|component| {
-        !matches!(
-            component,
-            Component::Part {
-                part: BlockPart::Head(_),
-                ..
-            }
-        )
-    });
-    if let Some(other) = other {
-        return Err(Error::argument(
-            "heads",
-            format!("\"{other}\""),
-            "heads only, which have source tokens: a pattern such as \"block 5 head *\", or \
-             scores.select(\"* head *\")?.top(3)?",
-        ));
-    }
-    let each = chosen.iter();
-    let each: Vec<TokenScores> = each
-        .map(|&head| aligned.tokens_along(head, texts))
-        .collect::<Result<_>>()?;
+    let each = aligned.heads_along(&chosen, texts)?;
     sum(&each)
 }
 

@@ -2,7 +2,8 @@
 
 use crate::activations::Objective;
 use crate::align::Alignment;
-use crate::decompose::{Component, Contributions};
+use crate::decompose::part::rows;
+use crate::decompose::{Component, Contributions, TokenScores};
 use crate::identity::TextEmbeddings;
 use crate::models::Model;
 use crate::relevance::{RelevanceMethod, relevance};
@@ -69,6 +70,13 @@ pub(super) struct Batch<'a> {
     pub classes: &'a [usize],
 }
 
+/// The heads, whose source tokens are kept.
+fn heads(c: &Contributions) -> impl Iterator<Item = &Component> {
+    c.components()
+        .iter()
+        .filter(|component| component.is_head())
+}
+
 impl Batch<'_> {
     /// The maps of each method, B x H x W of the model's input, f32 on the CPU: not scaled, the decomposition's cut off at 0.
     pub fn maps(&self, methods: &[SegmentationMethod]) -> Result<Vec<Tensor>> {
@@ -86,8 +94,15 @@ impl Batch<'_> {
                 self.enlarged(&maps)
             }
             (SegmentationMethod::Decomposition, Some(c)) => {
-                let weight = self.head.weight();
-                Ok(self.of_tokens(c, &|_| Ok(weight.clone()))?.relu()?)
+                let mut there = self.classes.to_vec();
+                there.sort_unstable();
+                there.dedup();
+                let classes = rows(self.head.weight(), 0, &there)?;
+                let own = |class: &usize| there.partition_point(|other| other < class);
+                let own: Vec<usize> = self.classes.iter().map(own).collect();
+                let heads: Vec<String> = heads(c).map(Component::to_string).collect();
+                let along = c.tokens_along(&heads, &classes)?;
+                Ok(self.summed(&own, along.into_iter().map(Ok))?.relu()?)
             }
             (SegmentationMethod::DecompositionToText, Some(c)) => {
                 let (alignment, texts) = self.texts.ok_or_else(|| {
@@ -97,36 +112,31 @@ impl Batch<'_> {
                         "an alignment and one text a class: SegmentationSettings::texts",
                     )
                 })?;
-                let pulled = |head: Component| alignment.pull_back(&head.to_string(), texts);
-                Ok(self.of_tokens(c, &pulled)?.relu()?)
+                let along = |head: &Component| {
+                    let head = head.to_string();
+                    let directions = alignment.pull_back(&head, texts)?;
+                    c.tokens(&head)?.along(&directions)
+                };
+                Ok(self.summed(self.classes, heads(c).map(along))?.relu()?)
             }
             (_, None) => Err(Error::trace("nothing was decomposed")),
         };
         methods.iter().map(one).collect()
     }
 
-    /// What the source tokens of all heads give along the direction of each image's class, block by block enlarged, summed.
-    fn of_tokens(
+    /// What the source tokens of all heads give along one direction for each image, block by block enlarged, summed; `own`
+    /// has the places of these directions.
+    fn summed(
         &self,
-        c: &Contributions,
-        directions: &dyn Fn(Component) -> Result<Tensor>,
+        own: &[usize],
+        heads: impl Iterator<Item = Result<TokenScores>>,
     ) -> Result<Tensor> {
         let mut sums: Vec<(usize, Tensor)> = Vec::new();
-        for component in c.components() {
-            let Component::Part {
-                part: crate::decompose::BlockPart::Head(_),
-                ..
-            } = component
-            else {
-                continue;
-            };
-            let scores = c
-                .tokens(&component.to_string())?
-                .along(&directions(*component)?)?;
-            // B x classes x h x w, of which each image has one.
-            let maps = scores.maps()?;
-            let own = self.classes.iter().enumerate();
-            let own = own.map(|(i, &class)| Ok(maps.get(i)?.get(class)?));
+        for scores in heads {
+            // B x directions x h x w, of which each image has one.
+            let maps = scores?.maps()?;
+            let own = own.iter().enumerate();
+            let own = own.map(|(i, &place)| Ok(maps.get(i)?.get(place)?));
             let own = Tensor::stack(&own.collect::<Result<Vec<_>>>()?, 0)?;
             let side = own.dim(1)?;
             match sums.iter_mut().find(|(known, _)| *known == side) {

@@ -6,8 +6,7 @@ use crate::activations::{
 };
 use crate::data::DataSet;
 use crate::decompose::{
-    BlockPart, Component, ComponentNames, Contributions, DecomposeOptions, Decomposer, Sharing,
-    matching,
+    ComponentNames, Contributions, DecomposeOptions, Decomposer, Sharing, matching,
 };
 use crate::experiments::effects::hook_of;
 use crate::experiments::readout::{Readout, WhichClass, best, f64, order};
@@ -276,15 +275,7 @@ impl fmt::Display for Swap {
             )
         };
         let all = self.contributions.components();
-        let heads = all.iter().filter(|c| {
-            matches!(
-                c,
-                Component::Part {
-                    part: BlockPart::Head(_),
-                    ..
-                }
-            )
-        });
+        let heads = all.iter().filter(|c| c.is_head());
         let shown = Facts::new(self.title())
             .row(&self.names[0], line(into))
             .row(&self.names[1], line(from))

@@ -1,0 +1,88 @@
+//! Several heads' source tokens along the same directions.
+
+use super::{ChunkedHeadTokens, HeadTokens, TokenScores};
+use crate::decompose::channel_map::ChannelMap;
+use crate::decompose::{ChunkedContributions, Component, ComponentNames, Contributions};
+use crate::identity::Vectors;
+use crate::{Error, Result, check};
+use candle_core::Tensor;
+
+/// Directions of all heads that are pulled back at the same time: more would fill memory, and a product of so many rows
+/// takes no less time a row than a larger one.
+const ROWS: usize = 4096;
+
+/// How much each source token of each of `heads` gives along `directions`, as [`HeadTokens::along`] of one. Directions are
+/// pulled back for all of them together: heads of a layer have one channel map, and layers share the end of theirs.
+pub(crate) fn along_each<E: Vectors + ?Sized>(
+    heads: &[HeadTokens],
+    directions: &E,
+) -> Result<Vec<TokenScores>> {
+    let count = directions.vectors().dims().first().copied().unwrap_or(0);
+    let names: Vec<String> = match directions.names() {
+        Some(names) => names.to_vec(),
+        None => (0..count).map(|k| format!("direction {k}")).collect(),
+    };
+    let mut all = Vec::with_capacity(heads.len());
+    for some in heads.chunks((ROWS / count.max(1)).max(1)) {
+        let aimed = some.iter().map(|head| {
+            let aimed = head.aimed(directions)?;
+            Ok((aimed, head.channel_map().clone()))
+        });
+        let aimed: Vec<(Tensor, ChannelMap)> = aimed.collect::<Result<_>>()?;
+        if all.is_empty() {
+            check::finite("directions", directions.vectors())?;
+        }
+        let pulled = ChannelMap::pull_back_all(&aimed)?;
+        for ((head, (aimed, _)), pulled) in some.iter().zip(&aimed).zip(&pulled) {
+            all.push(head.scores(names.clone(), aimed, pulled)?);
+        }
+    }
+    Ok(all)
+}
+
+impl Contributions {
+    /// How much each source token of several heads gives along `directions`, [`HeadTokens::along`] of each, in the order of
+    /// the model: `tokens_along("block 5 head *", &directions)`. It takes less time than one head after the other.
+    ///
+    /// # Errors
+    /// When a name is no head's; as [`Self::tokens`] and [`HeadTokens::along`].
+    pub fn tokens_along<E: Vectors + ?Sized>(
+        &self,
+        heads: impl ComponentNames,
+        directions: &E,
+    ) -> Result<Vec<TokenScores>> {
+        let heads = heads_of(self.components(), self.places(&heads)?)?;
+        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
+        along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+    }
+}
+
+impl ChunkedContributions {
+    /// As [`Contributions::tokens_along`]: each layer's source tokens are read once for all of its heads.
+    ///
+    /// # Errors
+    /// When a name is no head's; as [`Self::tokens`] and [`ChunkedHeadTokens::along`].
+    pub fn tokens_along<E: Vectors + ?Sized>(
+        &self,
+        heads: impl ComponentNames,
+        directions: &E,
+    ) -> Result<Vec<TokenScores>> {
+        let heads = heads_of(self.components(), self.places(&heads)?)?;
+        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
+        ChunkedHeadTokens::along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+    }
+}
+
+/// The heads at `places`; refuses other components, of which there are no source tokens.
+pub(crate) fn heads_of(components: &[Component], places: Vec<usize>) -> Result<Vec<Component>> {
+    let one = |place: usize| match components[place] {
+        head if head.is_head() => Ok(head),
+        other => Err(Error::argument(
+            "heads",
+            format!("\"{other}\""),
+            "heads only, which have source tokens: a pattern such as \"block 5 head *\", or \
+             scores.select(\"* head *\")?.top(3)?",
+        )),
+    };
+    places.into_iter().map(one).collect()
+}
