@@ -400,3 +400,34 @@ fn a_hook_point_of_the_decomposition_is_untouched_by_hooks() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn gradients_over_a_set_are_those_of_each_image() -> Result<()> {
+    let vit = load("tiny_vit")?;
+    let set = GeneratedSet::new(GeneratedSpec::unbiased(3, 70))?;
+    let head = vit.factor_head(Factor::Location)?;
+    let classes = set.labels("location")?.values;
+    let at = &["block 5 pattern", "block 3 head 1 z"];
+    let all = activation_gradients(&vit, &set, at, Objective::Head(&head, &classes))?;
+    assert_eq!(all.objective.len(), 70);
+    let some = set.subset(&[33, 34, 66])?;
+    let chosen = [classes[33], classes[34], classes[66]];
+    let some = activation_gradients(&vit, &some, at, Objective::Head(&head, &chosen))?;
+    for name in at {
+        let whole = all.gradients.get(name)?;
+        let index = Tensor::new(&[33u32, 34, 66], whole.device())?;
+        assert!(error(&some.gradients.get(name)?, &whole.index_select(&index, 0)?) < 1e-5);
+    }
+    let direction = head.weight().get(0)?;
+    let along = activation_gradients(&vit, set.first(5)?, at, Objective::Along(&direction))?;
+    assert_eq!(along.objective.len(), 5);
+    refused(
+        activation_gradients(&vit, &set, at, Objective::Head(&head, &classes[..69])),
+        &["classes", "69", "70"],
+    );
+    refused(
+        activation_gradients(&vit, &set, at, Objective::Logit(&classes)),
+        &["fit a probe"],
+    );
+    Ok(())
+}

@@ -10,6 +10,7 @@ use crate::{Error, Result};
 use candle_core::{DType, Tensor, Var};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// What gradients are taken of, one number for each image.
@@ -51,6 +52,25 @@ pub struct Gradients {
 }
 
 impl Objective<'_> {
+    /// Refuses classes that are not one for each of so many images.
+    pub(crate) fn check(&self, images: usize) -> Result<()> {
+        match self {
+            Self::Logit(classes) | Self::Head(_, classes) => {
+                check::same("classes", classes.len(), images, "images")
+            }
+            Self::Along(_) => Ok(()),
+        }
+    }
+
+    /// That of some of the images, which are there.
+    pub(crate) fn of_images(&self, images: Range<usize>) -> Self {
+        match *self {
+            Self::Logit(classes) => Self::Logit(&classes[images]),
+            Self::Head(head, classes) => Self::Head(head, &classes[images]),
+            Self::Along(direction) => Self::Along(direction),
+        }
+    }
+
     /// B numbers.
     fn of(&self, features: &Features) -> Result<Tensor> {
         let representation = features.representation.value();

@@ -8,7 +8,7 @@ use crate::activations::{
 use crate::data::DataSet;
 use crate::identity::{ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
-use crate::{Error, Result, check};
+use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
 /// Bytes of activations that one call gives at most.
@@ -120,9 +120,10 @@ fn check_swap(recorded: &ActivationCache, set: &dyn DataSet) -> Result<()> {
     ))
 }
 
-/// The activations of every image that `patterns` ask for, and the gradients of a class's logit with respect to them:
-/// `classes` has the class of each image, `objective` makes of the classes of a batch what is differentiated
-/// (`Objective::Logit` for the model's own head, `|classes| Objective::Head(&probe, classes)` for another).
+/// The activations of every image that `patterns` ask for, and the gradients of an objective with respect to them.
+/// `Objective::Logit(&classes)`, with the class of each image, is that of the model's own head,
+/// `Objective::Head(&probe, &classes)` that of another, and `Objective::Along(&direction)` the representation's product with a
+/// direction.
 ///
 /// # Errors
 /// As [`activations`]; when there is not one class for each image, or the objective does not fit the model.
@@ -130,12 +131,11 @@ pub fn activation_gradients(
     model: impl AsRef<Model>,
     set: impl DataSet,
     patterns: &[&str],
-    classes: &[usize],
-    objective: impl for<'a> Fn(&'a [usize]) -> Objective<'a>,
+    objective: Objective,
 ) -> Result<Gradients> {
     let model = model.as_ref();
     let set: &dyn DataSet = &set;
-    check::same("classes", classes.len(), set.len(), "images")?;
+    objective.check(set.len())?;
     let selected = select(model.encoder(), patterns)?;
     let (mut values, mut slopes, mut objectives) = (Vec::new(), Vec::new(), Vec::new());
     each_batch(
@@ -146,7 +146,7 @@ pub fn activation_gradients(
         |first, pixels| {
             let done = first + pixels.dim(0)?;
             let pixels = pixels.to_dtype(DType::F32)?;
-            let of_batch = objective(&classes[first..done]);
+            let of_batch = objective.of_images(first..done);
             let batch = gradients(model.encoder(), &pixels, &selected, of_batch)?;
             values.push(batch.values);
             slopes.push(batch.gradients);
