@@ -1,17 +1,15 @@
 //! Documentation of the library's public items, read from its sources: their doc comments and
 //! signatures. It needs neither rust-analyzer nor rustdoc, so it is there at once.
 
+use super::item_text::{documentation, on_one_line, signature, unindented, without_links};
 use super::macro_methods::made_by;
 use ra_ap_syntax::ast::{self, HasDocComments, HasModuleItem, HasName, HasVisibility};
-use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxNode};
+use ra_ap_syntax::{AstNode, Edition, SourceFile};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// More than this many items of one name are not shown.
 const MOST_SHOWN: usize = 5;
-
-/// Longer definitions are shown without their bodies.
-const LONGEST: usize = 60;
 
 /// One documented item.
 #[derive(Clone, Debug)]
@@ -33,6 +31,7 @@ impl Item {
         let Item {
             signature, docs, ..
         } = self;
+        let docs = without_links(docs);
         format!("{}\n\n{signature}\n\n{docs}", self.path.join("::"))
             .trim_end()
             .to_owned()
@@ -42,8 +41,7 @@ impl Item {
     pub fn summary(&self) -> String {
         let paragraph = self.docs.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = paragraph.split_whitespace().collect();
-        // Without the brackets of links.
-        let text = words.join(" ").replace("[`", "`").replace("`]", "`");
+        let text = without_links(&words.join(" "));
         match text.split_once(". ") {
             Some((sentence, _)) => format!("{sentence}."),
             None => text,
@@ -56,6 +54,7 @@ impl Item {
             signature, docs, ..
         } = self;
         let path = self.path.join("::");
+        let docs = without_links(docs);
         format!("`{path}`\n\n```rust\n{signature}\n```\n\n{docs}")
             .trim_end()
             .to_owned()
@@ -141,10 +140,13 @@ impl Docs {
                 return item.text();
             }
             let listed = methods.iter().take(MOST_METHODS).map(|method| {
-                let signature = method.signature.split_whitespace().collect::<Vec<_>>();
-                format!("\n  {}\n      {}", signature.join(" "), method.summary())
-                    .trim_end()
-                    .to_owned()
+                format!(
+                    "\n  {}\n      {}",
+                    on_one_line(&method.signature),
+                    method.summary()
+                )
+                .trim_end()
+                .to_owned()
             });
             let listed: String = listed.collect();
             let more = methods.len().saturating_sub(MOST_METHODS);
@@ -322,7 +324,7 @@ impl Docs {
         if let Some(name) = item.name() {
             self.items.push(Item {
                 path: with(module, name.text()),
-                signature: signature(item.syntax()),
+                signature: signature(item.syntax(), self.takes_all),
                 docs: documentation(item.syntax()),
                 source: unindented(item.syntax().text().to_string().trim_end()),
             });
@@ -474,63 +476,6 @@ fn models(path: &Path, text: &str) -> Vec<String> {
         Some("models/zoo.rs") => quoted("EMBEDDED: &[Embedded] = embedded! {", "};"),
         _ => Vec::new(),
     }
-}
-
-/// The text of an item's doc comments.
-fn documentation(node: &SyntaxNode) -> String {
-    let lines: Vec<String> = ast::DocCommentIter::from_syntax_node(node)
-        .filter_map(|comment| comment.doc_comment().map(|(text, _)| text.to_owned()))
-        .map(|line| {
-            line.strip_prefix(' ')
-                .unwrap_or(&line)
-                .trim_end()
-                .to_owned()
-        })
-        .collect();
-    lines.join("\n")
-}
-
-/// What declares an item: a function without its body, a type or trait with what it consists of.
-fn signature(node: &SyntaxNode) -> String {
-    let start = node
-        .children_with_tokens()
-        .find(|child| match child.as_token() {
-            Some(token) => !token.kind().is_trivia(),
-            None => child
-                .as_node()
-                .is_some_and(|node| !ast::Attr::can_cast(node.kind())),
-        })
-        .map_or(node.text_range().start(), |child| {
-            child.text_range().start()
-        });
-    let whole = &node.text().to_string()[usize::from(start - node.text_range().start())..];
-    let body = ast::Fn::cast(node.clone())
-        .and_then(|function| function.body())
-        .map(|body| body.syntax().text_range().start())
-        .or_else(|| {
-            let long = whole.lines().count() > LONGEST;
-            let list = node.children().find(|child| {
-                ast::AssocItemList::can_cast(child.kind())
-                    || ast::VariantList::can_cast(child.kind())
-            });
-            list.filter(|_| long).map(|list| list.text_range().start())
-        });
-    let text = match body {
-        Some(body) => &whole[..usize::from(body - start)],
-        None => whole,
-    };
-    unindented(text.trim_end())
-}
-
-/// Takes from the further lines the indentation that the last of them has.
-fn unindented(text: &str) -> String {
-    let last = text.lines().last().unwrap_or_default();
-    let margin = &last[..last.len() - last.trim_start().len()];
-    let lines: Vec<&str> = text
-        .lines()
-        .map(|line| line.strip_prefix(margin).unwrap_or(line))
-        .collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]
