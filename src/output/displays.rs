@@ -1,7 +1,7 @@
 //! Displays the value of a cell on standard output: text, and pictures as well as the terminal can.
 
-use super::forms;
 use super::value::Value;
+use super::{forms, pictures};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -10,20 +10,21 @@ use std::path::{Path, PathBuf};
 /// Folder for charts when the output is no terminal.
 const CHARTS_VARIABLE: &str = "VITREPL_CHARTS";
 
-/// A picture is at most this many columns wide in a terminal.
-const WIDEST: u16 = 120;
-
 /// Shows what a cell displayed; `name` (a file name without ending) is that of its chart, and `saved` are the files to
 /// which charts of this session were written.
 ///
-/// A picture goes inline where the output is a terminal; elsewhere its text, if it has one, and the path
-/// of a PNG file are printed.
+/// A picture goes inline where the output is a terminal, with its text, if it has one, where letters in it cannot be read;
+/// elsewhere the text and the path of a PNG file are printed.
 pub fn show(value: &Value, name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<()> {
     let picture = forms::picture(value)?;
     if let Some(png) = &picture
         && std::io::stdout().is_terminal()
     {
-        return show_inline(png);
+        let legible = pictures::print(png)?;
+        if let (false, Some(text)) = (legible, forms::text(value)) {
+            print_text(&text);
+        }
+        return Ok(());
     }
     if let Some(text) = forms::text(value) {
         print_text(&text);
@@ -38,49 +39,6 @@ pub fn show(value: &Value, name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<
 /// Writes a line; that its reader has gone away is not the cell's fault.
 fn print_text(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
-}
-
-fn show_inline(png: &[u8]) -> Result<()> {
-    let picture = image::load_from_memory(png).context("a picture that is no valid PNG")?;
-    let columns = console::Term::stdout().size().1.min(WIDEST);
-    let config = viuer::Config {
-        absolute_offset: false,
-        width: Some(u32::from(columns)),
-        use_kitty: speaks_kitty(),
-        // Of these the terminal is asked; each of them answers.
-        use_sixel: may_speak_sixel(),
-        ..viuer::Config::default()
-    };
-    viuer::print(&picture, &config).context("cannot draw the picture")?;
-    Ok(())
-}
-
-/// Whether the terminal is one with kitty's graphics protocol. It is not asked: one that does not
-/// answer would keep us waiting.
-fn speaks_kitty() -> bool {
-    std::env::var_os("KITTY_WINDOW_ID").is_some()
-        || names("TERM", &["kitty", "ghostty"])
-        || names("TERM_PROGRAM", &["ghostty", "wezterm"])
-}
-
-/// Whether the terminal is of a kind that draws sixels in some versions or settings.
-fn may_speak_sixel() -> bool {
-    !speaks_kitty()
-        && (names(
-            "TERM",
-            &["sixel", "foot", "mlterm", "contour", "yaft", "vt340"],
-        ) || names("TERM_PROGRAM", &["mintty", "contour", "rio", "blackbox"])
-            || ["XTERM_VERSION", "KONSOLE_VERSION", "WT_SESSION"]
-                .iter()
-                .any(|variable| std::env::var_os(variable).is_some()))
-}
-
-/// Whether a variable of the environment contains one of the names.
-fn names(variable: &str, names: &[&str]) -> bool {
-    std::env::var(variable).is_ok_and(|value| {
-        let value = value.to_lowercase();
-        names.iter().any(|name| value.contains(name))
-    })
 }
 
 fn save(png: &[u8], name: &str, saved: &mut BTreeSet<PathBuf>) -> Result<PathBuf> {

@@ -10,6 +10,7 @@ pub mod errors;
 pub mod failure;
 mod forms;
 mod front;
+mod pictures;
 pub mod progress;
 pub mod pump;
 mod terminal;
