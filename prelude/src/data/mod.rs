@@ -50,7 +50,7 @@ pub use picture::image;
 pub use preprocess::{CropMode, Interpolation, ModelInput, Preprocess, resize};
 pub use segmentation::{MaskGeometry, SegmentationSet};
 pub use subset::Subset;
-pub(crate) use subset::part_key;
+pub(crate) use subset::{part_key, part_name};
 pub use tar::TarSet;
 pub use tokenizer::Tokenizer;
 pub use waterbirds::Waterbirds;

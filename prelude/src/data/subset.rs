@@ -16,13 +16,21 @@ pub struct Subset {
     name: String,
 }
 
+/// What the images at `indices` of the set called `whole` are called.
+pub(crate) fn part_name(whole: &str, indices: &[usize]) -> String {
+    match indices {
+        [one] => format!("{whole}, image {one}"),
+        _ => format!("{whole}, {} images", indices.len()),
+    }
+}
+
 impl Subset {
     /// The images of `whole` at `indices`, which may repeat.
     ///
     /// # Errors
     /// When there are none, or one does not exist.
     pub fn new(whole: Arc<dyn DataSet>, indices: Vec<usize>) -> Result<Self> {
-        let name = format!("{}, {} images", whole.name(), indices.len());
+        let name = part_name(whole.name(), &indices);
         Self::called(name, whole, indices)
     }
 

@@ -1,6 +1,6 @@
 //! Which images a result is of.
 
-use crate::data::{DataSet, part_key};
+use crate::data::{DataSet, part_key, part_name};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -61,12 +61,8 @@ impl ImagesId {
 
     /// The images at `indices`, which exist: the identity of [`DataSet::subset`] of them.
     pub(crate) fn at(&self, indices: &[usize]) -> Self {
-        let set = match indices {
-            [one] => format!("{}, image {one}", self.set),
-            _ => format!("{}, {} images", self.set, indices.len()),
-        };
         Self {
-            set,
+            set: part_name(&self.set, indices),
             key: part_key(&self.key, indices),
             names: indices.iter().map(|&i| self.names[i].clone()).collect(),
         }

@@ -2,6 +2,7 @@
 
 use super::keys::{Kind, key};
 use super::limit::limit;
+use super::units::{duration, size};
 use crate::align::Alignment;
 use crate::charts::Table;
 use crate::decompose::Contributions;
@@ -242,9 +243,9 @@ impl Resident {
             table.row([
                 row.kind.name().to_string(),
                 row.label.clone(),
-                format!("{:.1} MB", row.bytes as f64 / 1e6),
+                size(row.bytes as u64),
                 format!("{:.2} s", row.took.as_secs_f64()),
-                format!("{:.0} s", row.age.as_secs_f64()),
+                duration(row.age),
                 row.found.to_string(),
             ])
         })

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 /// Bytes for a person.
 pub(super) fn size(bytes: u64) -> String {
-    match bytes as f64 {
-        b if b >= 1e9 => format!("{:.1} GB", b / 1e9),
-        b if b >= 1e6 => format!("{:.1} MB", b / 1e6),
-        b => format!("{:.1} kB", b / 1e3),
-    }
+    crate::facts::size(bytes as usize)
 }
 
 /// A time for a person.
