@@ -97,7 +97,7 @@ impl Cell {
         }
         cell.generated(ITEMS_MARK);
         cell.generated(&format!(
-            "#[allow(unused_imports)] use ::vitrepl_runtime::{{Show as _, Unremarkable as _}}; {BEGIN}",
+            "#[allow(unused_imports)] use ::vitrepl_runtime::{{Show as _, ShowCommon as _, Unremarkable as _}}; {BEGIN}",
         ));
         let texts: Vec<String> = statements
             .iter()

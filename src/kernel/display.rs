@@ -54,6 +54,9 @@ struct State {
     parent: Value,
     /// Nothing is published.
     silent: bool,
+    /// While nothing is published: header of the request before it, to which text of a thread that is still at work belongs
+    /// again afterwards.
+    spoken: Value,
     /// Number of the cell if what is displayed now is its result.
     result: Option<u32>,
     /// Lines not yet published, and since when they wait.
@@ -133,9 +136,15 @@ impl Notebook {
         let mut state = self.state();
         // A thread of the cell before may have printed since that has ended.
         self.publish_lines(&mut state);
+        let spoken = match (silent, state.silent) {
+            (false, _) => Value::Null,
+            (true, false) => std::mem::take(&mut state.parent),
+            (true, true) => std::mem::take(&mut state.spoken),
+        };
         *state = State {
             parent: parent.clone(),
             silent,
+            spoken,
             ..State::default()
         };
     }
@@ -160,6 +169,10 @@ impl Notebook {
             }
         }
         self.publish_lines(&mut state);
+        if !state.spoken.is_null() {
+            state.parent = std::mem::take(&mut state.spoken);
+            state.silent = false;
+        }
         Left {
             value: state.value.take(),
             pages: std::mem::take(&mut state.pages),

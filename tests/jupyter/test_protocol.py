@@ -120,6 +120,24 @@ class KernelTests(jupyter_kernel_test.KernelTests):
         after, _ = self.run_cell("4")
         self.assertEqual(after["execution_count"], before["execution_count"] + 1)
 
+    def test_text_of_a_thread_outlives_silent_cells_and_user_expressions(self):
+        self.flush_channels()
+        late = (
+            "std::thread::spawn(|| { std::thread::sleep(std::time::Duration::from_secs(4));"
+            ' println!("late"); });'
+        )
+        sent = self.kc.execute(late, user_expressions={"two": "1 + 1"})
+        self.kc.get_shell_msg(timeout=30)
+        self.kc.execute('println!("quiet")', silent=True)
+        self.kc.get_shell_msg(timeout=30)
+        said = []
+        while not said:
+            message = self.kc.get_iopub_msg(timeout=30)
+            if message["msg_type"] == "stream":
+                said.append((message["content"]["text"], message["parent_header"]["msg_id"]))
+        self.assertEqual(said, [("late\n", sent)])
+        self.flush_channels()
+
     def test_user_expressions_are_evaluated(self):
         reply, published = self.run_cell(
             "let seven = 7;", user_expressions={"good": "seven * 6", "bad": "nothing"}

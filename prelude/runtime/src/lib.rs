@@ -16,16 +16,17 @@
 mod channel;
 mod layout;
 mod places;
+mod show;
 mod timeit;
 mod variables;
 
 pub use places::{locate, place};
+pub use show::{Displaying, Show, ShowCommon};
 pub use timeit::timeit;
 pub use variables::{Inspected, Unremarkable, forget, keep, keep_result, take};
 
 use std::cell::Cell;
 use std::error::Error;
-use std::fmt::{Debug, Write as _};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -173,95 +174,9 @@ fn catch_panics() {
     });
 }
 
-/// Displays values whose type has no `evcxr_display` of its own.
-pub trait Show {
-    fn evcxr_display(&self);
-}
-
-impl<T: Debug + ?Sized> Show for T {
-    fn evcxr_display(&self) {
-        display(std::any::type_name::<T>(), &self)
-    }
-}
-
-/// A displayed value is shortened to so many bytes.
-const LONGEST: usize = 1 << 14;
-
-/// Text up to a length.
-#[derive(Default)]
-struct Bounded {
-    text: String,
-    is_cut: bool,
-}
-
-impl std::fmt::Write for Bounded {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let room = LONGEST.saturating_sub(self.text.len());
-        let end = text.floor_char_boundary(room);
-        self.text.push_str(&text[..end]);
-        self.is_cut = end < text.len();
-        // The rest, which may be long, need not be made.
-        if self.is_cut {
-            Err(std::fmt::Error)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-#[inline(never)]
-fn display(kind: &str, value: &dyn Debug) {
-    if kind == "()" {
-        return;
-    }
-    let mut text = Bounded::default();
-    // A type may refuse to be written; what it has written so far is shown.
-    let _ = write!(text, "{value:?}");
-    let Bounded { mut text, is_cut } = text;
-    if is_cut {
-        // What follows it says that it goes on.
-        text.truncate(text.trim_end_matches([',', ' ']).len());
-    }
-    let mut text = layout::lay_out(text, is_cut);
-    if is_cut {
-        text.push_str(" ... (shortened; print it to see all of it)");
-    }
-    if !channel::send("show", &text) {
-        println!("{text}");
-    }
-}
-
-/// The value of a cell is being displayed, from when this is made until it is dropped.
-#[must_use]
-pub struct Displaying(());
-
-impl Displaying {
-    #[inline(never)]
-    pub fn begin() -> Self {
-        channel::send("display", "");
-        Displaying(())
-    }
-}
-
-impl Drop for Displaying {
-    #[inline(never)]
-    fn drop(&mut self) {
-        channel::send("displayed", "");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_values_are_cut_at_a_character() {
-        let mut text = Bounded::default();
-        assert!(write!(text, "{:?}", vec!["é"; 10]).is_ok());
-        assert!(!text.is_cut);
-        assert!(write!(text, "{:?}", vec!["é"; 1_000_000]).is_err());
-        assert!(text.is_cut && text.text.len() <= LONGEST);
-    }
 
     #[test]
     fn an_error_is_told_with_its_causes() {
