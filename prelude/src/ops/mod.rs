@@ -18,6 +18,7 @@ mod rows;
 pub mod scale;
 pub mod softmax;
 pub mod unfold;
+pub mod weighted_sum;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
 pub use add::add;
@@ -30,6 +31,7 @@ pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
+pub use weighted_sum::weighted_sum;
 
 use candle_core::{D, DType, Result, Tensor, bail};
 

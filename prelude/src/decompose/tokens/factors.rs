@@ -3,12 +3,16 @@
 use crate::Result;
 use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::part::rows;
+use crate::ops::weighted_sum;
 use crate::trace::{Site, Windows};
 use candle_core::{D, Device, Tensor};
 use std::sync::Arc;
 
-/// Numbers a token and image that are held at once while directions are taken together.
-const TOGETHER: usize = 64;
+/// Products of a token's value vector that are held at once, for several directions and the rows of each.
+const COLUMNS: usize = 1024;
+
+/// Products of several tokens that are held at once: what a core's caches hold.
+const PRODUCTS: usize = 1 << 19;
 
 /// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`. B images of W windows of N
 /// tokens each; without windows W is 1.
@@ -127,18 +131,24 @@ impl TokenFactors {
         let width = channels / heads;
         let pulled = pulled.narrow(2, head * width, width)?.contiguous()?;
         let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
-        let weights = weights.transpose(1, 2)?.contiguous()?.unsqueeze(2)?;
+        let weights = weights.transpose(1, 2)?.reshape((groups * n, rows))?;
         let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
         let v = v.contiguous()?.flatten(0, 1)?;
-        let each = (TOGETHER / rows).max(1);
+        let each = (COLUMNS / rows).clamp(1, count);
+        let tokens = (PRODUCTS / (each * rows)).clamp(1, groups * n);
         let some = |start: usize| -> Result<Tensor> {
             let some = pulled.narrow(0, start, each.min(count - start))?;
-            let products = v.matmul(&some.flatten(0, 1)?.t()?.contiguous()?)?;
-            let products = products.reshape((groups, n, some.dim(0)?, rows))?;
-            Ok(products.broadcast_mul(&weights)?.sum(D::Minus1)?)
+            let some = some.flatten(0, 1)?.t()?.contiguous()?;
+            let parts = (0..groups * n).step_by(tokens).map(|first| {
+                let part = tokens.min(groups * n - first);
+                let products = v.narrow(0, first, part)?.matmul(&some)?;
+                Ok(weighted_sum(&products, &weights.narrow(0, first, part)?)?)
+            });
+            Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
         };
         let parts = (0..count).step_by(each).map(some);
-        let values = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 2)?;
+        let values = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?;
+        let values = values.reshape((groups, n, count))?;
         let values = match &self.windows {
             Some(windows) => windows.join(&values)?,
             None => values,

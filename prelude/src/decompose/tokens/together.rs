@@ -6,6 +6,7 @@ use crate::decompose::{ChunkedContributions, Component, ComponentNames, Contribu
 use crate::identity::Vectors;
 use crate::{Error, Result, check};
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 /// Directions of all heads that are pulled back at the same time: more would fill memory, and a product of so many rows
 /// takes no less time a row than a larger one.
@@ -33,9 +34,10 @@ pub(crate) fn along_each<E: Vectors + ?Sized>(
             check::finite("directions", directions.vectors())?;
         }
         let pulled = ChannelMap::pull_back_all(&aimed)?;
-        for ((head, (aimed, _)), pulled) in some.iter().zip(&aimed).zip(&pulled) {
-            all.push(head.scores(names.clone(), aimed, pulled)?);
-        }
+        let each = some.par_iter().zip(&aimed).zip(&pulled);
+        let each =
+            each.map(|((head, (aimed, _)), pulled)| head.scores(names.clone(), aimed, pulled));
+        all.extend(each.collect::<Result<Vec<_>>>()?);
     }
     Ok(all)
 }
