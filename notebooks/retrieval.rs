@@ -115,7 +115,7 @@ precision[0].chart()
 // The numbers of every model.
 
 for result in &precision {
-    println!("{result}");
+    result.table().evcxr_display();
 }
 
 // Two things to read in them. By a probe image the chosen components find location and colour far better than the representation

@@ -216,6 +216,8 @@ mod tests {
                 let script = Source::new("script", std::fs::read_to_string(&path).unwrap());
                 let name = path.with_extension("ipynb");
                 let notebook = std::fs::read_to_string(&name).unwrap();
+                // What readers see was saved with all that it showed.
+                assert!(!notebook.contains("is not kept"), "{}", name.display());
                 let notebook = Source::new("notebook", to_script(&notebook).unwrap());
                 assert_eq!(
                     cells(&Entry::all(&notebook)),

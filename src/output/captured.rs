@@ -73,7 +73,10 @@ impl Captured {
     }
 
     pub fn value(&mut self, value: &Value) {
-        let output = Output::Value(value.0.clone());
+        let mut output = Output::Value(value.0.clone());
+        if output.size() + size_of::<Output>() > self.room[1] {
+            output = smaller(value);
+        }
         let size = output.size() + size_of::<Output>();
         if self.is_cut || size > self.room[1] {
             self.cut();
@@ -91,9 +94,34 @@ impl Captured {
     }
 }
 
+/// A picture without the forms in which it is carried once more: PNG is what notebooks keep.
+fn smaller(value: &Value) -> Output {
+    let has_png = value.0.iter().any(|(kind, _)| kind == "image/png");
+    let again = |kind: &str| has_png && ["image/svg+xml", "text/html"].contains(&kind);
+    let forms = value.0.iter().filter(|(kind, _)| !again(kind));
+    Output::Value(forms.cloned().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_picture_that_is_too_large_the_png_is_kept() {
+        let form = |kind: &str, size| (kind.to_owned(), "x".repeat(size));
+        let forms = vec![
+            form("text/plain", 10),
+            form("image/png", 400),
+            form("image/svg+xml", 400),
+            form("text/html", 800),
+        ];
+        let mut captured = Captured::new(1000, 1000);
+        captured.value(&Value::new(forms.clone()));
+        assert_eq!(captured.outputs, [Output::Value(forms[..2].to_vec())]);
+        let mut captured = Captured::new(1000, 10_000);
+        captured.value(&Value::new(forms.clone()));
+        assert_eq!(captured.outputs, [Output::Value(forms)]);
+    }
 
     #[test]
     fn what_a_cell_puts_out_is_kept_up_to_a_size() {

@@ -21,7 +21,8 @@ pub struct GroupedBars {
 
 const EDGE: f64 = 24.0;
 const LEAST_WIDTH: f64 = 900.0;
-const MOST_WIDTH: f64 = 1800.0;
+/// A page: figures on bars are turned before labels become too small to be read.
+const MOST_WIDTH: f64 = 1100.0;
 const LABEL: f64 = 12.0;
 const VALUE: f64 = 11.0;
 const LEGEND: f64 = 12.5;

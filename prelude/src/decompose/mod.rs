@@ -49,7 +49,7 @@ pub use component::{BlockPart, Component};
 pub use contributions::Contributions;
 pub(crate) use contributions::no_tokens;
 pub use names::ComponentNames;
-pub(crate) use names::{index_of, matching, names_in_words};
+pub(crate) use names::{index_of, matching, mentions, names_in_words};
 pub use origin::Origin;
 pub(crate) use origin::{Side, same_components, same_images, unrelated};
 pub use plan::Plan;

@@ -133,6 +133,12 @@ fn fits(pattern: &[char], text: &[char]) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
+/// Whether `text` contains what `pattern` says, `*` being any characters and `?` one.
+pub(crate) fn mentions(text: &str, pattern: &str) -> bool {
+    let pattern: Vec<char> = format!("*{pattern}*").chars().collect();
+    fits(&pattern, &text.chars().collect::<Vec<_>>())
+}
+
 /// Names that a message suggests.
 const SUGGESTED: usize = 3;
 
@@ -270,6 +276,15 @@ mod tests {
         assert!(fits("*a*b*", "xxaxxbab"));
         assert!(!fits("*a*b", "xxaxxba"));
         assert!(fits("*", "init") && fits("init", "init") && !fits("", "init"));
+    }
+
+    #[test]
+    fn a_pattern_is_looked_for_anywhere_in_a_text() {
+        let label = "tiny_vit, generated seed 1, 200 images";
+        for pattern in ["*", "seed 1", "*generated*", "vit*200", "seed ?"] {
+            assert!(mentions(label, pattern), "{pattern}");
+        }
+        assert!(!mentions(label, "seed 2") && !mentions(label, "200*vit"));
     }
 
     #[test]

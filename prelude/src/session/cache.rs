@@ -49,8 +49,8 @@ pub fn cache() -> Table {
     disk::rows(table)
 }
 
-/// Drop what is kept under a kind or label that contains `pattern` (`"*"`: everything but models), in memory and on
-/// disk; says how much that was.
+/// Drop what is kept under a kind or label that contains `pattern`, in which `*` is any characters (`"*"`: everything but
+/// models) and `?` one, in memory and on disk; says how much that was.
 pub fn drop_cached(pattern: &str) -> String {
     let here = registry::forget_but_models(pattern);
     let there = disk::remove(pattern);

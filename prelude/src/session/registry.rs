@@ -5,7 +5,7 @@ use super::limit::limit;
 use super::units::{duration, size};
 use crate::align::Alignment;
 use crate::charts::Table;
-use crate::decompose::Contributions;
+use crate::decompose::{Contributions, mentions};
 use crate::identity::{ImageEmbeddings, TextEmbeddings};
 use crate::models::Model;
 use crate::{Error, Result, facts};
@@ -143,7 +143,7 @@ pub(super) fn take<T: Send + Sync + 'static>(kind: Kind, parts: &[&str]) -> Opti
     downcast(&entry).ok()
 }
 
-/// Drop everything whose kind or label contains `pattern`, `"*"` for all; says how many that were. Values still
+/// Drop everything whose kind or label contains `pattern`, in which `*` is any characters (`"*"` for all) and `?` one; says how many that were. Values still
 /// held by a variable live on there.
 pub fn forget(pattern: &str) -> usize {
     forget_where(pattern, |_| true)
@@ -158,8 +158,8 @@ fn forget_where(pattern: &str, of: impl Fn(Kind) -> bool) -> usize {
     let mut entries = entries();
     let before = entries.len();
     entries.retain(|(kind, _), entry| {
-        let named = kind.name().contains(pattern) || entry.label.contains(pattern);
-        !(of(*kind) && (pattern == "*" || named))
+        let named = mentions(kind.name(), pattern) || mentions(&entry.label, pattern);
+        !(of(*kind) && named)
     });
     before - entries.len()
 }

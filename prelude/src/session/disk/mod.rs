@@ -23,6 +23,7 @@ use super::folder::cache_folder;
 use super::keys::Kind;
 use super::units::{duration, size};
 use crate::charts::Table;
+use crate::decompose::mentions;
 use crate::files::{sealed, write_whole};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -201,11 +202,10 @@ fn evict(kept: &Path) {
     }
 }
 
-/// Remove what has `pattern` in its kind or label, `"*"` for all; says how many.
+/// Remove what has `pattern` in its kind or label, `*` being any characters (`"*"`: all); says how many.
 pub(super) fn remove(pattern: &str) -> usize {
-    let wanted = |entry: &Entry| {
-        pattern == "*" || entry.kind.name().contains(pattern) || entry.label().contains(pattern)
-    };
+    let wanted =
+        |entry: &Entry| mentions(entry.kind.name(), pattern) || mentions(&entry.label(), pattern);
     let entries = entries();
     let gone = entries
         .iter()
