@@ -156,7 +156,7 @@ fn texts_and_heatmaps_of_stored_tokens_are_those_of_memory() -> Result<()> {
     }
     let want = token_importance(&near_by, heads, &texts)?;
     let got = token_importance(&far, heads, &texts)?;
-    near(got.values(), want.values(), 1e-6);
+    assert_eq!(flat(got.values()), flat(want.values()));
     // Of a selection the others are not there.
     let one = far.select(heads[0])?;
     assert!(one.tokens(heads[0]).is_ok());

@@ -1,7 +1,9 @@
 //! Documentation of the library's public items, read from its sources: their doc comments and
 //! signatures. It needs neither rust-analyzer nor rustdoc, so it is there at once.
 
-use super::item_text::{documentation, on_one_line, signature, unindented, without_links};
+use super::item_text::{
+    documentation, is_public, on_one_line, signature, unindented, without_links,
+};
 use super::macro_methods::made_by;
 use ra_ap_syntax::ast::{self, HasDocComments, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{AstNode, Edition, SourceFile};
@@ -316,8 +318,7 @@ impl Docs {
     }
 
     fn is_wanted(&self, item: &impl HasVisibility) -> bool {
-        let visibility = item.visibility();
-        self.takes_all || visibility.is_some_and(|visibility| visibility.syntax().text() == "pub")
+        self.takes_all || is_public(item)
     }
 
     fn add(&mut self, item: &(impl HasName + HasDocComments), module: &[String]) {

@@ -59,18 +59,21 @@ pub fn signature(node: &SyntaxNode, takes_private: bool) -> String {
     unindented(text.trim_end())
 }
 
+/// Whether an item or field is for everybody: `pub`, and not `pub(crate)` or the like.
+pub fn is_public(item: &impl HasVisibility) -> bool {
+    let visibility = item.visibility();
+    visibility.is_some_and(|visibility| visibility.syntax().text() == "pub")
+}
+
 /// The code of a struct without its private fields, as rustdoc shows it.
 fn without_private_fields(of: &ast::Struct) -> String {
     let mut code = of.syntax().text().to_string();
     let begins = of.syntax().text_range().start();
-    let is_public = |visibility: Option<ast::Visibility>| {
-        visibility.is_some_and(|visibility| visibility.syntax().text() == "pub")
-    };
     let at = |offset: ra_ap_syntax::TextSize| usize::from(offset - begins);
     match of.field_list() {
         Some(ast::FieldList::RecordFieldList(list)) => {
             let fields: Vec<_> = list.fields().collect();
-            let private = fields.iter().filter(|field| !is_public(field.visibility()));
+            let private = fields.iter().filter(|field| !is_public(*field));
             let private: Vec<_> = private.collect();
             let Some(last) = private.last() else {
                 return code;
@@ -97,7 +100,7 @@ fn without_private_fields(of: &ast::Struct) -> String {
             code
         }
         Some(ast::FieldList::TupleFieldList(list))
-            if list.fields().any(|field| !is_public(field.visibility())) =>
+            if list.fields().any(|field| !is_public(&field)) =>
         {
             let range = list.syntax().text_range();
             code.replace_range(at(range.start())..at(range.end()), "(/* private fields */)");

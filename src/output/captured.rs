@@ -73,17 +73,22 @@ impl Captured {
     }
 
     pub fn value(&mut self, value: &Value) {
-        let mut output = Output::Value(value.0.clone());
-        if output.size() + size_of::<Output>() > self.room[1] {
-            output = smaller(value);
+        let size = |forms: &[&(String, String)]| {
+            let data: usize = forms.iter().map(|(_, data)| data.len()).sum();
+            data + size_of::<Output>()
+        };
+        let mut forms: Vec<&(String, String)> = value.0.iter().collect();
+        if size(&forms) > self.room[1] {
+            drop_copies(&mut forms);
         }
-        let size = output.size() + size_of::<Output>();
+        let size = size(&forms);
         if self.is_cut || size > self.room[1] {
             self.cut();
             return;
         }
         self.room[1] -= size;
-        self.outputs.push(output);
+        let forms = forms.into_iter().cloned().collect();
+        self.outputs.push(Output::Value(forms));
     }
 
     fn cut(&mut self) {
@@ -94,12 +99,11 @@ impl Captured {
     }
 }
 
-/// A picture without the forms in which it is carried once more: PNG is what notebooks keep.
-fn smaller(value: &Value) -> Output {
-    let has_png = value.0.iter().any(|(kind, _)| kind == "image/png");
-    let again = |kind: &str| has_png && ["image/svg+xml", "text/html"].contains(&kind);
-    let forms = value.0.iter().filter(|(kind, _)| !again(kind));
-    Output::Value(forms.cloned().collect())
+/// Leaves out the forms in which a picture is carried once more: PNG is what notebooks keep.
+fn drop_copies(forms: &mut Vec<&(String, String)>) {
+    if forms.iter().any(|(kind, _)| kind == "image/png") {
+        forms.retain(|(kind, _)| !["image/svg+xml", "text/html"].contains(&kind.as_str()));
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::Aligner;
 use crate::check;
 use crate::decompose::{
     Component, ComponentNames, Contributions, HeadTokens, Origin, TokenContributions, TokenScores,
-    TokenSpace, along_each, heads_of, index_of, no_tokens,
+    TokenSpace, along_each, index_of, no_tokens, of_heads,
 };
 use crate::identity::{ModelId, Vectors};
 use crate::{Error, Result};
@@ -140,13 +140,7 @@ impl AlignedContributions {
 
     fn head_tokens(&self, head: Component) -> Result<HeadTokens> {
         let kept = self.tokens.as_ref().ok_or_else(no_tokens)?;
-        let index = kept.components.iter().position(|known| *known == head);
-        let index = index.ok_or_else(|| Error::trace(format!("no map of {head}")))?;
-        let weights = kept.aligner.weights();
-        let space = TokenSpace {
-            map: weights.map(|weights| weights.get(index)).transpose()?,
-            clip: self.clip.clone(),
-        };
+        let space = token_space(&kept.aligner, &kept.components, head, self.clip.clone())?;
         let images = self.origin.as_ref().map(|origin| origin.images.clone());
         let tokens = kept.tokens.head(head)?;
         Ok(tokens.of_images(images).in_space(space))
@@ -162,9 +156,9 @@ impl AlignedContributions {
         heads: impl ComponentNames,
         directions: &E,
     ) -> Result<Vec<TokenScores>> {
-        let heads = heads_of(&self.components, self.places(&heads)?)?;
-        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
-        along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+        let places = self.places(&heads)?;
+        let heads = of_heads(&self.components, places, |head| self.head_tokens(head))?;
+        along_each(&heads, directions)
     }
 
     /// The sum of these components, B x D: of all of them, the aligned representations.
@@ -186,6 +180,22 @@ impl AlignedContributions {
     pub(crate) fn check_clip(&self, doing: &'static str, what: &str, clip: &ModelId) -> Result<()> {
         check_clip(self.clip.as_ref(), doing, what, clip)
     }
+}
+
+/// The space of `clip`, and the way there from that of `head`, one of the `components` that `aligner` maps.
+pub(super) fn token_space(
+    aligner: &Aligner,
+    components: &[Component],
+    head: Component,
+    clip: Option<ModelId>,
+) -> Result<TokenSpace> {
+    let index = components.iter().position(|known| *known == head);
+    let index = index.ok_or_else(|| Error::trace(format!("no map of {head}")))?;
+    let weights = aligner.weights();
+    Ok(TokenSpace {
+        map: weights.map(|weights| weights.get(index)).transpose()?,
+        clip,
+    })
 }
 
 /// Refuses text embeddings or a model of another CLIP than `own`, in whose space contributions are.

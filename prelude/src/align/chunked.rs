@@ -2,16 +2,17 @@
 
 use candle_core::Tensor;
 
+use super::aligned::token_space;
 use super::pool::Drawn;
 use super::{AlignedContributions, Aligner};
+use crate::Result;
 use crate::data::WhichImages;
 use crate::decompose::part::{same_origin, whole};
 use crate::decompose::{
     ChunkedContributions, ChunkedHeadTokens, Component, ComponentNames, ContributionStack,
-    Contributions, ImageChunks, Origin, TokenScores, TokenSpace, heads_of, index_of, matching,
+    Contributions, ImageChunks, Origin, TokenScores, index_of, matching, of_heads,
 };
 use crate::identity::{ModelId, TextEmbeddings, Vectors};
-use crate::{Error, Result};
 
 /// What an aligner maps to CLIP space: [`Contributions`] in memory at once, [`ChunkedContributions`] chunk by chunk.
 #[diagnostic::on_unimplemented(
@@ -188,13 +189,8 @@ impl ChunkedAligned {
     fn head_tokens(&self, head: Component) -> Result<ChunkedHeadTokens> {
         let tokens = self.contributions.head_tokens(head)?;
         let all = self.contributions.components();
-        let index = all.iter().position(|known| *known == head);
-        let index = index.ok_or_else(|| Error::trace(format!("no map of {head}")))?;
-        let weights = self.aligner.weights();
-        Ok(tokens.in_space(TokenSpace {
-            map: weights.map(|weights| weights.get(index)).transpose()?,
-            clip: self.clip.clone(),
-        }))
+        let space = token_space(&self.aligner, all, head, self.clip.clone())?;
+        Ok(tokens.in_space(space))
     }
 
     /// As [`AlignedContributions::tokens_along`]: each layer's source tokens are read once for all of its heads.
@@ -206,9 +202,9 @@ impl ChunkedAligned {
         heads: impl ComponentNames,
         directions: &E,
     ) -> Result<Vec<TokenScores>> {
-        let heads = heads_of(&self.components(), self.places(&heads)?)?;
-        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
-        ChunkedHeadTokens::along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+        let places = self.places(&heads)?;
+        let heads = of_heads(&self.components(), places, |head| self.head_tokens(head))?;
+        ChunkedHeadTokens::along_each(&heads, directions)
     }
 
     /// All of them in memory.
@@ -282,13 +278,13 @@ pub trait AlignedStack: ImageChunks {
     /// Number of images.
     fn image_count(&self) -> usize;
 
-    /// The components that `names` names, in order.
-    #[doc(hidden)]
-    fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>>;
-
     /// What the source tokens of each of `heads`, in the order of the model, give along texts.
     #[doc(hidden)]
-    fn heads_along(&self, heads: &[Component], texts: &TextEmbeddings) -> Result<Vec<TokenScores>>;
+    fn heads_along(
+        &self,
+        heads: impl ComponentNames,
+        texts: &TextEmbeddings,
+    ) -> Result<Vec<TokenScores>>;
 }
 
 macro_rules! by_own_methods {
@@ -315,20 +311,12 @@ macro_rules! by_own_methods {
                 self.images()
             }
 
-            fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>> {
-                self.places(&names).map(|places| {
-                    let all = self.components();
-                    places.into_iter().map(|i| all[i]).collect()
-                })
-            }
-
             fn heads_along(
                 &self,
-                heads: &[Component],
+                heads: impl ComponentNames,
                 texts: &TextEmbeddings,
             ) -> Result<Vec<TokenScores>> {
-                let heads: Vec<String> = heads.iter().map(Component::to_string).collect();
-                self.tokens_along(&heads, texts)
+                self.tokens_along(heads, texts)
             }
         }
     )*};
@@ -358,13 +346,9 @@ macro_rules! stack_by_reference {
                 (**self).image_count()
             }
 
-            fn named(&self, names: impl ComponentNames) -> Result<Vec<Component>> {
-                (**self).named(names)
-            }
-
             fn heads_along(
                 &self,
-                heads: &[Component],
+                heads: impl ComponentNames,
                 texts: &TextEmbeddings,
             ) -> Result<Vec<TokenScores>> {
                 (**self).heads_along(heads, texts)

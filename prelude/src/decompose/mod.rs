@@ -57,7 +57,7 @@ pub use stack::ContributionStack;
 pub use tokens::{
     ChunkedHeadTokens, HeadTokens, TokenContributions, TokenLayout, TokenScores, TokenShares,
 };
-pub(crate) use tokens::{LayerShape, LayerValues, TokenShape, TokenSpace, along_each, heads_of};
+pub(crate) use tokens::{LayerShape, LayerValues, TokenShape, TokenSpace, along_each, of_heads};
 
 use crate::models::ImageEncoder;
 use crate::trace::{Block, Tape};

@@ -143,8 +143,8 @@ pub(super) fn take<T: Send + Sync + 'static>(kind: Kind, parts: &[&str]) -> Opti
     downcast(&entry).ok()
 }
 
-/// Drop everything whose kind or label contains `pattern`, in which `*` is any characters (`"*"` for all) and `?` one; says how many that were. Values still
-/// held by a variable live on there.
+/// Drop everything whose kind or label contains `pattern`, in which `*` is any characters (`"*"` for all) and `?` one; says
+/// how many that were. Values still held by a variable live on there.
 pub fn forget(pattern: &str) -> usize {
     forget_where(pattern, |_| true)
 }

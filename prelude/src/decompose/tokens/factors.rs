@@ -135,12 +135,12 @@ impl TokenFactors {
         let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
         let v = v.contiguous()?.flatten(0, 1)?;
         let each = (COLUMNS / rows).clamp(1, count);
-        let tokens = (PRODUCTS / (each * rows)).clamp(1, groups * n);
+        let at_once = (PRODUCTS / (each * rows)).clamp(1, groups * n);
         let some = |start: usize| -> Result<Tensor> {
             let some = pulled.narrow(0, start, each.min(count - start))?;
             let some = some.flatten(0, 1)?.t()?.contiguous()?;
-            let parts = (0..groups * n).step_by(tokens).map(|first| {
-                let part = tokens.min(groups * n - first);
+            let parts = (0..groups * n).step_by(at_once).map(|first| {
+                let part = at_once.min(groups * n - first);
                 let products = v.narrow(0, first, part)?.matmul(&some)?;
                 Ok(weighted_sum(&products, &weights.narrow(0, first, part)?)?)
             });

@@ -20,7 +20,7 @@ pub(crate) use head::TokenSpace;
 pub use layout::TokenLayout;
 pub(crate) use parts::{LayerShape, LayerValues, TokenShape};
 pub use scores::{TokenScores, TokenShares};
-pub(crate) use together::{along_each, heads_of};
+pub(crate) use together::{along_each, of_heads};
 
 use super::{BlockPart, Component};
 use crate::data::ModelInput;

@@ -53,9 +53,9 @@ impl Contributions {
         heads: impl ComponentNames,
         directions: &E,
     ) -> Result<Vec<TokenScores>> {
-        let heads = heads_of(self.components(), self.places(&heads)?)?;
-        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
-        along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+        let places = self.places(&heads)?;
+        let heads = of_heads(self.components(), places, |head| self.head_tokens(head))?;
+        along_each(&heads, directions)
     }
 }
 
@@ -69,16 +69,20 @@ impl ChunkedContributions {
         heads: impl ComponentNames,
         directions: &E,
     ) -> Result<Vec<TokenScores>> {
-        let heads = heads_of(self.components(), self.places(&heads)?)?;
-        let tokens = heads.into_iter().map(|head| self.head_tokens(head));
-        ChunkedHeadTokens::along_each(&tokens.collect::<Result<Vec<_>>>()?, directions)
+        let places = self.places(&heads)?;
+        let heads = of_heads(self.components(), places, |head| self.head_tokens(head))?;
+        ChunkedHeadTokens::along_each(&heads, directions)
     }
 }
 
-/// The heads at `places`; refuses other components, of which there are no source tokens.
-pub(crate) fn heads_of(components: &[Component], places: Vec<usize>) -> Result<Vec<Component>> {
+/// The source tokens, as `tokens` has them, of the heads at `places`; refuses other components, of which there are none.
+pub(crate) fn of_heads<T>(
+    components: &[Component],
+    places: Vec<usize>,
+    tokens: impl Fn(Component) -> Result<T>,
+) -> Result<Vec<T>> {
     let one = |place: usize| match components[place] {
-        head if head.is_head() => Ok(head),
+        head if head.is_head() => tokens(head),
         other => Err(Error::argument(
             "heads",
             format!("\"{other}\""),

@@ -190,10 +190,7 @@ pub fn head_maps(
     check_images("drawing heads", of, aligned.images(), set)?;
     let heads = aligned.components().iter().filter(|c| c.is_head());
     let heads: Vec<String> = heads.map(Component::to_string).collect();
-    let heads = match heads.is_empty() {
-        true => Vec::new(),
-        false => aligned.tokens_along(&heads, text)?,
-    };
+    let heads = aligned.tokens_along(&heads, text)?;
     let input = heads.first().and_then(|scores| scores.origin().2);
     let model = aligned
         .origin()

@@ -18,10 +18,7 @@ pub fn token_importance(
     heads: impl ComponentNames,
     texts: impl AsRef<TextEmbeddings>,
 ) -> Result<TokenScores> {
-    let texts = texts.as_ref();
-    let chosen = aligned.named(heads)?;
-    let each = aligned.heads_along(&chosen, texts)?;
-    sum(&each)
+    sum(&aligned.heads_along(heads, texts.as_ref())?)
 }
 
 /// The sum of `each`, of the same images and directions.
