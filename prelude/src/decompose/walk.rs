@@ -2,46 +2,47 @@
 
 use super::channel_map::ChannelMap;
 use super::deferred::{Applied, Constant, Pending, Place, Share, Term};
+use super::head_maps::HeadMaps;
 use super::plan::{Plan, Route};
 use super::tokens::{TokenContributions, TokenFactors};
 use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
+use crate::ops::{Slots, slot_sums};
 use crate::trace::{Kept, Node, NodeId, Op};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::rc::Rc;
 
-/// A linear functional of a node's value: pool the R tokens with each of K `weights` (B x K x R, or 1 x K x R), then
-/// map the channels of the K rows to one. K is 1, or four times as many for each patch merging above.
+/// A linear functional of a node's value: pool the R tokens with `weights` (B x R, or 1 x R), each in its one of K `slots`,
+/// then map the channels of the K rows to one. K is 1, or four times as many for each patch merging above.
 #[derive(Clone)]
 struct Functional {
     weights: Tensor,
+    slots: Slots,
     map: ChannelMap,
 }
 
 impl Functional {
-    /// The weighted sums over tokens, B x R x c -> B x K x c.
+    /// The weighted sums over the tokens of each slot, B x R x c -> BK x c.
     fn pool(&self, value: &Tensor) -> candle_core::Result<Tensor> {
         let (b, r, _) = value.dims3()?;
-        let (_, k, rows) = self.weights.dims3()?;
-        if rows != r {
-            candle_core::bail!("weights for {rows} tokens, {r} were kept")
+        if r == 1 && self.slots.count() == 1 {
+            let weights = self.weights.unsqueeze(2)?;
+            return value.broadcast_mul(&weights)?.squeeze(1);
         }
-        if r == 1 {
-            return value.broadcast_mul(&self.weights);
-        }
-        let weights = self.weights.broadcast_as((b, k, r))?;
-        weights.contiguous()?.matmul(&value.contiguous()?)
+        let weights = self.weights.broadcast_as((b, self.weights.dim(1)?))?;
+        slot_sums(&value.unsqueeze(1)?, &weights, &self.slots)?.flatten(0, 2)
     }
 
     /// The value on a vector that is the same at every token, c -> B x d (or 1 x d).
     fn of_constant(&self, vector: &Tensor, pending: &mut Pending) -> candle_core::Result<Constant> {
-        let totals = self.weights.sum(2)?;
         let vector = vector.unsqueeze(0)?;
-        let (rows, weights) = match totals.dim(1)? {
-            1 => (vector, Some(totals)),
+        let (rows, weights) = match self.slots.count() {
+            1 => (vector, Some(self.weights.sum_keepdim(1)?)),
             _ => {
-                let rows = totals.flatten_all()?.unsqueeze(1)?;
-                (rows.broadcast_mul(&vector)?, None)
+                let each = self.weights.reshape(((), 1, self.weights.dim(1)?, 1))?;
+                let totals = slot_sums(&each, &self.weights.ones_like()?, &self.slots)?;
+                let totals = totals.flatten_all()?.unsqueeze(1)?;
+                (totals.broadcast_mul(&vector)?, None)
             }
         };
         Ok(Constant(vec![Term {
@@ -83,6 +84,7 @@ impl Found {
 struct Walk<'a> {
     nodes: &'a [Node],
     options: &'a DecomposeOptions,
+    maps: Option<&'a HeadMaps>,
     batch: usize,
     pending: Pending,
     /// In the order met.
@@ -92,17 +94,19 @@ struct Walk<'a> {
     tokens: Vec<(TokenFactors, Option<Rc<Share>>)>,
 }
 
-/// Walk the trace of one batch.
+/// Walk the trace of one batch, with the maps of heads multiplied out where they are given.
 pub(super) fn evaluate(
     plan: &Plan,
     nodes: &[Node],
     options: &DecomposeOptions,
+    maps: Option<&HeadMaps>,
     representation: Tensor,
 ) -> Result<Contributions> {
     let (batch, width) = representation.dims2()?;
     let mut walk = Walk {
         nodes,
         options,
+        maps,
         batch,
         pending: Pending::default(),
         found: Vec::new(),
@@ -111,7 +115,8 @@ pub(super) fn evaluate(
     };
     let device = representation.device();
     let start = Functional {
-        weights: Tensor::ones((1, 1, 1), representation.dtype(), device)?,
+        weights: Tensor::ones((1, 1), representation.dtype(), device)?,
+        slots: Slots::one(1),
         map: start_map(nodes, plan, options, device)?,
     };
     walk.go(&plan.route, &start, None)?;
@@ -147,7 +152,7 @@ pub(super) fn evaluate(
 }
 
 /// The identity, or the pick of one logit.
-fn start_map(
+pub(super) fn start_map(
     nodes: &[Node],
     plan: &Plan,
     options: &DecomposeOptions,
@@ -192,7 +197,7 @@ impl Walk<'_> {
                 component,
                 constants,
             } => {
-                let pooled = functional.pool(self.value(*node)?)?.flatten(0, 1)?;
+                let pooled = functional.pool(self.value(*node)?)?;
                 let place = self.pending.push(pooled, functional.map.clone());
                 let less = self.chain_constant(constants, functional)?;
                 if !less.0.is_empty() {
@@ -212,12 +217,21 @@ impl Walk<'_> {
                     Kept::Attention { mixed, .. } => mixed,
                     _ => self.value(*node)?,
                 };
-                let pooled = functional.pool(mixed)?.flatten(0, 1)?;
-                let (rows, width) = pooled.dims2()?;
-                let by_head = pooled.reshape((rows, *heads, width / heads))?;
-                let by_head = by_head.transpose(0, 1)?.contiguous()?;
-                let (rows, rest) = functional.map.begin_heads(&by_head)?;
-                let place = self.pending.push(rows, rest);
+                let pooled = functional.pool(mixed)?;
+                let mapped = match self.maps {
+                    Some(maps) => maps.apply(*node, self.batch, &pooled)?,
+                    None => None,
+                };
+                let place = match mapped {
+                    Some(values) => self.pending.push(values, ChannelMap::default()),
+                    None => {
+                        let (rows, width) = pooled.dims2()?;
+                        let by_head = pooled.reshape((rows, *heads, width / heads))?;
+                        let by_head = by_head.transpose(0, 1)?.contiguous()?;
+                        let (rows, rest) = functional.map.begin_heads(&by_head)?;
+                        self.pending.push(rows, rest)
+                    }
+                };
                 for h in 0..*heads {
                     self.found.push(Found {
                         component: Component::head(*site, h),
@@ -233,7 +247,7 @@ impl Walk<'_> {
                     let factors = TokenFactors::new(
                         *site,
                         self.batch,
-                        &functional.weights,
+                        (&functional.weights, &functional.slots),
                         (probs, v.clone()),
                         windows.clone(),
                         functional.map.clone(),
@@ -275,10 +289,8 @@ impl Walk<'_> {
                 }
                 let (mean, rstd) = self.statistics(node)?;
                 let centre = Functional {
-                    weights: functional
-                        .weights
-                        .broadcast_mul(&(mean * rstd)?.unsqueeze(1)?)?,
-                    map: functional.map.clone(),
+                    weights: functional.weights.broadcast_mul(&(mean * rstd)?)?,
+                    ..functional.clone()
                 };
                 Ok(beta.minus(centre.of_constant(gamma, &mut self.pending)?))
             }
@@ -288,60 +300,40 @@ impl Walk<'_> {
 
     /// The functional of the op's input that `functional` is of its output.
     fn pull(&self, node: NodeId, functional: &Functional) -> Result<Functional> {
-        let Functional { weights, map } = functional.clone();
-        Ok(match &self.nodes[node].op {
-            Op::Linear { weight, .. } => Functional {
-                map: map.after_dense(weight),
-                weights,
-            },
-            Op::Scale { gamma } => Functional {
-                map: map.after_diagonal(gamma),
-                weights,
-            },
-            Op::LayerNorm { gamma, .. } => {
+        let op = &self.nodes[node].op;
+        let map = map_before(op, &functional.map, self.options.sharing);
+        let map = map.ok_or_else(|| Error::trace(format!("{op:?} is not linear")))?;
+        let weights = functional.weights.clone();
+        let slots = functional.slots.clone();
+        let (weights, slots) = match op {
+            Op::LayerNorm { .. } => {
                 let (_, rstd) = self.statistics(node)?;
-                let map = map.after_diagonal(gamma);
-                Functional {
-                    weights: weights.broadcast_mul(&rstd.unsqueeze(1)?)?,
-                    map: match self.options.sharing {
-                        Sharing::Own => map.after_centring(),
-                        Sharing::Equal => map,
-                    },
-                }
+                (weights.broadcast_mul(rstd)?, slots)
             }
             Op::MeanTokens { len, .. } => {
-                let (b, k, _) = weights.dims3()?;
                 let each = (weights / *len as f64)?;
-                Functional {
-                    weights: each.broadcast_as((b, k, *len))?.contiguous()?,
-                    map,
-                }
+                let each = each.broadcast_as((each.dim(0)?, *len))?.contiguous()?;
+                (each, Slots::one(*len))
             }
             Op::PoolTokens { side } => {
-                let (parent, _) = quarters(*side, weights.device())?;
-                Functional {
-                    weights: (weights.contiguous()?.index_select(&parent, 2)? * 0.25)?,
-                    map,
-                }
+                let (parents, _) = quarters(*side);
+                let of = slots_of(functional, &parents)?;
+                let weights = (spread(&weights, &parents)? * 0.25)?;
+                (weights, Slots::new(slots.count(), of)?)
             }
             Op::MergeTokens { side } => {
-                let (parent, slot) = quarters(*side, weights.device())?;
-                let (b, k, _) = weights.dims3()?;
-                let spread = weights.contiguous()?.index_select(&parent, 2)?;
-                let slots = Tensor::arange(0u32, 4, weights.device())?.unsqueeze(1)?;
-                let chosen = slots.broadcast_eq(&slot.unsqueeze(0)?)?;
-                let chosen = chosen
-                    .to_dtype(weights.dtype())?
-                    .unsqueeze(0)?
-                    .unsqueeze(0)?;
-                let spread = spread.unsqueeze(2)?.broadcast_mul(&chosen)?;
-                Functional {
-                    weights: spread.reshape((b, 4 * k, side * side))?,
-                    map: map.after_merge(4),
-                }
+                let (parents, quarter) = quarters(*side);
+                let of = slots_of(functional, &parents)?;
+                let of = of.iter().zip(&quarter).map(|(slot, own)| 4 * slot + own);
+                let slots = Slots::new(4 * slots.count(), of.collect())?;
+                (spread(&weights, &parents)?, slots)
             }
-            Op::SelectToken { .. } => Functional { weights, map },
-            op => return Err(Error::trace(format!("{op:?} is not linear"))),
+            _ => (weights, slots),
+        };
+        Ok(Functional {
+            weights,
+            slots,
+            map,
         })
     }
 
@@ -376,16 +368,56 @@ impl Walk<'_> {
     }
 }
 
+/// The map of the op's input that `map` is of its output; none where the op is not linear.
+pub(super) fn map_before(op: &Op, map: &ChannelMap, sharing: Sharing) -> Option<ChannelMap> {
+    match op {
+        Op::Linear { weight, .. } => Some(map.after_dense(weight)),
+        Op::Scale { gamma } => Some(map.after_diagonal(gamma)),
+        Op::LayerNorm { gamma, .. } => {
+            let map = map.after_diagonal(gamma);
+            Some(match sharing {
+                Sharing::Own => map.after_centring(),
+                Sharing::Equal => map,
+            })
+        }
+        Op::MergeTokens { .. } => Some(map.after_merge(4)),
+        Op::MeanTokens { .. } | Op::PoolTokens { .. } | Op::SelectToken { .. } => Some(map.clone()),
+        Op::Nonlinear | Op::Residual(_) | Op::Attend { .. } => None,
+    }
+}
+
 /// For each token of a `side` x `side` grid: the token its 2 x 2 neighbours become, and its place among them in the
 /// order of [`crate::trace::Traced::merge_tokens`].
-fn quarters(side: usize, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+fn quarters(side: usize) -> (Vec<u32>, Vec<u32>) {
     let half = side / 2;
     let tokens = (0..side * side).map(|t| (t / side, t % side));
-    let (parent, slot): (Vec<_>, Vec<_>) = tokens
+    tokens
         .map(|(y, x)| {
             let parent = y / 2 * half + x / 2;
             (parent as u32, (x % 2 * 2 + y % 2) as u32)
         })
-        .unzip();
-    Ok((Tensor::new(parent, device)?, Tensor::new(slot, device)?))
+        .unzip()
+}
+
+/// The weights of tokens whose parents have `weights`, B x R.
+fn spread(weights: &Tensor, parents: &[u32]) -> Result<Tensor> {
+    let parents = Tensor::new(parents, weights.device())?;
+    Ok(weights.contiguous()?.index_select(&parents, 1)?)
+}
+
+/// The slot of each token that becomes a part of a token of `functional`'s: that of its parent.
+fn slots_of(functional: &Functional, parents: &[u32]) -> Result<Vec<u32>> {
+    let of = functional.slots.of();
+    let slots = parents
+        .iter()
+        .map(|&parent| of.get(parent as usize).copied());
+    let slots: Option<Vec<u32>> = slots.collect();
+    slots.ok_or_else(|| {
+        Error::trace(format!(
+            "{} tokens were kept where {} are made from {}",
+            of.len(),
+            parents.len() / 4,
+            parents.len()
+        ))
+    })
 }

@@ -1,7 +1,7 @@
 //! Self-attention as one kernel: scores, bias, softmax and mix for each image (or window) and head, without the scores
 //! of all of them in memory at once.
 
-use super::raw::{Matrix, MatrixMut, filled_in_chunks, product};
+use super::raw::{Matrix, MatrixMut, filled_in_chunks, product, three_filled_in_chunks};
 use super::rows::{exp, f32_slice, max_of, sum_of, vectorised};
 use super::{Path, path};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -30,8 +30,17 @@ pub struct Groups {
 pub struct Attended {
     /// B x T x C, heads side by side.
     pub mixed: Tensor,
-    /// B x H x R x T, for the queries that were asked for; with groups, one of them in place of an image.
-    pub probs: Option<Tensor>,
+    /// What was asked for beside it.
+    pub kept: Option<Factors>,
+}
+
+/// The factors whose product attention's result is. With groups, one of them stands in place of an image.
+#[derive(Debug)]
+pub struct Factors {
+    /// B x H x R x T, for the queries that were asked for.
+    pub probs: Tensor,
+    /// B x H x T x C/H.
+    pub v: Tensor,
 }
 
 /// Whether [`attention`] has a kernel for these: f32 on the CPU, without a gradient.
@@ -46,16 +55,16 @@ pub fn has_kernel(qkv: &Tensor, bias: Option<&Tensor>) -> bool {
 
 /// Attention of queries, keys and values that lie side by side, B x T x 3C, each with the heads side by side. `bias` is
 /// added to the scores: T x T, or G x T x T for G that divides (images or groups) times heads. The probabilities of the
-/// queries `probs` are given back, where asked for.
+/// queries `kept` are given back, and the values, where asked for.
 ///
 /// # Errors
-/// When the shapes do not fit, or [`has_kernel`] is false.
+/// When the shapes do not fit, no query is asked for, or [`has_kernel`] is false.
 pub fn attention(
     qkv: &Tensor,
     heads: usize,
     bias: Option<&Tensor>,
     groups: Option<&Groups>,
-    probs: Option<Range<usize>>,
+    kept: Option<Range<usize>>,
 ) -> Result<Attended> {
     let (b, t, width) = qkv.dims3()?;
     let size = groups.map_or(t, |groups| groups.size);
@@ -69,7 +78,9 @@ pub fn attention(
         || size == 0
         || t % size != 0
         || !order.is_none_or(of_order)
-        || probs.as_ref().is_some_and(|probs| probs.end > size)
+        || kept
+            .as_ref()
+            .is_some_and(|kept| kept.is_empty() || kept.end > size)
     {
         bail!(
             "attention: {heads} heads over q, k and v of {:?} in groups of {size}",
@@ -87,35 +98,47 @@ pub fn attention(
             ),
         }
     }
-    let rows = probs.as_ref().map(Range::len);
+    let rows = kept.as_ref().map(Range::len);
     let op = Attend {
         heads,
         size,
         order: order.cloned(),
-        probs: probs.map(|range| (range, Mutex::default())),
+        kept: kept.map(|range| (range, Mutex::default())),
     };
     let qkv = qkv.contiguous()?;
     let mixed = match bias {
         Some(bias) => qkv.apply_op2_no_bwd(&bias.contiguous()?, &op)?,
         None => qkv.apply_op1_no_bwd(&op)?,
     };
-    let probs = match (rows, op.probs) {
+    let kept = match (rows, op.kept) {
         (Some(rows), Some((_, written))) => {
-            let written = written.into_inner().unwrap_or_default();
-            let shape = (b * t / size, heads, rows, size);
-            Some(Tensor::from_vec(written, shape, qkv.device())?)
+            let (probs, v) = written.into_inner().unwrap_or_default();
+            let groups = b * t / size;
+            let width = width / 3 / heads;
+            Some(Factors {
+                probs: Tensor::from_vec(probs, (groups, heads, rows, size), qkv.device())?,
+                v: Tensor::from_vec(v, (groups, heads, size, width), qkv.device())?,
+            })
         }
         _ => None,
     };
-    Ok(Attended { mixed, probs })
+    Ok(Attended { mixed, kept })
 }
 
 struct Attend {
     heads: usize,
     size: usize,
     order: Option<GroupOrder>,
-    /// The queries whose probabilities are asked for, and where they are put.
-    probs: Option<(Range<usize>, Mutex<Vec<f32>>)>,
+    /// The queries whose probabilities are asked for, and where these and the values are put.
+    kept: Option<(Range<usize>, Mutex<(Vec<f32>, Vec<f32>)>)>,
+}
+
+/// Where some queries of a group leave their results.
+struct Places<'a> {
+    /// N x C.
+    mixed: &'a mut [f32],
+    /// Probabilities, H x R x N, and values, H x N x C/H, where asked for.
+    kept: Option<(&'a mut [f32], &'a mut [f32])>,
 }
 
 thread_local! {
@@ -136,51 +159,56 @@ impl Attend {
         let (n, width) = (self.size, three / 3);
         let groups = b * t / n;
         // All heads of some queries of one group.
-        let attend =
-            |at: usize, queries: Range<usize>, out: &mut [f32], mut probs: Option<&mut [f32]>| {
-                SCRATCH.with_borrow_mut(|(gathered, scores)| {
-                    let rows = match &self.order {
-                        None => &qkv[at * n * three..][..n * three],
-                        Some((order, _)) => {
-                            let image = &qkv[at * n / t * t * three..][..t * three];
-                            gathered.clear();
-                            for &token in &order[at * n % t..][..n] {
-                                gathered
-                                    .extend_from_slice(&image[token as usize * three..][..three])
-                            }
-                            &gathered[..]
+        let attend = |at: usize, queries: Range<usize>, places: Places| {
+            let Places {
+                mixed: out,
+                mut kept,
+            } = places;
+            SCRATCH.with_borrow_mut(|(gathered, scores)| {
+                let rows = match &self.order {
+                    None => &qkv[at * n * three..][..n * three],
+                    Some((order, _)) => {
+                        let image = &qkv[at * n / t * t * three..][..t * three];
+                        gathered.clear();
+                        for &token in &order[at * n % t..][..n] {
+                            gathered.extend_from_slice(&image[token as usize * three..][..three])
                         }
-                    };
-                    for head in 0..self.heads {
-                        let part = at * self.heads + head;
-                        let bias = bias
-                            .map(|bias| &bias[part % (bias.len() / (n * n)) * n * n..][..n * n]);
-                        let kept = probs.as_deref_mut().map(|probs| {
-                            let each = probs.len() / self.heads;
-                            &mut probs[head * each..][..each]
-                        });
-                        self.head(
-                            rows,
-                            (head, width),
-                            queries.clone(),
-                            bias,
-                            scores,
-                            out,
-                            kept,
-                        )
+                        &gathered[..]
                     }
-                })
+                };
+                for head in 0..self.heads {
+                    let part = at * self.heads + head;
+                    let bias =
+                        bias.map(|bias| &bias[part % (bias.len() / (n * n)) * n * n..][..n * n]);
+                    let kept = kept.as_mut().map(|(probs, v)| {
+                        let (each, d) = (probs.len() / self.heads, width / self.heads);
+                        let v = v[head * n * d..][..n * d].chunks_exact_mut(d);
+                        for (v, row) in v.zip(rows.chunks_exact(three)) {
+                            v.copy_from_slice(&row[2 * width + head * d..][..d])
+                        }
+                        &mut probs[head * each..][..each]
+                    });
+                    self.head(
+                        rows,
+                        (head, width),
+                        queries.clone(),
+                        bias,
+                        scores,
+                        out,
+                        kept,
+                    )
+                }
+            })
+        };
+        if let Some((range, written)) = &self.kept {
+            let pieces = [n * width, self.heads * range.len() * n, n * width];
+            let fill = |at: usize, [mixed, probs, v]: [&mut [f32]; 3]| {
+                let kept = Some((probs, v));
+                attend(at, 0..n, Places { mixed, kept })
             };
-        if let Some((range, written)) = &self.probs {
-            let each = self.heads * range.len() * n;
-            let mut probs = vec![0f32; groups * each];
-            let mut mixed = vec![0f32; groups * n * width];
-            (probs.par_chunks_mut(each.max(1)))
-                .zip(mixed.par_chunks_mut(n * width))
-                .enumerate()
-                .for_each(|(at, (probs, out))| attend(at, 0..n, out, Some(probs)));
+            let [mixed, probs, v] = three_filled_in_chunks(groups, pieces, fill);
             if let Ok(mut written) = written.lock() {
-                *written = probs
+                *written = (probs, v)
             }
             return Ok((
                 CpuStorage::F32(self.in_place(mixed, t, width)),
@@ -199,7 +227,15 @@ impl Attend {
                 .enumerate()
                 .for_each(|(block, out)| {
                     let from = block * each;
-                    attend(at, from..from + out.len() / width, out, None)
+                    let queries = from..from + out.len() / width;
+                    attend(
+                        at,
+                        queries,
+                        Places {
+                            mixed: out,
+                            kept: None,
+                        },
+                    )
                 })
         });
         Ok((
@@ -255,7 +291,7 @@ impl Attend {
                 }
             },
         );
-        if let (Some(kept), Some((range, _))) = (kept, &self.probs) {
+        if let (Some(kept), Some((range, _))) = (kept, &self.kept) {
             kept.copy_from_slice(&scores[range.start * n..range.end * n])
         }
         product(
@@ -390,12 +426,16 @@ mod tests {
                 let (mixed, probs) = written_out(&qkv, heads, bias)?;
                 let got = attention(&qkv, heads, bias, None, None)?;
                 assert!(gap(&got.mixed, &mixed) < 2e-6, "{b} {t} {heads}");
-                assert!(got.probs.is_none());
+                assert!(got.kept.is_none());
                 let asked = t / 3..t / 3 + t.div_ceil(2);
                 let got = attention(&qkv, heads, bias, None, Some(asked.clone()))?;
                 assert!(gap(&got.mixed, &mixed) < 2e-6);
                 let probs = probs.narrow(2, asked.start, asked.len())?;
-                assert!(gap(&got.probs.expect("probabilities"), &probs) < 2e-6);
+                let kept = got.kept.expect("what was asked for");
+                assert!(gap(&kept.probs, &probs) < 2e-6);
+                let v = qkv.narrow(2, 2 * heads * d, heads * d)?;
+                let v = v.reshape((b, t, heads, d))?.transpose(1, 2)?;
+                assert_eq!(gap(&kept.v, &v), 0.0);
             }
         }
         Ok(())
@@ -430,7 +470,10 @@ mod tests {
             assert!(gap(&got.mixed, &mixed) < 2e-6);
             let got = attention(&qkv, heads, Some(&bias), Some(&groups), Some(0..size))?;
             assert!(gap(&got.mixed, &mixed) < 2e-6);
-            assert!(gap(&got.probs.expect("probabilities"), &probs) < 2e-6);
+            let kept = got.kept.expect("what was asked for");
+            assert!(gap(&kept.probs, &probs) < 2e-6);
+            let v = apart.narrow(2, 12, 6)?.reshape(((), size, heads, 3))?;
+            assert_eq!(gap(&kept.v, &v.transpose(1, 2)?), 0.0);
         }
         Ok(())
     }
@@ -459,6 +502,7 @@ mod tests {
         assert!(refused(2, Some(&zeros(&[12, 11])?), None, None));
         assert!(refused(2, Some(&zeros(&[3, 12, 12])?), None, None));
         assert!(refused(2, None, None, Some(0..13)));
+        assert!(refused(2, None, None, Some(3..3)));
         let groups = |size, order: Option<(Vec<u32>, Vec<u32>)>| Groups {
             size,
             order: order.map(|(order, back)| (order.into(), back.into())),

@@ -16,9 +16,10 @@ pub mod linear;
 mod raw;
 mod rows;
 pub mod scale;
+pub mod slot_sums;
 pub mod softmax;
 pub mod unfold;
-pub mod weighted_sum;
+pub mod weighted_products;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
 pub use add::add;
@@ -29,9 +30,10 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};
+pub use slot_sums::{Slots, slot_sums};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
-pub use weighted_sum::weighted_sum;
+pub use weighted_products::weighted_products;
 
 use candle_core::{D, DType, Result, Tensor, bail};
 

@@ -272,7 +272,7 @@ impl Traced {
         bias: Option<&Tensor>,
         windows: Option<&Arc<Windows>>,
     ) -> Result<Self> {
-        let (b, t, width) = self.value.dims3()?;
+        let t = self.value.dim(1)?;
         let keep = match &self.tape.record {
             Some(record) => record.borrow().next_keep(),
             None => Keep::Nothing,
@@ -290,23 +290,14 @@ impl Traced {
             windows: windows.cloned(),
         };
         Self::record_keeping(&self.tape, made.mixed, op, &[self], |keep, mixed| {
-            let (Keep::Attention(rows), Some(probs)) = (keep, made.probs) else {
+            let (Keep::Attention(rows), Some(ops::attention::Factors { probs, v })) =
+                (keep, made.kept)
+            else {
                 return Ok(Kept::Nothing);
             };
             check_window_rows(rows, t, windows)?;
-            let v = self.value.narrow(2, width / 3 * 2, width / 3)?;
-            let v = match windows {
-                Some(windows) => windows.split(&v)?,
-                None => v,
-            };
-            let (groups, n) = (v.dim(0)?, v.dim(1)?);
-            debug_assert_eq!(groups * n, b * t);
-            let v = v.reshape((groups, n, heads, width / 3 / heads))?;
-            Ok(Kept::Attention {
-                mixed: rows.of(mixed)?,
-                probs,
-                v: v.transpose(1, 2)?.contiguous()?,
-            })
+            let mixed = rows.of(mixed)?;
+            Ok(Kept::Attention { mixed, probs, v })
         })
     }
 }

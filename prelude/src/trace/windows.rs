@@ -1,5 +1,6 @@
 //! Tokens grouped into windows that attend each to itself.
 
+use crate::ops::Slots;
 use crate::ops::attention::Groups;
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,14 @@ impl Windows {
     /// The windows as the attention kernel takes them.
     pub fn groups(&self) -> &Groups {
         &self.groups
+    }
+
+    /// The slots of an image's tokens as those of the tokens of its windows.
+    pub fn slots(&self, slots: &Slots) -> Result<Slots> {
+        slots.in_kinds(
+            self.size(),
+            self.groups.order.as_ref().map(|(order, _)| &order[..]),
+        )
     }
 
     /// B x T x C -> BW x N x C.

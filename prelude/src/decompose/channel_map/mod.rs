@@ -4,6 +4,7 @@ mod steps;
 
 pub(crate) use steps::{MapStep, MapSteps};
 
+use crate::ops::linear;
 use candle_core::{D, Device, Result, Tensor};
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ impl Step {
     /// Apply to the rows of `x`.
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(weight) => x.matmul(&weight.t()?),
+            Self::Dense(weight) => linear(x, weight, None, None),
             Self::Diagonal(gamma) => x.broadcast_mul(gamma),
             Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
             Self::Merge(slots) => x.reshape((x.dim(0)? / slots, slots * x.dim(1)?)),
@@ -102,6 +103,14 @@ impl ChannelMap {
             Step::Merge(rows) => Step::Merge(*rows),
         };
         Ok(node.1.to_device(device)?.push(step))
+    }
+
+    /// Rows of a value that become one of the target, K: 1 without merges.
+    pub fn merged(&self) -> usize {
+        self.nodes()
+            .iter()
+            .map(|node| node.0.rows_back(1))
+            .product()
     }
 
     /// Apply to the last dimension of `x`, N x c -> N x d; with merges of K rows in all, KN x c -> N x d.

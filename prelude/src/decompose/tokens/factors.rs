@@ -3,16 +3,10 @@
 use crate::Result;
 use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::part::rows;
-use crate::ops::weighted_sum;
+use crate::ops::{Slots, slot_sums, weighted_products};
 use crate::trace::{Site, Windows};
 use candle_core::{D, Device, Tensor};
 use std::sync::Arc;
-
-/// Products of a token's value vector that are held at once, for several directions and the rows of each.
-const COLUMNS: usize = 1024;
-
-/// Products of several tokens that are held at once: what a core's caches hold.
-const PRODUCTS: usize = 1 << 19;
 
 /// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`. B images of W windows of N
 /// tokens each; without windows W is 1.
@@ -30,34 +24,27 @@ pub(in crate::decompose) struct TokenFactors {
 }
 
 impl TokenFactors {
-    /// `weights`: the functional's for the batch of `b` images, b x K x R (or 1 x K x R); `probs` and `v` as
-    /// [`crate::trace::Kept::Attention`] has them.
+    /// `weights`: the functional's for the batch of `b` images, b x R (or 1 x R), and the slot of each token; `probs` and
+    /// `v` as [`crate::trace::Kept::Attention`] has them.
     pub fn new(
         site: Site,
         b: usize,
-        weights: &Tensor,
+        (weights, slots): (&Tensor, &Slots),
         (probs, v): (&Tensor, Tensor),
         windows: Option<Arc<Windows>>,
         map: ChannelMap,
     ) -> Result<Self> {
-        let (groups, h, r, _) = probs.dims4()?;
-        let (_, k, rows) = weights.dims3()?;
-        let weights = weights.broadcast_as((b, k, rows))?;
-        // One set of weights a group: BW x 1 x K x R.
+        let (groups, _, r, _) = probs.dims4()?;
+        let weights = weights.broadcast_as((b, weights.dim(1)?))?;
         let weights = match &windows {
-            Some(windows) => {
-                let sorted = windows.sorted(&weights.contiguous()?, 2)?;
-                let sorted = sorted.reshape((b, k, windows.count(), windows.size()))?;
-                sorted.transpose(1, 2)?.reshape((groups, 1, k, r))?
-            }
-            None => weights.reshape((b, 1, k, rows))?,
+            Some(windows) => windows.sorted(&weights.contiguous()?, 1)?,
+            None => weights,
         };
-        let weights = match (r, k) {
-            (1, 1) => probs.broadcast_mul(&weights)?,
-            _ => {
-                let weights = weights.broadcast_as((groups, h, k, r))?.contiguous()?;
-                weights.matmul(&probs.contiguous()?)?
-            }
+        let weights = weights.reshape((groups, r))?;
+        let weights = match &windows {
+            Some(windows) => slot_sums(probs, &weights, &windows.slots(slots)?)?,
+            None if r == 1 => probs.broadcast_mul(&weights.reshape((groups, 1, 1, 1))?)?,
+            None => slot_sums(probs, &weights, slots)?,
         };
         Ok(Self {
             site,
@@ -126,29 +113,7 @@ impl TokenFactors {
     /// [`ChannelMap::pull_back_all`] brings them to the channels of the layer's value vectors, so that B x S x d is never
     /// written out.
     pub fn along(&self, head: usize, directions: &Tensor, pulled: &Tensor) -> Result<Tensor> {
-        let (groups, heads, rows, n) = self.weights.dims4()?;
-        let (count, _, channels) = pulled.dims3()?;
-        let width = channels / heads;
-        let pulled = pulled.narrow(2, head * width, width)?.contiguous()?;
-        let weights = self.weights.narrow(1, head, 1)?.squeeze(1)?;
-        let weights = weights.transpose(1, 2)?.reshape((groups * n, rows))?;
-        let v = self.v.narrow(1, head, 1)?.squeeze(1)?;
-        let v = v.contiguous()?.flatten(0, 1)?;
-        let each = (COLUMNS / rows).clamp(1, count);
-        let at_once = (PRODUCTS / (each * rows)).clamp(1, groups * n);
-        let some = |start: usize| -> Result<Tensor> {
-            let some = pulled.narrow(0, start, each.min(count - start))?;
-            let some = some.flatten(0, 1)?.t()?.contiguous()?;
-            let parts = (0..groups * n).step_by(at_once).map(|first| {
-                let part = at_once.min(groups * n - first);
-                let products = v.narrow(0, first, part)?.matmul(&some)?;
-                Ok(weighted_sum(&products, &weights.narrow(0, first, part)?)?)
-            });
-            Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
-        };
-        let parts = (0..count).step_by(each).map(some);
-        let values = Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?;
-        let values = values.reshape((groups, n, count))?;
+        let values = weighted_products(&self.v, &self.weights, pulled, head)?;
         let values = match &self.windows {
             Some(windows) => windows.join(&values)?,
             None => values,

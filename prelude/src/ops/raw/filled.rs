@@ -18,15 +18,52 @@ pub fn filled_in_chunks(
     buffer.spare_capacity_mut()[..len]
         .par_chunks_mut(chunk)
         .enumerate()
-        .for_each(|(at, piece)| {
-            piece.fill(MaybeUninit::new(0.0));
-            // SAFETY: every value of the piece was written in the line above.
-            let piece = unsafe { piece.assume_init_mut() };
-            fill(at, piece)
-        });
+        .for_each(|(at, piece)| fill(at, zeroed(piece)));
     // SAFETY: the capacity is at least `len`, and the pieces, which were all written, make up the first `len` values.
     unsafe { buffer.set_len(len) }
     buffer
+}
+
+/// As [`filled_in_chunks`], for three buffers of so many pieces each, of which `fill` is given those of one place together.
+///
+/// # Panics
+/// When a piece has no values, and when `fill` does.
+pub fn three_filled_in_chunks(
+    pieces: usize,
+    chunks: [usize; 3],
+    fill: impl Fn(usize, [&mut [f32]; 3]) + Sync,
+) -> [Vec<f32>; 3] {
+    let mut buffers = chunks.map(|chunk| Vec::with_capacity(pieces * chunk));
+    let [a, b, c] = &mut buffers;
+    (
+        parts(a, pieces, chunks[0]),
+        parts(b, pieces, chunks[1]),
+        parts(c, pieces, chunks[2]),
+    )
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(at, (a, b, c))| fill(at, [zeroed(a), zeroed(b), zeroed(c)]));
+    for (buffer, chunk) in buffers.iter_mut().zip(chunks) {
+        // SAFETY: the capacity is at least this, and the pieces, which were all written, make up these values.
+        unsafe { buffer.set_len(pieces * chunk) }
+    }
+    buffers
+}
+
+/// The pieces of a buffer's room, in parallel.
+fn parts(
+    buffer: &mut Vec<f32>,
+    pieces: usize,
+    chunk: usize,
+) -> impl IndexedParallelIterator<Item = &mut [MaybeUninit<f32>]> {
+    buffer.spare_capacity_mut()[..pieces * chunk].par_chunks_mut(chunk)
+}
+
+/// The piece, with zeros in it.
+fn zeroed(piece: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    piece.fill(MaybeUninit::new(0.0));
+    // SAFETY: every value of the piece was written in the line above.
+    unsafe { piece.assume_init_mut() }
 }
 
 #[cfg(test)]
@@ -44,6 +81,25 @@ mod tests {
             });
             let want: Vec<_> = (0..len).map(|i| i as f32).collect();
             assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn three_buffers_are_filled_piece_by_piece() {
+        for pieces in [0, 1, 7, 300] {
+            let chunks = [3, 1, 20];
+            let got = three_filled_in_chunks(pieces, chunks, |at, parts| {
+                for (part, chunk) in parts.into_iter().zip(chunks) {
+                    assert_eq!(part, vec![0.0; chunk]);
+                    for (i, x) in part.iter_mut().enumerate() {
+                        *x += (at * chunk + i) as f32
+                    }
+                }
+            });
+            for (got, chunk) in got.iter().zip(chunks) {
+                let want: Vec<_> = (0..pieces * chunk).map(|i| i as f32).collect();
+                assert_eq!(got, &want)
+            }
         }
     }
 }

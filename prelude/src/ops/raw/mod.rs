@@ -6,5 +6,5 @@
 mod filled;
 mod product;
 
-pub use filled::filled_in_chunks;
+pub use filled::{filled_in_chunks, three_filled_in_chunks};
 pub use product::{Matrix, MatrixMut, product, product_in_blocks};
