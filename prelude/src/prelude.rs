@@ -38,7 +38,7 @@ pub use crate::score::{self, CkaEstimate, ComponentMeans, Ranking, ScoreMeasure,
 pub use crate::session::{
     activation_gradients, activation_names, activations, align, class_embeddings, decompose,
     decompose_into, device, embed_images, embed_texts, forget, intervene, limit_resident, load,
-    load_clip, load_with, resident, set_device, set_loading,
+    load_clip, load_with, resident, set_device, set_loading, set_tf32,
 };
 pub use crate::store::{ContributionStore, StoreOptions, StoreType};
 pub use crate::trace::Block;

@@ -203,6 +203,8 @@ fn a_device_that_is_not_there_is_refused() {
     if !candle_core::utils::cuda_is_available() {
         refused(set_device("cuda"), &["device \"cuda\"", "--features cuda"]);
     }
+    refused(set_tf32(true), &["TF32", "--features cuda"]);
+    set_tf32(false).unwrap();
     assert!(set_device("cpu").unwrap().is_cpu());
 }
 

@@ -1,15 +1,18 @@
 //! Parity with the paper's Python implementation: every `*.safetensors` of the golden folder that holds a model.
 //!
-//! The folder is `tests/golden`, or the one `VITREPL_GOLDEN_DIR` names. Files are understood by their metadata; one
+//! The folder is `tests/golden`, or the one `VITREPL_GOLDEN_DIR` names; `VITREPL_TEST_DEVICE=cuda:0` has all of it computed on
+//! a GPU. Files are understood by their metadata; one
 //! that is not understood fails by name, unless it is listed here.
 
-use candle_core::{DType, Device, Tensor};
+mod common;
+
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 use std::path::PathBuf;
 use vitrepl_prelude::decompose::{
     BlockPart, Component, Contributions, DecomposeOptions, Decomposer, Granularity,
 };
-use vitrepl_prelude::models::weights::Checkpoint;
+use vitrepl_prelude::models::weights::{Checkpoint, Precision};
 use vitrepl_prelude::models::{
     Clip, ImageEncoder, MaxVit, MaxVitConfig, Normalisation, Swin, SwinConfig, Vit, VitConfig,
 };
@@ -30,7 +33,15 @@ const SKIPPED: &[(&str, &str)] = &[
     ("relevance_swin", "read by tests/relevance_golden.rs"),
 ];
 
-const TOLERANCE: f64 = 1e-4;
+/// How far a component and the representation may be from the paper's code, over the largest component and over the
+/// representation: by the type of a model's large products.
+fn tolerance(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-4,
+        Precision::F16 => 4e-3,
+        Precision::Bf16 => 3e-2,
+    }
+}
 
 /// Of what comes back from a store in f16.
 const IN_HALVES: f64 = 1e-3;
@@ -56,9 +67,12 @@ fn components_match_the_papers_code() {
             println!("{name}: skipped, {why}");
             continue;
         }
-        match check(Checkpoint::open(&path).unwrap()) {
-            Ok(report) => println!("{name}: {report}"),
-            Err(reason) => failed.push(format!("{name}: {reason}")),
+        for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+            let name = format!("{name} in {}", precision.name());
+            match check(Checkpoint::open(&path).unwrap(), precision) {
+                Ok(report) => println!("{name}: {report}"),
+                Err(reason) => failed.push(format!("{name}: {reason}")),
+            }
         }
         checked += 1;
     }
@@ -75,7 +89,8 @@ fn meta(file: &Checkpoint, key: &str) -> Result<Value, String> {
     Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
 }
 
-fn check(file: Checkpoint) -> Outcome {
+fn check(file: Checkpoint, precision: Precision) -> Outcome {
+    let tolerance = tolerance(precision);
     let family = meta(&file, "family")?;
     let config = meta(&file, "config")?;
     let want: Vec<(String, Tensor)> = [
@@ -105,36 +120,38 @@ fn check(file: Checkpoint) -> Outcome {
     };
     let lists = [names("components.heads")?, names("components.layers")?];
     let first_block = meta(&file, "first_block")?;
-    let weights = file.under("weights.");
-    let cpu = Device::Cpu;
+    let weights = file.under("weights.").in_precision(precision);
+    let device = common::device();
     let mut report = String::new();
     let model: Box<dyn ImageEncoder> = match family.as_str() {
         Some("vit") => {
             let config = VitConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
-            let vit = weights.build("the golden vit", &cpu, |vb| Vit::new(&config, vb));
+            let vit = weights.build("the golden vit", &device, |vb| Vit::new(&config, vb));
             Box::new(vit.map_err(|e| e.to_string())?)
         }
         Some("swin") => {
             let config = SwinConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
-            let swin = weights.build("the golden swin", &cpu, |vb| Swin::new(&config, vb));
+            let swin = weights.build("the golden swin", &device, |vb| Swin::new(&config, vb));
             Box::new(swin.map_err(|e| e.to_string())?)
         }
         Some("maxvit") => {
             let config = MaxVitConfig::infer(&weights, &config).map_err(|e| e.to_string())?;
-            let maxvit = weights.build("the golden maxvit", &cpu, |vb| MaxVit::new(&config, vb));
+            let maxvit = weights.build("the golden maxvit", &device, |vb| MaxVit::new(&config, vb));
             Box::new(maxvit.map_err(|e| e.to_string())?)
         }
         Some("clip") => {
             let config = serde_json::from_value(config).map_err(|e| format!("config: {e}"))?;
             let weights = weights.renamed().map_err(|e| e.to_string())?;
-            let clip = weights.build("the golden clip", &cpu, |vb| Clip::new(&config, vb));
+            let clip = weights.build("the golden clip", &device, |vb| Clip::new(&config, vb));
             let clip = clip.map_err(|e| e.to_string())?;
             let [Some(ids), Some(embeds)] = text else {
                 return Err("a clip without text_ids and text_embeds".into());
             };
-            let got = clip.encode_text(&ids).map_err(|e| e.to_string())?;
+            let got = clip
+                .encode_text(&ids.to_device(&device).unwrap())
+                .map_err(|e| e.to_string())?;
             let error = relative(&got, &embeds, norm(&embeds));
-            if error > TOLERANCE {
+            if error > 1e-4 {
                 return Err(format!("text: {error:.1e}"));
             }
             report = format!("text {error:.1e}, ");
@@ -142,7 +159,8 @@ fn check(file: Checkpoint) -> Outcome {
         }
         other => return Err(format!("family {other:?} is not built")),
     };
-    let pixels = normalisation.apply(&want[0].1).map_err(|e| e.to_string())?;
+    let pixels = want[0].1.to_device(&device).unwrap();
+    let pixels = normalisation.apply(&pixels).map_err(|e| e.to_string())?;
     for (granularity, key, list) in [
         (Granularity::Heads, 2, &lists[0]),
         (Granularity::Layers, 3, &lists[1]),
@@ -178,17 +196,17 @@ fn check(file: Checkpoint) -> Outcome {
             let component = component(name, &model.blocks())?;
             let mine = got.of(component).map_err(|e| e.to_string())?;
             let error = relative(&mine, part, largest);
-            if error > TOLERANCE {
+            if error > tolerance {
                 return Err(format!("{name} ({component}): {error:.1e}"));
             }
             worst = worst.max(error);
             let mine = halves.of(component).map_err(|e| e.to_string())?;
             let error = relative(&mine, part, largest);
-            if error > IN_HALVES {
+            if error > IN_HALVES.max(tolerance) {
                 return Err(format!("{name} ({component}), stored in f16: {error:.1e}"));
             }
         }
-        if z > TOLERANCE || sum > 1e-5 {
+        if z > tolerance || sum > 1e-5 {
             return Err(format!("representation {z:.1e}, sum {sum:.1e}"));
         }
         report += &format!("{granularity:?}: worst {worst:.1e}, z {z:.1e}, sum {sum:.1e}; ");
@@ -222,7 +240,8 @@ fn norm(x: &Tensor) -> f64 {
 
 fn relative(got: &Tensor, want: &Tensor, scale: f64) -> f64 {
     assert_eq!(got.dims(), want.dims());
-    norm(&(got - want).unwrap()) / scale
+    let got = got.to_device(want.device()).unwrap();
+    norm(&(&got - want).unwrap()) / scale
 }
 
 fn block(value: &Value) -> Result<Block, String> {

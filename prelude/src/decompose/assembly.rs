@@ -25,7 +25,7 @@ impl Assembly {
         }
     }
 
-    /// Put in `batch`, of the images from `start` on. Its values are copied.
+    /// Put in `batch`, of the images from `start` on. Its values are copied, to the device of the first batch.
     ///
     /// # Errors
     /// When it has images beyond the last, all are there, or it is not shaped as those before it.
@@ -42,6 +42,7 @@ impl Assembly {
             Some(whole) => whole,
             None => self.whole.insert(room_for(batch, self.images)?),
         };
+        let batch = &batch.to_device(whole.values.device())?;
         // The tensors of `whole` are no one else's before it is taken out.
         put_in(&whole.values, &batch.values, 1, start)?;
         put_in(&whole.representation, &batch.representation, 0, start)?;

@@ -25,6 +25,7 @@ impl Functional {
     /// The weighted sums over the tokens of each slot, B x R x c -> BK x c.
     fn pool(&self, value: &Tensor) -> candle_core::Result<Tensor> {
         let (b, r, _) = value.dims3()?;
+        let value = &value.to_dtype(self.weights.dtype())?;
         if r == 1 && self.slots.count() == 1 {
             let weights = self.weights.unsqueeze(2)?;
             return value.broadcast_mul(&weights)?.squeeze(1);
@@ -35,7 +36,7 @@ impl Functional {
 
     /// The value on a vector that is the same at every token, c -> B x d (or 1 x d).
     fn of_constant(&self, vector: &Tensor, pending: &mut Pending) -> candle_core::Result<Constant> {
-        let vector = vector.unsqueeze(0)?;
+        let vector = vector.to_dtype(self.weights.dtype())?.unsqueeze(0)?;
         let (rows, weights) = match self.slots.count() {
             1 => (vector, Some(self.weights.sum_keepdim(1)?)),
             _ => {

@@ -5,7 +5,7 @@ use super::family::{self, Network};
 use super::hub::{Hub, Watch};
 use super::place::Place;
 use super::text::TextPool;
-use super::weights::{Checkpoint, folder};
+use super::weights::{Checkpoint, Precision, folder};
 use super::zoo::Embedded;
 use super::{Anatomy, Clip, ImageEncoder};
 use crate::data::{ModelInput, Preprocess, Tokenizer};
@@ -22,6 +22,8 @@ struct Asked {
     weights: Option<String>,
     /// The path of a `tokenizer.json`.
     tokenizer: Option<String>,
+    /// The type of its large products.
+    precision: Precision,
 }
 
 impl Asked {
@@ -37,7 +39,13 @@ impl Asked {
             Some(other) => Err(Error::argument(name, other, "a text")),
         };
         let (weights, tokenizer) = (text("weights")?, text("tokenizer")?);
-        Ok((Self { weights, tokenizer }, rest))
+        let precision = text("dtype")?.map(|name| Precision::named(&name));
+        let asked = Self {
+            weights,
+            tokenizer,
+            precision: precision.transpose()?.unwrap_or_default(),
+        };
+        Ok((asked, rest))
     }
 }
 
@@ -47,6 +55,7 @@ pub struct Model {
     family: &'static str,
     hash: String,
     parameters: usize,
+    precision: Precision,
     network: Arc<Network>,
     tokenizer: Option<Tokenizer>,
     card: Option<Value>,
@@ -65,7 +74,8 @@ impl AsRef<Model> for Model {
 impl Model {
     /// Load an embedded model, one published on the Hugging Face hub ([`hub::named`]), or a local weights file or
     /// folder by path ([`Place::of`]). `given` is as for [`family::build`], and may name besides which `weights` of
-    /// several in a file are taken ([`Checkpoint::model`]) and the path of a `tokenizer`.
+    /// several in a file are taken ([`Checkpoint::model`]), the path of a `tokenizer`, and the type of its large products as
+    /// `dtype` ([`Precision`]).
     ///
     /// # Errors
     /// When the name is unknown or of a model that is not built, the hub cannot be had, or the file is missing, broken,
@@ -89,11 +99,11 @@ impl Model {
         let (asked, given) = Asked::split(given)?;
         let model = match &place {
             Place::Embedded(embedded) => {
-                if let Some(weights) = asked.weights {
+                if let Some(weights) = &asked.weights {
                     let expected = "left out: an embedded model has one set of weights";
                     return Err(Error::argument("weights", weights, expected));
                 }
-                Self::embedded(embedded, &given, device)?
+                Self::embedded(embedded, &asked, &given, device)?
             }
             Place::Local(path) => {
                 let published = Settings::default();
@@ -131,6 +141,7 @@ impl Model {
             false => path.to_path_buf(),
         };
         let weights = Checkpoint::model(&path, asked.weights.as_deref())?;
+        let weights = weights.in_precision(asked.precision);
         let model = Self::from_checkpoint(name, weights, published, given, device)?;
         let tokenizer = path.with_file_name(folder::TOKENIZER);
         match &*model.network {
@@ -141,8 +152,14 @@ impl Model {
         }
     }
 
-    fn embedded(embedded: &Embedded, given: &Value, device: &Device) -> Result<Self> {
+    fn embedded(
+        embedded: &Embedded,
+        asked: &Asked,
+        given: &Value,
+        device: &Device,
+    ) -> Result<Self> {
         let weights = Checkpoint::from_bytes(embedded.name, embedded.weights)?;
+        let weights = weights.in_precision(asked.precision);
         let published = Settings::default();
         let mut model = Self::from_checkpoint(embedded.name, weights, &published, given, device)?;
         model.source = "embedded".into();
@@ -162,7 +179,7 @@ impl Model {
         given: &Value,
         device: &Device,
     ) -> Result<Self> {
-        let parameters = weights.elements();
+        let (parameters, precision) = (weights.elements(), weights.precision());
         let source = source(name, weights.path());
         let built = family::build(weights, published, given, device)?;
         Ok(Self {
@@ -170,6 +187,7 @@ impl Model {
             family: built.family,
             hash: built.hash,
             parameters,
+            precision,
             network: Arc::new(built.network),
             tokenizer: None,
             card: None,
@@ -197,6 +215,11 @@ impl Model {
     /// Numbers in its weights file.
     pub fn parameters(&self) -> usize {
         self.parameters
+    }
+
+    /// The type of its large products.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// How an embedded model was trained and what it scored.
@@ -258,6 +281,7 @@ impl Model {
             family: self.family,
             hash: self.hash.clone(),
             parameters: self.parameters,
+            precision: self.precision,
             network: self.network.clone(),
             tokenizer: Some(tokenizer),
             card: self.card.clone(),
@@ -352,7 +376,7 @@ impl std::fmt::Display for Model {
         let heads: Vec<_> = heads.iter().map(usize::to_string).collect();
         write!(
             f,
-            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}{}, {:.2} M parameters, {}",
+            "{} ({}): {} px, {} blocks, {} heads, width {}, {activation}, {pooling}, norm eps {norm_eps:e}{}, {:.2} M parameters{}, {}",
             self.name,
             self.family,
             encoder.image_size(),
@@ -361,6 +385,10 @@ impl std::fmt::Display for Model {
             encoder.width(),
             self.text_tower(),
             self.parameters as f64 / 1e6,
+            match self.precision {
+                Precision::F32 => String::new(),
+                half => format!(", large products in {}", half.name()),
+            },
             self.source,
         )
     }

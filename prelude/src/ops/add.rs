@@ -7,13 +7,14 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 /// Values that a row of a sum takes at once.
 const WIDTH: usize = 1024;
 
-/// `a + b`, of the same shape; differentiable wherever one of them is tracked.
+/// `a + b`, of the same shape, in the type of `a`; differentiable wherever one of them is tracked.
 ///
 /// # Errors
-/// When the shapes or types differ.
+/// When the shapes differ.
 pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let b = &b.to_dtype(a.dtype())?;
     let tracked = a.track_op() || b.track_op();
-    let alike = a.shape() == b.shape() && a.dtype() == b.dtype();
+    let alike = a.shape() == b.shape();
     match path(a, &[a, b]) {
         Path::Kernel if alike && !tracked => {
             a.contiguous()?.apply_op2_no_bwd(&b.contiguous()?, &Add)

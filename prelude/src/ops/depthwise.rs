@@ -4,7 +4,9 @@ use super::activation::Activation;
 use super::raw::filled_in_chunks;
 use super::rows::{f32_slice, vectorised};
 use super::{Path, check_channels, path, widened};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Where a square kernel lies on its input.
@@ -85,6 +87,10 @@ pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Resu
         Path::Widened => {
             depthwise_conv(&widened(x)?, &widened(weight)?, placement)?.to_dtype(x.dtype())
         }
+        // f32 alone has a kernel of ours on a device.
+        Path::Fused if x.dtype() == DType::F32 && weight.dtype() == DType::F32 => x
+            .contiguous()?
+            .apply_op2_no_bwd(&weight.contiguous()?, &Forward(placement, None)),
         Path::Composed | Path::Fused => composed(x, weight, placement),
     }
 }
@@ -224,6 +230,28 @@ impl CustomOp2 for Forward {
         self.compute((x, lx), (weight, lw), None)
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let Self(p, _) = *self;
+        let (b, h, w, c) = dims(lx)?;
+        let (rows, columns) = (p.results(h), p.results(w));
+        let convolution = super::raw::cuda::Convolution {
+            input: [b, h, w, c],
+            results: [rows, columns],
+            kernel: p.kernel,
+            stride: p.stride,
+            before: p.before,
+        };
+        let out = super::raw::cuda::depthwise((x, lx), (weight, lw), convolution)?;
+        Ok((out, (b, rows, columns, c).into()))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -342,7 +370,7 @@ impl CustomOp2 for BackwardWeight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device, Var};
+    use candle_core::{Device, Var};
 
     /// The sum over taps, written with candle's own operations.
     fn written_out(x: &Tensor, weight: &Tensor, p: Placement) -> Result<Tensor> {

@@ -74,6 +74,15 @@ fn widened(x: &Tensor) -> Result<Tensor> {
     }
 }
 
+/// The product of matrices of one type. Sums of half precision are taken in f32: by candle's on a GPU, and on the CPU, where
+/// candle multiplies no bf16, of widened values.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match path(a, &[a, b]) {
+        Path::Widened => widened(a)?.matmul(&widened(b)?)?.to_dtype(a.dtype()),
+        _ => a.matmul(b),
+    }
+}
+
 /// Refuses a vector that does not have one value for each channel of `x`: a kernel would pair values and channels
 /// wrongly.
 fn check_channels(op: &str, name: &str, x: &Tensor, vector: &Tensor) -> Result<()> {

@@ -5,11 +5,12 @@ use super::rows::{f32_slice, map_rows, vectorised};
 use super::{Path, check_channels, path};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-/// `x * gamma`, channel by channel; differentiable wherever one of them is tracked.
+/// `x * gamma`, channel by channel, in the type of `gamma`; differentiable wherever one of them is tracked.
 ///
 /// # Errors
-/// When `gamma` does not have one value a channel, or another type.
+/// When `gamma` does not have one value a channel.
 pub fn scale(x: &Tensor, gamma: &Tensor) -> Result<Tensor> {
+    let x = &x.to_dtype(gamma.dtype())?;
     check_channels("scale", "gamma", x, gamma)?;
     let tracked = x.track_op() || gamma.track_op();
     match path(x, &[x, gamma]) {

@@ -4,12 +4,24 @@
 //! the process (a container's, a job's of a cluster) has a limit: then its limit less what is used, of which file pages
 //! that can be given back do not count. Elsewhere it is not known.
 
+use candle_core::Device;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Bytes; none where that is not known.
 pub(crate) fn available() -> Option<u64> {
     under(Path::new("/"))
+}
+
+/// Bytes that are free on a GPU; none for another device, and where its driver does not say.
+pub(crate) fn available_on(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        let free = device.cuda_stream().context().mem_get_info();
+        return free.ok().map(|(free, _)| free as u64);
+    }
+    let _ = device;
+    None
 }
 
 /// [`available`] with `/proc` and `/sys` below `root`.

@@ -11,7 +11,7 @@ use crate::data::{DataSet, ahead};
 use crate::decompose::{Assembly, Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
-use crate::process::{progress::Progress, stop};
+use crate::process::{beside::beside, progress::Progress, stop};
 use crate::store::StorePlan;
 use crate::trace::Tape;
 use crate::{Error, Result};
@@ -66,7 +66,7 @@ fn contributions(
         let decomposer = Decomposer::new(model.encoder(), *options)?.until(stop::requested);
         stop::begin();
         let plan = StorePlan::of(&decomposer, set.len(), model.input())?;
-        room::check(model, set, options, &plan)?;
+        let device = room::check(model, set, options, &plan)?;
         let origin = Origin {
             model: ModelId::of(model),
             options: *options,
@@ -77,22 +77,31 @@ fn contributions(
         let unfinished = resident_or(Kind::Unfinished, &parts, &label, || {
             let mut all = Assembly::new(set.len());
             if let Some(kept) = &mut kept {
-                let device = model.encoder().device();
-                kept.read(device, |start, chunk| all.put(start, chunk))?;
+                kept.read(&device, |start, chunk| all.put(start, chunk))?;
             }
             Ok((Mutex::new(all), 0))
         })?;
         let mut all = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
-        for missing in all.missing() {
-            each_batch("decompose", model, set, missing, |start, pixels| {
-                let batch = decomposer.run(pixels)?.seen_at(model.input());
-                if let Some(kept) = &mut kept {
-                    kept.add(start, &batch);
-                }
-                all.put(start, &batch)?;
-                Ok(all.done())
-            })?;
-        }
+        let (missing, mut done) = (all.missing(), all.done());
+        let whole = &mut *all;
+        // Copying a batch off the device and writing it to the cache goes on while the next one is computed.
+        let put = |(start, batch): (usize, Contributions)| {
+            let batch = batch.to_device(&device)?;
+            if let Some(kept) = &mut kept {
+                kept.add(start, &batch);
+            }
+            whole.put(start, &batch)
+        };
+        beside(put, |give| {
+            missing.into_iter().try_for_each(|missing| {
+                each_batch("decompose", model, set, missing, |start, pixels| {
+                    let batch = decomposer.run(pixels)?.seen_at(model.input());
+                    done += batch.images();
+                    give((start, batch))?;
+                    Ok(done)
+                })
+            })
+        })?;
         let all = all.finish()?;
         if let Some(kept) = &mut kept {
             kept.finish(&all);

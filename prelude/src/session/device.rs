@@ -1,7 +1,8 @@
 //! The device models are loaded onto.
 
 use crate::{Error, Result};
-use candle_core::Device;
+use candle_core::{Device, cuda};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// The device that was chosen or found; none until it is asked for, and as long as there is none to be had.
@@ -18,15 +19,53 @@ pub fn device() -> Result<Device> {
     if let Some(chosen) = &*device {
         return Ok(chosen.clone());
     }
-    let found = Device::cuda_if_available(0).map_err(|e| Error::Device {
-        wanted: "cuda:0".to_string(),
-        reason: format!(
-            "this build has CUDA, and the device does not answer ({}); call set_device(\"cpu\")? to compute on the CPU",
-            first_line(&e)
-        ),
-    })?;
+    let found = match candle_core::utils::cuda_is_available() {
+        true => gpu(0).map_err(|reason| Error::Device {
+            wanted: "cuda:0".to_string(),
+            reason: format!(
+                "this build has CUDA, and the device does not answer ({reason}); call set_device(\"cpu\")? to compute on the CPU",
+            ),
+        })?,
+        false => Device::Cpu,
+    };
     *device = Some(found.clone());
     Ok(found)
+}
+
+/// The GPUs that were opened: candle takes one that is opened twice for two, and refuses operations between them.
+static GPUS: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+
+/// GPU number `ordinal`, or what its driver says.
+fn gpu(ordinal: usize) -> std::result::Result<Device, String> {
+    let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(gpu) = gpus.get(&ordinal) {
+        return Ok(gpu.clone());
+    }
+    let gpu = Device::new_cuda(ordinal).map_err(|e| first_line(&e))?;
+    gpus.insert(ordinal, gpu.clone());
+    Ok(gpu)
+}
+
+/// Whether products of f32 on a GPU may be taken in TF32.
+pub(super) fn tf32() -> bool {
+    cuda::gemm_reduced_precision_f32()
+}
+
+/// Take products of f32 on GPUs in TF32 from now on, or not: ten bits of precision in place of twenty-three, sums in f32, and
+/// several times as fast on GPUs that have it (NVIDIA's since 2020). Not at the start, as in PyTorch. Results are kept apart.
+///
+/// # Errors
+/// When it is asked for in a build without CUDA.
+pub fn set_tf32(on: bool) -> Result<()> {
+    if on && !candle_core::utils::cuda_is_available() {
+        return Err(Error::Device {
+            wanted: "TF32".to_string(),
+            reason: "this build has no CUDA; build vitrepl with `--features cuda`, or leave it off"
+                .into(),
+        });
+    }
+    cuda::set_gemm_reduced_precision_f32(on);
+    Ok(())
 }
 
 /// What an error says, without a stack of calls.
@@ -78,8 +117,7 @@ pub fn set_device(name: &str) -> Result<Device> {
                     "this build has no CUDA; build vitrepl with `--features cuda`, or take \"cpu\"";
                 return Err(fail(remedy.into()));
             }
-            Device::new_cuda(ordinal)
-                .map_err(|e| fail(format!("{}; take \"cpu\"", first_line(&e))))?
+            gpu(ordinal).map_err(|reason| fail(format!("{reason}; take \"cpu\"")))?
         }
         _ => return Err(fail("known are \"cpu\", \"cuda\" and \"cuda:N\"".into())),
     };

@@ -1,9 +1,10 @@
 //! Content keys: what a result is made of, as a short hash by which it is found again.
 
+use super::device::tf32;
 use crate::data::DataSet;
 use crate::identity::{Format, short};
 use crate::models::Model;
-use candle_core::DType;
+use crate::models::weights::Precision;
 
 /// Kinds of values that stay resident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,15 +59,15 @@ pub(super) fn key(kind: Kind, parts: &[&str]) -> String {
     hasher.finalize().to_hex()[..DIGITS].to_string()
 }
 
-/// Where and in which type `model` computes, and what it sees: the same weights may be asked for at another size. Every
-/// model of this library computes in f32.
+/// Where and in which type `model` computes, and what it sees: the same weights may be asked for at another size.
 pub(super) fn place(model: &Model) -> String {
-    format!(
-        "{:?} {:?} {:?}",
-        model.encoder().device().location(),
-        DType::F32,
-        model.input()
-    )
+    let device = model.encoder().device();
+    let products = match model.precision() {
+        Precision::F32 if device.is_cuda() && tf32() => "TF32",
+        Precision::F32 => "F32",
+        half => half.name(),
+    };
+    format!("{:?} {products} {:?}", device.location(), model.input())
 }
 
 /// A data set in the label of what was made of it: its name and number of images.

@@ -30,7 +30,7 @@ pub use aligners::align;
 pub use cache::{cache, devices, drop_cached, limit_cache, limit_resident, memory, models};
 pub(crate) use contributions::each_batch;
 pub use contributions::{decompose, embed_images};
-pub use device::{device, set_device};
+pub use device::{device, set_device, set_tf32};
 pub use folder::set_cache_folder;
 pub use loading::{loading, set_loading};
 pub use models::{load, load_clip, load_with};

@@ -37,7 +37,8 @@ pub fn load(name_or_path: &str) -> Result<Arc<Model>> {
 /// [`load`] with what the weights do not tell, or otherwise than they have it, in timm's or open_clip's names:
 /// `json!({"num_heads": 6})`, `json!({"img_size": 224, "crop_pct": 0.9})`. `"weights"` names one of several sets in a
 /// file of training (`json!({"weights": "state_dict"})`, `"student.backbone"`), `"tokenizer"` the path of a CLIP's
-/// `tokenizer.json`.
+/// `tokenizer.json`, and `json!({"dtype": "bf16"})` (or `"f16"`) has the large products of blocks taken in half precision
+/// ([`Precision`](crate::models::weights::Precision)): for GPUs, as a CPU takes longer with them.
 ///
 /// # Errors
 /// As [`load`], or when the configuration has a name or value that is not understood.

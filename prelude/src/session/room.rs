@@ -5,13 +5,16 @@ use crate::data::DataSet;
 use crate::decompose::{DecomposeOptions, Granularity};
 use crate::facts::{count, size};
 use crate::models::Model;
-use crate::process::memory::available;
+use crate::process::memory::{available, available_on};
 use crate::store::StorePlan;
 use crate::{Error, Result};
+use candle_core::Device;
 
-/// Refuses a decomposition of all images of `set` that takes more memory than there is, and says how much one takes that
-/// needs more than half of it. Where what is free is not known (another system than Linux, memory of a GPU), a large one
-/// is announced only.
+/// The device on which a decomposition of all images of `set` is kept: the model's, unless it would fill more than half of
+/// what is free on a GPU; then it is kept in the host's memory, to which batches are copied as they are done.
+///
+/// Refuses one that takes more of the host's memory than there is, and says how much one takes that needs more than half of
+/// it. Where what is free is not known (another system than Linux), a large one is announced only.
 ///
 /// # Errors
 /// When it will not fit.
@@ -20,13 +23,14 @@ pub(super) fn check(
     set: &dyn DataSet,
     options: &DecomposeOptions,
     plan: &StorePlan,
-) -> Result<()> {
+) -> Result<Device> {
+    let device = model.encoder().device();
     let all = (plan.bytes_per_image() as u64).saturating_mul(set.len() as u64);
-    let free = match model.encoder().device().is_cpu() {
-        // What can be found again makes room. The process may keep its memory for itself, so that the system does not say so.
-        true => available().map(|free| free + make_room(all.saturating_sub(free))),
-        false => None,
-    };
+    if stays_on_device(all, device.is_cpu(), || available_on(device)) {
+        return Ok(device.clone());
+    }
+    // What can be found again makes room. The process may keep its memory for itself, so that the system does not say so.
+    let free = available().map(|free| free + make_room(all.saturating_sub(free)));
     let fit = Fit {
         what: format!("{} of {}", model.name(), set.name()),
         images: set.len(),
@@ -38,7 +42,12 @@ pub(super) fn check(
     if let Some(said) = fit.against(free)? {
         eprintln!("{said}");
     }
-    Ok(())
+    Ok(Device::Cpu)
+}
+
+/// Whether so many bytes are kept on a device other than the CPU, of which so many may be free.
+fn stays_on_device(all: u64, cpu: bool, free: impl FnOnce() -> Option<u64>) -> bool {
+    !cpu && free().is_none_or(|free| all <= free / 2)
 }
 
 /// What is to be decomposed.
@@ -153,6 +162,14 @@ mod tests {
         let said = fit(13786).against(Some(free)).expect("it fits");
         assert!(said.is_some_and(|said| said.contains("8.0 GB are free")));
         assert!(fit(1000).against(Some(free)).expect("it fits").is_none());
+    }
+
+    #[test]
+    fn what_fills_more_than_half_of_a_gpu_is_kept_beside_it() {
+        assert!(!stays_on_device(1, true, || Some(100)));
+        assert!(stays_on_device(50, false, || Some(100)));
+        assert!(!stays_on_device(51, false, || Some(100)));
+        assert!(stays_on_device(1 << 60, false, || None));
     }
 
     #[test]

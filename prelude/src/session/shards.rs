@@ -6,12 +6,14 @@ use crate::data::DataSet;
 use crate::decompose::{ChunkedContributions, Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
-use crate::process::stop;
+use crate::process::{beside::beside, stop};
 use crate::store::{Cutter, StoreOptions, StorePlan};
 use crate::{Error, Result, facts};
+use candle_core::Device;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// One of several equal parts of the chunks of a store: `"3/8"` is the fourth of eight, as they count from 0.
@@ -217,18 +219,33 @@ pub fn decompose_shard(
     for missing in runs(own.filter(|chunk| !finished.contains(chunk))) {
         let range = store.range(missing.start).start..store.range(missing.end - 1).end;
         let mut cutter = Cutter::new(store.images_of_chunk(), set.len());
-        each_batch("decompose", model, set, range, |start, pixels| {
-            let batch = decomposer.run(pixels)?.seen_at(model.input());
-            let done = start + batch.images();
-            cutter.add(start, batch, |index, images| {
+        let written = AtomicUsize::new(progress.done);
+        // Batches are copied off the device and written while the next ones are computed.
+        let put = |(start, batch): (usize, Contributions)| {
+            cutter.add(start, batch.to_device(&Device::Cpu)?, |index, images| {
                 store.write(index, images)?;
-                progress.done += images.images();
-                progress.time = began.elapsed();
-                tell(&progress);
+                written.fetch_add(images.images(), Ordering::Relaxed);
                 Ok(())
-            })?;
-            Ok(done)
-        })?;
+            })
+        };
+        let mut told = |written: &AtomicUsize| {
+            let done = written.load(Ordering::Relaxed);
+            if done != progress.done {
+                (progress.done, progress.time) = (done, began.elapsed());
+                tell(&progress)
+            }
+        };
+        let ended = beside(put, |give| {
+            each_batch("decompose", model, set, range, |start, pixels| {
+                let batch = decomposer.run(pixels)?.seen_at(model.input());
+                let done = start + batch.images();
+                give((start, batch))?;
+                told(&written);
+                Ok(done)
+            })
+        });
+        told(&written);
+        ended?
     }
     Ok(RunReport {
         images: progress.images,

@@ -1,7 +1,7 @@
 //! Named values on the way of a forward pass, which can be looked at and changed.
 
 use super::{Block, Site};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -132,8 +132,13 @@ impl Watch {
     }
 
     pub fn pass_at(&self, block: Block, kind: HookKind, value: Tensor) -> Result<Tensor> {
-        let shape = value.shape().clone();
+        let (shape, dtype) = (value.shape().clone(), value.dtype());
         let point = HookPoint { block, kind };
+        // What is computed in half precision is shown in f32, which holds it exactly.
+        let value = match dtype {
+            DType::F16 | DType::BF16 => value.to_dtype(DType::F32)?,
+            _ => value,
+        };
         let given = (self.hook.borrow_mut())(point, value)?;
         if *given.shape() != shape {
             candle_core::bail!(
@@ -141,7 +146,7 @@ impl Watch {
                 given.shape()
             )
         }
-        Ok(given)
+        given.to_dtype(dtype)
     }
 }
 

@@ -235,7 +235,7 @@ impl Traced {
     /// gives B x T x C with the heads side by side. With `windows` both have windows in place of images.
     pub fn attend(&self, probs: Tensor, v: Tensor, windows: Option<&Arc<Windows>>) -> Result<Self> {
         let (b, heads, t, _) = probs.dims4()?;
-        let mixed = probs.matmul(&v)?;
+        let mixed = ops::matmul(&probs, &v)?;
         let width = heads * v.dim(3)?;
         let value = mixed.transpose(1, 2)?.reshape((b, t, width))?;
         let value = match windows {

@@ -35,6 +35,10 @@ impl TokenFactors {
         map: ChannelMap,
     ) -> Result<Self> {
         let (groups, _, r, _) = probs.dims4()?;
+        let (probs, v) = (
+            &probs.to_dtype(weights.dtype())?,
+            v.to_dtype(weights.dtype())?,
+        );
         let weights = weights.broadcast_as((b, weights.dim(1)?))?;
         let weights = match &windows {
             Some(windows) => windows.sorted(&weights.contiguous()?, 1)?,

@@ -1,5 +1,5 @@
 use super::Linear;
-use crate::ops::{attention::has_kernel, softmax_last_dim};
+use crate::ops::{attention::has_kernel, matmul, softmax_last_dim};
 use crate::trace::{HookKind, Traced, Windows};
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -67,8 +67,9 @@ impl Attention {
         let (q, k) = (tape.pass(HookKind::Q, q)?, tape.pass(HookKind::K, k)?);
         let v = tape.pass(HookKind::V, v)?;
         let q = (q * (head_width as f64).powf(-0.5))?;
-        let mut logits = q.matmul(&k.t()?)?;
+        let mut logits = matmul(&q, &k.t()?)?;
         if let Some(bias) = bias {
+            let bias = &bias.to_dtype(logits.dtype())?;
             logits = match *bias.dims() {
                 [groups, n, m] => {
                     let shape = logits.shape().clone();

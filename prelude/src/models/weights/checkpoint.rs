@@ -1,6 +1,7 @@
 //! A weights file in memory: read whole, checked whole, before any model is built from it.
 
 use super::keys::{Naming, TIMM};
+use super::precision::Precision;
 use super::read;
 use super::unwrap::{Refused, Unwrapped, unwrap};
 use crate::facts::{self, Facts};
@@ -27,6 +28,8 @@ pub struct Checkpoint {
     pub(super) faults: Vec<String>,
     /// Names that are missing for a fault already noted.
     pub(super) excused: BTreeSet<String>,
+    /// The type in which a model built from it takes its large products.
+    pub(super) precision: Precision,
     /// What was chosen where the file leaves a choice, one sentence each, with the argument that changes it.
     assumed: Vec<String>,
 }
@@ -122,6 +125,7 @@ impl Checkpoint {
             nonfinite: read.nonfinite,
             faults: Vec::new(),
             excused: BTreeSet::new(),
+            precision: Precision::default(),
             assumed: Vec::new(),
         }
     }
@@ -268,6 +272,21 @@ impl Checkpoint {
     pub fn without(mut self, prefixes: &[&str]) -> Self {
         self.tensors
             .retain(|key, _| !prefixes.iter().any(|p| key.starts_with(p)));
+        self
+    }
+
+    /// The type in which a model built from it takes its large products.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// For models that take their large products in `precision`. Another than f32 is another model to every cache.
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        if precision != self.precision {
+            let both = format!("{} {}", self.hash, precision.name());
+            self.hash = blake3::hash(both.as_bytes()).to_hex().to_string();
+            self.precision = precision;
+        }
         self
     }
 

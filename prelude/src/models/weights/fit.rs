@@ -1,6 +1,7 @@
 //! A model from a checkpoint, every fault listed.
 
 use super::Checkpoint;
+use super::Precision;
 use super::keys::Naming;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Shape, Tensor};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 impl Checkpoint {
-    /// Build a model from these tensors in f32 on `device`. All names and shapes are checked, and every one that
+    /// Build a model from these tensors on `device`, in f32 but for what [`Precision`] says. All names and shapes are checked, and every one that
     /// is missing, mis-shaped or not used is listed under the file's own name.
     ///
     /// # Errors
@@ -24,6 +25,7 @@ impl Checkpoint {
         let fit = Fit {
             tensors: Arc::new(self.tensors.clone()),
             naming: self.naming.clone(),
+            precision: self.precision,
             excused: Arc::new(self.excused.clone()),
             asked: Arc::default(),
             faults: Arc::new(Mutex::new(self.faults.clone())),
@@ -51,6 +53,7 @@ impl Checkpoint {
 struct Fit {
     tensors: Arc<BTreeMap<String, Tensor>>,
     naming: Naming,
+    precision: Precision,
     /// Names whose fault is known already.
     excused: Arc<BTreeSet<String>>,
     asked: Arc<Mutex<BTreeSet<String>>>,
@@ -106,6 +109,10 @@ impl SimpleBackend for Fit {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.insert(name.to_string());
         drop(asked);
+        let dtype = match dtype {
+            DType::F32 => self.precision.of(name),
+            _ => dtype,
+        };
         match self.tensors.get(name) {
             Some(t) if t.shape() == &shape => return t.to_dtype(dtype)?.to_device(device),
             found => self.fault(name, found.map(|t| t.dims()), shape.dims()),

@@ -6,6 +6,7 @@ mod fit;
 pub mod folder;
 pub mod keys;
 mod parameters;
+mod precision;
 pub(in crate::models) mod read;
 mod rename;
 pub mod resample;
@@ -14,3 +15,4 @@ mod unwrap;
 
 pub use checkpoint::Checkpoint;
 pub use parameters::Parameters;
+pub use precision::Precision;

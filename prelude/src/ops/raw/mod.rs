@@ -1,8 +1,10 @@
-//! The only module with `unsafe` in it: matrix products of slices, and buffers that are not zeroed before they are
-//! filled. Both check what they are given, so that no caller can break them.
+//! The only module with `unsafe` in it: matrix products of slices, buffers that are not zeroed before they are filled, and
+//! kernels on a GPU. All check what they are given, so that no caller can break them.
 
 #![allow(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod filled;
 mod product;
 
