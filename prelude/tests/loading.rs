@@ -70,12 +70,20 @@ fn loading(batch: usize, threads: usize, ahead: usize) -> Loading {
 fn collect(set: &dyn DataSet, from: usize, loading: Loading) -> Result<(Vec<f32>, Vec<usize>)> {
     let (mut values, mut starts) = (Vec::new(), Vec::new());
     let all = from..set.len();
-    let ended = each_batch(set, all, 16.into(), loading, &|| true, |batch, pixels| {
-        assert_eq!(pixels.dims(), [batch.len(), 3, 16, 16]);
-        starts.push(batch.start);
-        values.extend(pixels.flatten_all()?.to_vec1::<f32>()?);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let ended = each_batch(
+        set,
+        all,
+        16.into(),
+        loading,
+        &|| true,
+        Ok,
+        |batch, pixels| {
+            assert_eq!(pixels.dims(), [batch.len(), 3, 16, 16]);
+            starts.push(batch.start);
+            values.extend(pixels.flatten_all()?.to_vec1::<f32>()?);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
     assert!(ended.is_continue());
     Ok((values, starts))
 }
@@ -118,6 +126,7 @@ fn decoding_goes_on_while_the_model_computes_and_no_further_than_asked() -> Resu
         16.into(),
         loading(8, 1, 2),
         &|| true,
+        Ok,
         |batch, _| {
             let most = batch.end - 1 + 2 * 8;
             assert!(set.furthest.load(Ordering::Relaxed) <= most, "{batch:?}");
@@ -150,6 +159,7 @@ fn an_error_ends_it_and_is_that_of_the_first_image() {
             16.into(),
             loading(8, threads, 4),
             &|| true,
+            Ok,
             |batch, _| {
                 taken.lock().unwrap().push(batch.start);
                 Ok(ControlFlow::Continue(()))
@@ -173,7 +183,15 @@ fn an_error_ends_it_and_is_that_of_the_first_image() {
 fn the_takers_error_ends_it() {
     let set = Slow::new(500, 1);
     let fail = |_, _| Err(Error::argument("model", 0, "something better"));
-    let ended = each_batch(&set, 0..500, 16.into(), loading(8, 4, 4), &|| true, fail);
+    let ended = each_batch(
+        &set,
+        0..500,
+        16.into(),
+        loading(8, 4, 4),
+        &|| true,
+        Ok,
+        fail,
+    );
     assert!(ended.unwrap_err().to_string().contains("something better"));
     assert!(set.drawn.load(Ordering::Relaxed) < 100);
 }
@@ -183,7 +201,15 @@ fn a_panic_of_a_decoder_is_an_error() {
     let mut set = Slow::new(100, 0);
     set.at = Some((30, || panic!("a decoder's fault")));
     let go_on = |_, _| Ok(ControlFlow::Continue(()));
-    let ended = each_batch(&set, 0..100, 16.into(), loading(8, 3, 2), &|| true, go_on);
+    let ended = each_batch(
+        &set,
+        0..100,
+        16.into(),
+        loading(8, 3, 2),
+        &|| true,
+        Ok,
+        go_on,
+    );
     let error = ended.unwrap_err().to_string();
     assert!(error.contains("decoding image 30 panicked"), "{error}");
 }
@@ -195,7 +221,15 @@ fn a_stop_is_heard_while_waiting_for_an_image() -> Result<()> {
     let start = Instant::now();
     let go_on = || start.elapsed() < Duration::from_millis(50);
     let never = |_, _| panic!("no batch can be whole");
-    let ended = each_batch(&set, 0..200, 16.into(), loading(80, 1, 1), &go_on, never)?;
+    let ended = each_batch(
+        &set,
+        0..200,
+        16.into(),
+        loading(80, 1, 1),
+        &go_on,
+        Ok,
+        never,
+    )?;
     assert!(ended.is_break());
     assert!(
         start.elapsed() < Duration::from_millis(1000),

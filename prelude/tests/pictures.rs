@@ -326,7 +326,7 @@ fn absurd_batches_are_refused() -> Result {
         ..Loading::default()
     };
     let none = |_, _| -> vitrepl_prelude::Result<_> { panic!("a batch was made") };
-    let ended = each_batch(&many, 0..1_000_000, 224.into(), loading, &|| true, none);
+    let ended = each_batch(&many, 0..1_000_000, 224.into(), loading, &|| true, Ok, none);
     let message = ended.unwrap_err().to_string();
     assert!(
         message.contains("images at once = 1000000") && message.contains("set_loading"),

@@ -1,4 +1,4 @@
-//! Decoding ahead: while a model computes one batch, other threads decode the next.
+//! Decoding ahead: while a model computes one batch, other threads decode the next, and bring them to its device.
 
 use super::{DataSet, ModelInput, check_batch};
 use crate::{Error, Result};
@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,24 +59,26 @@ impl Loading {
 /// How often a wait for an image looks whether it is to go on.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Hand the images `range` of `set` to `take` batch by batch, in order, with their indices, while other threads decode
-/// those that follow. `go_on` is asked before each batch and while waiting for one; where it says no, or `take` breaks
-/// off, the call ends as soon as the images that are being decoded are done.
+/// Hand the images `range` of `set` to `take` batch by batch, in order, with their indices and as `bring` makes them, while
+/// other threads decode those that follow and one brings the next. `go_on` is asked before each batch and while waiting for
+/// one; where it says no, or `take` breaks off, the call ends as soon as the images that are being decoded are done.
 ///
 /// # Errors
-/// The error of the first image that cannot be decoded, or of `take`; and when the batches that `loading` holds at once
+/// The error of the first image that cannot be decoded, of `bring`, or of `take`; and when the batches that `loading` holds at once
 /// are absurdly large.
 pub fn each_batch(
     set: &dyn DataSet,
     range: Range<usize>,
     input: ModelInput,
     loading: Loading,
-    go_on: &dyn Fn() -> bool,
+    go_on: &(dyn Fn() -> bool + Sync),
+    mut bring: impl FnMut(Tensor) -> Result<Tensor> + Send,
     mut take: impl FnMut(Range<usize>, Tensor) -> Result<ControlFlow<()>>,
 ) -> Result<ControlFlow<()>> {
     loading.check()?;
-    let window = loading.batch.saturating_mul(loading.ahead + 1);
-    check_batch(window.min(range.len()), input)?;
+    // The batch that is brought ahead is one of those that are decoded ahead.
+    let window = loading.batch.saturating_mul(loading.ahead);
+    check_batch((window + loading.batch).min(range.len()), input)?;
     let work = Work {
         set,
         input,
@@ -95,18 +98,33 @@ pub fn each_batch(
         for _ in 0..loading.threads.min(range.len()) {
             scope.spawn(|| work.decode());
         }
-        let mut start = range.start;
-        while start < range.end {
-            let batch = start..range.end.min(start + loading.batch);
-            let Some(pixels) = work.batch(batch.clone(), go_on)? else {
-                return Ok(ControlFlow::Break(()));
-            };
-            start = batch.end;
-            if take(batch, pixels)?.is_break() {
+        let (brought, batches) = sync_channel(0);
+        let (mut next, end, work) = (range.start, range.end, &work);
+        scope.spawn(move || {
+            while next < end {
+                let batch = next..end.min(next + loading.batch);
+                next = batch.end;
+                let pixels = work.batch(batch.clone(), go_on).transpose();
+                // None where the call is to end.
+                let Some(pixels) = pixels else { return };
+                let pixels = pixels.and_then(&mut bring);
+                if brought.send((batch, pixels)).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut done = range.start;
+        for (batch, pixels) in batches {
+            let pixels = pixels?;
+            done = batch.end;
+            if !go_on() || take(batch, pixels)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(match done == range.end {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
     })
 }
 
@@ -176,7 +194,7 @@ impl Work<'_> {
         }
     }
 
-    /// The images of `batch`, B x 3 x size x size, once they are there; none where `go_on` says no before.
+    /// The images of `batch`, B x 3 x size x size, once they are there; none where `go_on` says no before, or the call ends.
     fn batch(&self, batch: Range<usize>, go_on: &dyn Fn() -> bool) -> Result<Option<Tensor>> {
         let mut images = Vec::with_capacity(batch.len());
         let mut state = self.lock();
@@ -185,8 +203,10 @@ impl Work<'_> {
                 if let Some(image) = state.ready.remove(&index) {
                     break image;
                 }
+                // Where nothing is decoded any more, no image comes.
+                let stopped = state.stopped;
                 drop(state);
-                if !go_on() {
+                if stopped || !go_on() {
                     return Ok(None);
                 }
                 state = self.lock();

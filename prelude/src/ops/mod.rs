@@ -19,6 +19,7 @@ pub mod scale;
 pub mod slot_sums;
 pub mod softmax;
 pub mod unfold;
+mod upload;
 pub mod weighted_products;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
@@ -33,6 +34,7 @@ pub use scale::{gate, scale};
 pub use slot_sums::{Slots, slot_sums};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
+pub(crate) use upload::Upload;
 pub use weighted_products::weighted_products;
 
 use candle_core::{D, DType, Result, Tensor, bail};

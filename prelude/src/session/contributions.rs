@@ -11,6 +11,7 @@ use crate::data::{DataSet, ahead};
 use crate::decompose::{Assembly, Contributions, DecomposeOptions, Decomposer, Origin};
 use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
+use crate::ops::Upload;
 use crate::process::{beside::beside, progress::Progress, stop};
 use crate::store::StorePlan;
 use crate::trace::Tape;
@@ -173,15 +174,19 @@ pub(crate) fn each_batch(
     let what = format!("{verb} {}, {}", model.name(), set.name());
     let mut progress = Progress::resumed(what.as_str(), done, total);
     let go_on = || !stop::requested();
+    let mut upload = Upload::to(encoder.device());
     let ended = ahead::each_batch(
         set,
         images,
         model.input(),
         loading(),
         &go_on,
+        |pixels| {
+            let pixels = upload.bring(&pixels)?;
+            Ok(encoder.normalisation().apply(&pixels)?)
+        },
         |batch, pixels| {
-            let pixels = pixels.to_device(encoder.device())?;
-            match f(batch.start, &encoder.normalisation().apply(&pixels)?) {
+            match f(batch.start, &pixels) {
                 // It ended in the middle of the batch, of which nothing is kept.
                 Err(_) if stop::requested() => return Ok(ControlFlow::Break(())),
                 ended => done = ended?,

@@ -1,10 +1,10 @@
 //! Kernels of this library on a GPU, compiled by NVRTC when they are first used.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PushKernelArg};
+use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PinnedHostSlice, PushKernelArg};
 use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
-use candle_core::{CudaStorage, Layout, Result, bail};
+use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
 use std::sync::OnceLock;
 
 /// Threads a block.
@@ -99,6 +99,39 @@ pub fn depthwise(
         slice: CudaStorageSlice::F32(out),
         device: device.clone(),
     })
+}
+
+/// Page-locked memory of the host, from which values go to a GPU without the processor's waiting for them.
+#[derive(Default)]
+pub struct Pinned(Option<PinnedHostSlice<f32>>);
+
+impl Pinned {
+    /// `values` on `device`. They may still be under way: what the device is asked to do next comes after them.
+    ///
+    /// # Errors
+    /// When the GPU fails or has too little memory.
+    pub fn upload(&mut self, values: &[f32], device: &CudaDevice) -> Result<CudaStorage> {
+        let mut out = device.alloc_zeros::<f32>(values.len())?;
+        if !values.is_empty() {
+            let buffer = match self.0.take() {
+                Some(buffer) if buffer.len() == values.len() => buffer,
+                _ => {
+                    let context = device.cuda_stream().context().clone();
+                    // SAFETY: the memory is the driver's, holds `len` numbers of 32 bits, any of which is an f32, and is
+                    // written in full before it is read.
+                    unsafe { context.alloc_pinned::<f32>(values.len()) }.w()?
+                }
+            };
+            let buffer = self.0.insert(buffer);
+            // This waits until the values before have left.
+            buffer.as_mut_slice().w()?.copy_from_slice(values);
+            device.memcpy_htod(&*buffer, &mut out)?;
+        }
+        Ok(CudaStorage {
+            slice: CudaStorageSlice::F32(out),
+            device: device.clone(),
+        })
+    }
 }
 
 #[cfg(test)]
