@@ -7,6 +7,7 @@
     decode FILE          a JPEG file to 224 pixels by timm's own evaluation transform
 """
 
+import contextlib
 import re
 import sys
 import time
@@ -25,6 +26,8 @@ def timed(work):
         refs.write("5")
     start = time.perf_counter()
     work()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return time.perf_counter() - start, peak_mb()
 
 
@@ -38,31 +41,41 @@ class Aligner(torch.nn.Module):
 
     def loss(self, x, target):
         z = sum(linear(one) for linear, one in zip(self.maps, x)) + self.bias
-        unit = torch.eye(target.shape[1])
+        unit = torch.eye(target.shape[1], device=target.device)
         cosine = torch.nn.functional.cosine_similarity(z, target).mean()
         apart = sum(((m.weight.T @ m.weight - unit) ** 2).sum() for m in self.maps) / len(self.maps)
         return 1 - cosine + apart / target.shape[1]
 
 
 def main():
+    device, products = sys.argv[2:4]
     torch.set_num_threads(int(sys.argv[1]))
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = products == "tf32"
+    half = {"bf16": torch.bfloat16, "f16": torch.float16}.get(products)
+
+    def precision():
+        if half is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device.split(":")[0], dtype=half)
+
     model = pixels = aligner = adam = x = target = transform = None
     for line in sys.stdin:
         order, *words = line.split()
         if order == "model":
-            model = timm.create_model(words[0], pretrained=False, num_classes=0).eval()
+            model = timm.create_model(words[0], pretrained=False, num_classes=0).eval().to(device)
             size = model.pretrained_cfg["input_size"][-1]
-            pixels = torch.rand(int(words[1]), 3, size, size)
+            pixels = torch.rand(int(words[1]), 3, size, size, device=device)
             print(0, 0, flush=True)
         elif order == "forward":
-            with torch.inference_mode():
+            with torch.inference_mode(), precision():
                 print(*timed(lambda: model(pixels)), flush=True)
         elif order == "aligner":
             components, width, images = map(int, words)
             model = pixels = None
-            aligner = Aligner(components, width)
+            aligner = Aligner(components, width).to(device)
             adam = torch.optim.Adam(aligner.parameters(), lr=3e-4)
-            x, target = torch.randn(components, images, width), torch.randn(images, width)
+            x = torch.randn(components, images, width, device=device)
+            target = torch.randn(images, width, device=device)
             print(0, 0, flush=True)
         elif order == "step":
 

@@ -1,17 +1,25 @@
 // # Beside PyTorch
 //
 // Forward passes, decompositions, a step of the aligner and the decoding of pictures, in turn with PyTorch and timm on the
-// same threads:
+// same threads, and with candle-transformers for the models that it has:
 //
 //     cargo run --release --locked -- benches/side_by_side.rs
 //
 // It is a script of vitrepl, so that what is measured is what its users have. Weights and pixels are random. PyTorch and
 // timm come from PyPI into `target/bench-python`, once; `VITREPL_BENCH_PYTHON` names a Python that has them. Nothing else
 // may run beside it. `VITREPL_BENCH_MODEL=Swin` takes one model, `VITREPL_BENCH_ROUNDS` that many rounds (5).
+// `VITREPL_BENCH_DEVICE=cuda:0` measures models on a GPU, PyTorch's too, with `VITREPL_BENCH_PRODUCTS=tf32`, `bf16` or `f16`
+// by products of less precision (PyTorch's by its autocast); memory is the host's there.
+
+:dep candle-transformers = "0.11"
+:dep candle-nn = "0.11"
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use vitrepl_prelude::align::Trainer;
+use candle_nn::{Module, VarBuilder};
+use candle_transformers::models::{dinov2, vit as candle_vit};
+use vitrepl_prelude::models::weights::{Parameters, Precision};
 use vitrepl_prelude::models::{ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig};
 use vitrepl_prelude::trace::Tape;
 
@@ -39,9 +47,9 @@ struct Torch {
 }
 
 impl Torch {
-    fn start(threads: usize) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+    fn start(threads: usize, device: &str, products: &str) -> std::result::Result<Self, Box<dyn std::error::Error>> {
         let mut child = Command::new(python()?)
-            .args(["benches/side_by_side.py", &threads.to_string()])
+            .args(["benches/side_by_side.py", &threads.to_string(), device, products])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -62,11 +70,12 @@ impl Torch {
     }
 }
 
-/// Seconds and the peak memory of this process in MB.
-fn timed(work: impl FnOnce()) -> (f64, f64) {
+/// Seconds and the peak memory of this process in MB. A GPU is waited for.
+fn timed(device: &Device, work: impl FnOnce()) -> (f64, f64) {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let start = std::time::Instant::now();
     work();
+    device.synchronize().unwrap();
     let seconds = start.elapsed().as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<f64>().ok());
@@ -82,35 +91,59 @@ fn median(values: &[(f64, f64)]) -> (f64, f64) {
     (of(|v| v.0), of(|v| v.1))
 }
 
+type Candle = Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor>>;
+
 struct Shape {
     name: &'static str,
     timm: &'static str,
     images: usize,
-    new: fn() -> Result<Box<dyn ImageEncoder>>,
+    new: fn(VarBuilder<'static>) -> Result<Box<dyn ImageEncoder>>,
+    /// The same model of candle-transformers, where it has it; what its weights are does not matter.
+    candle: Option<fn(VarBuilder<'static>) -> candle_core::Result<Candle>>,
 }
 
 fn shapes() -> [Shape; 4] {
     [
-        Shape { name: "ViT-B/16", timm: "vit_base_patch16_224", images: 8, new: || Ok(Box::new(Vit::random(&VitConfig::default(), 0)?)) },
+        Shape {
+            name: "ViT-B/16",
+            timm: "vit_base_patch16_224",
+            images: 8,
+            new: |vb| Ok(Box::new(Vit::new(&VitConfig::default(), vb)?)),
+            candle: Some(|vb| {
+                let model = candle_vit::Model::new(&candle_vit::Config::vit_base_patch16_224(), 1000, vb)?;
+                Ok(Box::new(move |x| model.forward(x)))
+            }),
+        },
         Shape {
             name: "DINOv2-B/14 at 518",
             timm: "vit_base_patch14_dinov2.lvd142m",
             images: 2,
-            new: || {
+            new: |vb| {
                 let config = VitConfig { img_size: 518, patch_size: 14, init_values: Some(1e-5), ..VitConfig::default() };
-                Ok(Box::new(Vit::random(&config, 0)?))
+                Ok(Box::new(Vit::new(&config, vb)?))
             },
+            candle: Some(|vb| {
+                let model = dinov2::DinoVisionTransformer::new(vb, 12, 768, 12)?;
+                Ok(Box::new(move |x| model.forward(x)))
+            }),
         },
         Shape {
             name: "Swin-B",
             timm: "swin_base_patch4_window7_224",
             images: 8,
-            new: || {
+            new: |vb| {
                 let config = SwinConfig { embed_dim: 128, depths: vec![2, 2, 18, 2], num_heads: vec![4, 8, 16, 32], ..SwinConfig::default() };
-                Ok(Box::new(Swin::random(&config, 0)?))
+                Ok(Box::new(Swin::new(&config, vb)?))
             },
+            candle: None,
         },
-        Shape { name: "MaxViT-S", timm: "maxvit_small_tf_224", images: 8, new: || Ok(Box::new(MaxVit::random(&MaxVitConfig::default(), 0)?)) },
+        Shape {
+            name: "MaxViT-S",
+            timm: "maxvit_small_tf_224",
+            images: 8,
+            new: |vb| Ok(Box::new(MaxVit::new(&MaxVitConfig::default(), vb)?)),
+            candle: None,
+        },
     ]
 }
 
@@ -119,43 +152,59 @@ fn shapes() -> [Shape; 4] {
 let threads = std::thread::available_parallelism()?.get();
 let rounds: usize = std::env::var("VITREPL_BENCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
 let only = std::env::var("VITREPL_BENCH_MODEL").unwrap_or_default();
-let mut torch = Torch::start(threads)?;
-let title = format!("{threads} threads, f32, medians of {rounds}; memory is the peak of the whole process");
-let mut table = Table::new(title).columns(["", "ours, s", "PyTorch, s", "ours over PyTorch", "over our forward", "memory, MB", "PyTorch, MB"]);
+let on = std::env::var("VITREPL_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+let products = std::env::var("VITREPL_BENCH_PRODUCTS").unwrap_or_else(|_| "f32".into());
+let device = set_device(&on)?;
+set_tf32(products == "tf32")?;
+let precision = Precision::named(if products == "tf32" { "f32" } else { &products })?;
+let mut torch = Torch::start(threads, &on, &products)?;
+let title = format!("{on}, {threads} threads, products in {products}, medians of {rounds}; memory is the peak of the whole process");
+let mut table = Table::new(title).columns(["", "ours, s", "PyTorch, s", "ours over PyTorch", "candle-transformers, s", "over our forward", "memory, MB", "PyTorch, MB"]);
 
 for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
-    let model = (shape.new)()?;
+    let model = (shape.new)(Parameters::new(0, &device).constants_in(precision))?;
+    let candle = match shape.candle {
+        Some(new) if precision == Precision::F32 => Some(new(VarBuilder::zeros(candle_core::DType::F32, &device))?),
+        _ => None,
+    };
     let size = model.image_size();
-    let pixels = Tensor::rand(0f32, 1.0, (shape.images, 3, size, size), &Device::Cpu)?;
+    let pixels = Tensor::rand(0f32, 1.0, (shape.images, 3, size, size), &device)?;
     let decomposer = |granularity| Decomposer::new(model.as_ref(), DecomposeOptions { granularity, ..Default::default() });
     let (heads, tokens) = (decomposer(Granularity::Heads)?, decomposer(Granularity::Tokens)?);
     torch.does(&format!("model {} {}", shape.timm, shape.images))?;
-    let directions = Tensor::randn(0f32, 1.0, (10, model.width()), &Device::Cpu)?;
+    let directions = Tensor::randn(0f32, 1.0, (10, model.width()), &device)?;
     let along = || -> Result<()> {
         let c = tokens.run(&pixels)?;
         c.tokens_along("* head *", &directions)?;
         Ok(())
     };
-    let mut times: [Vec<(f64, f64)>; 5] = Default::default();
+    // A decomposer multiplies the channel maps of Swin's heads out once it has had 32 images.
+    for decomposer in [&heads, &tokens] {
+        (0..32usize.div_ceil(shape.images)).try_for_each(|_| decomposer.run(&pixels).map(drop))?;
+    }
+    let mut times: [Vec<(f64, f64)>; 6] = Default::default();
     // The first round warms up.
     for round in 0..=rounds {
         let measured = [
-            timed(|| { model.forward(&pixels, &Tape::off()).unwrap(); }),
+            timed(&device, || { model.forward(&pixels, &Tape::off()).unwrap(); }),
             torch.does("forward")?,
-            timed(|| { heads.run(&pixels).unwrap(); }),
-            timed(|| { tokens.run(&pixels).unwrap(); }),
-            timed(|| along().unwrap()),
+            timed(&device, || if let Some(candle) = &candle { candle(&pixels).unwrap(); }),
+            timed(&device, || { heads.run(&pixels).unwrap(); }),
+            timed(&device, || { tokens.run(&pixels).unwrap(); }),
+            timed(&device, || along().unwrap()),
         ];
         if round > 0 {
             times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
         }
     }
-    let [ours, theirs, heads, tokens, along] = times.map(|all| median(&all));
+    let [ours, theirs, candles, heads, tokens, along] = times.map(|all| median(&all));
+    let candles = candle.as_ref().map_or("".to_owned(), |_| format!("{:.2}", candles.0));
     let name = format!("{}, {} images", shape.name, shape.images);
     let row = |what: &str, own: (f64, f64), beside: Option<(f64, f64)>| {
         let other = |f: fn((f64, f64)) -> f64, digits: usize| beside.map_or("".to_owned(), |b| format!("{:.digits$}", f(b)));
         let ratio = beside.map_or("".to_owned(), |b| format!("{:.2}", own.0 / b.0));
-        [what.to_owned(), format!("{:.2}", own.0), other(|b| b.0, 2), ratio, format!("{:.2}", own.0 / ours.0), format!("{:.0}", own.1), other(|b| b.1, 0)]
+        let candles = beside.map_or("".to_owned(), |_| candles.clone());
+        [what.to_owned(), format!("{:.3}", own.0), other(|b| b.0, 3), ratio, candles, format!("{:.2}", own.0 / ours.0), format!("{:.0}", own.1), other(|b| b.1, 0)]
     };
     for line in [
         row(&format!("{name}: forward"), ours, Some(theirs)),
@@ -171,19 +220,19 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
 // The aligner at the size of ViT-B/16: heads and MLPs from block 7, and `init`; PyTorch's as the paper's code has it.
 
 let (components, width, images) = (66usize, 768usize, 32usize);
-fn random(shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::randn(0f32, 0.02, shape, &Device::Cpu)?)
+fn random(shape: &[usize], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::randn(0f32, 0.02, shape, device)?)
 }
-let (w, b) = (random(&[components, width, width])?, random(&[width])?);
+let (w, b) = (random(&[components, width, width], &device)?, random(&[width], &device)?);
 let mut exact = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?;
 let mut probed = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?.with_probes(32, 0);
-let (x, y) = (random(&[components, images, width])?, random(&[images, width])?);
+let (x, y) = (random(&[components, images, width], &device)?, random(&[images, width], &device)?);
 torch.does(&format!("aligner {components} {width} {images}"))?;
 let mut times: [Vec<(f64, f64)>; 3] = Default::default();
 for round in 0..=rounds {
     let measured = [
-        timed(|| { probed.step(&x, &y).unwrap(); }),
-        timed(|| { exact.step(&x, &y).unwrap(); }),
+        timed(&device, || { probed.step(&x, &y).unwrap(); }),
+        timed(&device, || { exact.step(&x, &y).unwrap(); }),
         torch.does("step")?,
     ];
     if round > 0 {
@@ -191,9 +240,9 @@ for round in 0..=rounds {
     }
 }
 let [probed, exact, theirs] = times.map(|all| median(&all));
-fn beside(what: &str, own: (f64, f64), theirs: (f64, f64)) -> [String; 7] {
+fn beside(what: &str, own: (f64, f64), theirs: (f64, f64)) -> [String; 8] {
     let ratio = format!("{:.3}", own.0 / theirs.0);
-    [what.to_owned(), format!("{:.4}", own.0), format!("{:.4}", theirs.0), ratio, "".to_owned(), format!("{:.0}", own.1), format!("{:.0}", theirs.1)]
+    [what.to_owned(), format!("{:.4}", own.0), format!("{:.4}", theirs.0), ratio, "".to_owned(), "".to_owned(), format!("{:.0}", own.1), format!("{:.0}", theirs.1)]
 }
 table = table
     .row(beside("aligner step, 66 x 768 x 768, 32 images, isometry term exact", exact, theirs))
@@ -210,7 +259,7 @@ let photo = FolderSet::open(&folder, OnUnreadable::Fail)?;
 let mut times: [Vec<(f64, f64)>; 2] = Default::default();
 for round in 0..=20 * rounds {
     let measured = [
-        timed(|| { photo.pixels(&[0], 224.into()).unwrap(); }),
+        timed(&Device::Cpu, || { photo.pixels(&[0], 224.into()).unwrap(); }),
         torch.does(&format!("decode {}", file.display()))?,
     ];
     if round > 0 {

@@ -3,73 +3,17 @@
 //!
 //! `cargo bench --locked --workspace --bench decomposition` (add `-- --quick` for a first look).
 
-use candle_core::{DType, Device, Tensor};
-use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{Init, VarBuilder};
+mod shapes;
+
+use candle_core::{Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
+use shapes::{Shape, median, peak_after, seconds, shapes};
 use std::hint::black_box;
-use std::time::Instant;
-use vitrepl_prelude::Result;
 use vitrepl_prelude::decompose::{BlockPart, Component, DecomposeOptions, Decomposer, Granularity};
-use vitrepl_prelude::models::weights::Parameters;
-use vitrepl_prelude::models::{
-    ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig,
-};
-use vitrepl_prelude::trace::{Block, Tape};
+use vitrepl_prelude::models::ImageEncoder;
+use vitrepl_prelude::trace::Tape;
 
 const BATCH: usize = 8;
-
-/// A model of the paper's size: speed does not depend on the weights.
-struct Shape {
-    name: &'static str,
-    new: fn(VarBuilder) -> Result<Box<dyn ImageEncoder>>,
-    /// Where the paper's aligners start.
-    first: Block,
-}
-
-/// The models of the paper (design notes, section 1).
-fn shapes() -> [Shape; 3] {
-    [
-        Shape {
-            name: "ViT-B/16",
-            new: |vb| Ok(Box::new(Vit::new(&VitConfig::default(), vb)?)),
-            first: Block::at(7),
-        },
-        Shape {
-            name: "Swin-B",
-            new: |vb| {
-                let config = SwinConfig {
-                    embed_dim: 128,
-                    depths: vec![2, 2, 18, 2],
-                    num_heads: vec![4, 8, 16, 32],
-                    ..SwinConfig::default()
-                };
-                Ok(Box::new(Swin::new(&config, vb)?))
-            },
-            first: Block::in_stage(2, 14),
-        },
-        Shape {
-            name: "MaxViT-S",
-            new: |vb| Ok(Box::new(MaxVit::new(&MaxVitConfig::default(), vb)?)),
-            first: Block::in_stage(2, 3),
-        },
-    ]
-}
-
-impl Shape {
-    /// The model with seeded random weights.
-    fn random(&self) -> Box<dyn ImageEncoder> {
-        let parameters = Parameters::new(0, &Device::Cpu);
-        (self.new)(parameters.constants()).expect(self.name)
-    }
-
-    /// The model with weights made in place: random ones leave the memory of their making behind.
-    fn constant(&self) -> Box<dyn ImageEncoder> {
-        let weights: Box<dyn SimpleBackend> = Box::new(Constant);
-        let vb = VarBuilder::from_backend(weights, DType::F32, Device::Cpu);
-        (self.new)(vb).expect(self.name)
-    }
-}
 
 fn forward(model: &dyn ImageEncoder, pixels: &Tensor) {
     black_box(model.forward(pixels, &Tape::off()).expect("a forward pass"));
@@ -90,41 +34,11 @@ fn write_out(decomposer: &Decomposer, pixels: &Tensor) {
     }
 }
 
-fn seconds(f: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    f();
-    start.elapsed().as_secs_f64()
-}
-
 /// In a process of its own with this set, what it names is run once and the peak memory printed.
 const PEAK_OF: &str = "VITREPL_BENCH_PEAK_OF";
 
 /// The parts whose peak memory is compared.
 const PARTS: [&str; 3] = ["forward", "heads", "heads and tokens as products"];
-
-/// All weights alike.
-struct Constant;
-
-impl SimpleBackend for Constant {
-    fn get(
-        &self,
-        s: candle_core::Shape,
-        _: &str,
-        _: Init,
-        _: DType,
-        d: &Device,
-    ) -> candle_core::Result<Tensor> {
-        Tensor::full(0.01f32, s, d)
-    }
-
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
-        candle_core::bail!("no shape is given for {name}")
-    }
-
-    fn contains_tensor(&self, _: &str) -> bool {
-        true
-    }
-}
 
 /// Run one part of one model, "MODEL: PART", and print the process's peak resident memory in kilobytes (Linux).
 fn print_peak(what: &str) {
@@ -152,14 +66,6 @@ fn decompose(model: &dyn ImageEncoder, granularity: Granularity, pixels: &Tensor
     black_box(decomposer.run(pixels).expect("a decomposition"));
 }
 
-fn peak_after(f: impl FnOnce()) -> u64 {
-    f();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
 /// The peak of a part of a model in a process of its own, in bytes.
 fn peak_of(shape: &Shape, part: &str) -> f64 {
     let program = std::env::current_exe().expect("this program");
@@ -169,11 +75,6 @@ fn peak_of(shape: &Shape, part: &str) -> f64 {
     let text = String::from_utf8(output.expect("this program again").stdout);
     let kilobytes = text.ok().and_then(|text| text.trim().parse::<f64>().ok());
     kilobytes.unwrap_or(f64::NAN) * 1024.0
-}
-
-fn median(mut x: Vec<f64>) -> f64 {
-    x.sort_by(f64::total_cmp);
-    x[x.len() / 2]
 }
 
 /// Names the one model to measure, where not all are.
@@ -222,6 +123,10 @@ fn compare(shape: &Shape, criterion: &mut Criterion) {
     let run = |d: &Decomposer| {
         black_box(d.run(&pixels).expect("a decomposition"));
     };
+    // The first images have maps made that the later ones use.
+    for decomposer in [&heads, &tokens, &late] {
+        (0..4).for_each(|_| run(decomposer))
+    }
     println!("{name}, {BATCH} images, medians of 5 over forward's in turn:");
     let late_name = format!("heads and tokens written out, from {}", shape.first);
     let parts: [(&str, &dyn Fn()); 4] = [

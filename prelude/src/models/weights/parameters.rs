@@ -1,5 +1,6 @@
 //! Fresh parameters for training: seeded, so that the same seed gives the same model.
 
+use super::Precision;
 use crate::facts::{self, Facts};
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
@@ -50,7 +51,12 @@ impl Parameters {
     /// Builds models of the same values that no training changes: nothing on the way of their forward passes is kept for a
     /// gradient, as with weights read from a file.
     pub fn constants(&self) -> VarBuilder<'static> {
-        let backend: Box<dyn SimpleBackend> = Box::new(Constants(self.clone()));
+        self.constants_in(Precision::F32)
+    }
+
+    /// As [`Self::constants`], for models that take their large products in `precision`.
+    pub fn constants_in(&self, precision: Precision) -> VarBuilder<'static> {
+        let backend: Box<dyn SimpleBackend> = Box::new(Constants(self.clone(), precision));
         VarBuilder::from_backend(backend, DType::F32, self.device.clone())
     }
 
@@ -116,12 +122,16 @@ impl SimpleBackend for Parameters {
 }
 
 /// The values of parameters, without the parameters.
-struct Constants(Parameters);
+struct Constants(Parameters, Precision);
 
 impl SimpleBackend for Constants {
     fn get(&self, s: Shape, name: &str, h: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
+        let dtype = match dtype {
+            DType::F32 => self.1.of(name),
+            _ => dtype,
+        };
         match self.0.variables().get(name) {
-            Some(var) => Ok(var.as_detached_tensor()),
+            Some(var) => var.as_detached_tensor().to_dtype(dtype),
             None => Tensor::from_vec(self.0.draw(&s, name, h)?, s, dev)?.to_dtype(dtype),
         }
     }
