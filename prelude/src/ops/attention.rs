@@ -112,7 +112,7 @@ pub fn attention(
     };
     let kept = match (rows, op.kept) {
         (Some(rows), Some((_, written))) => {
-            let (probs, v) = written.into_inner().unwrap_or_default();
+            let Written { probs, v } = written.into_inner().unwrap_or_default();
             let groups = b * t / size;
             let width = width / 3 / heads;
             Some(Factors {
@@ -129,8 +129,15 @@ struct Attend {
     heads: usize,
     size: usize,
     order: Option<GroupOrder>,
-    /// The queries whose probabilities are asked for, and where these and the values are put.
-    kept: Option<(Range<usize>, Mutex<(Vec<f32>, Vec<f32>)>)>,
+    /// The queries whose probabilities are asked for, and where these are put.
+    kept: Option<(Range<usize>, Mutex<Written>)>,
+}
+
+/// Probabilities and values of all groups, one group's after the other.
+#[derive(Default)]
+struct Written {
+    probs: Vec<f32>,
+    v: Vec<f32>,
 }
 
 /// Where some queries of a group leave their results.
@@ -208,7 +215,7 @@ impl Attend {
             };
             let [mixed, probs, v] = three_filled_in_chunks(groups, pieces, fill);
             if let Ok(mut written) = written.lock() {
-                *written = (probs, v)
+                *written = Written { probs, v }
             }
             return Ok((
                 CpuStorage::F32(self.in_place(mixed, t, width)),

@@ -231,11 +231,11 @@ mod tests {
                     weights.to_vec2::<f64>()?,
                 );
                 let mut want = vec![0f64; g * h * slots.count * c];
-                for at in 0..g * h * r * c {
+                for (at, x) in x.iter().enumerate() {
                     let (channel, row, matrix) = (at % c, at / c % r, at / c / r);
                     let group = matrix / h;
                     let slot = slots.of[group % slots.kinds() * r + row] as usize;
-                    want[(matrix * slots.count + slot) * c + channel] += weights[group][row] * x[at]
+                    want[(matrix * slots.count + slot) * c + channel] += weights[group][row] * x
                 }
                 let got = got.flatten_all()?.to_vec1::<f32>()?;
                 for (got, want) in got.iter().zip(&want) {

@@ -183,7 +183,7 @@ pub(crate) fn each_batch(
         &go_on,
         |pixels| {
             let pixels = upload.bring(&pixels)?;
-            Ok(encoder.normalisation().apply(&pixels)?)
+            encoder.normalisation().apply(&pixels)
         },
         |batch, pixels| {
             match f(batch.start, &pixels) {
