@@ -11,14 +11,9 @@
 // `VITREPL_BENCH_DEVICE=cuda:0` measures models on a GPU, PyTorch's too, with `VITREPL_BENCH_PRODUCTS=tf32`, `bf16` or `f16`
 // by products of less precision (PyTorch's by its autocast); memory is the host's there.
 
-:dep candle-transformers = "0.11"
-:dep candle-nn = "0.11"
-
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use vitrepl_prelude::align::Trainer;
-use candle_nn::{Module, VarBuilder};
-use candle_transformers::models::{dinov2, vit as candle_vit};
 use vitrepl_prelude::models::weights::{Parameters, Precision};
 use vitrepl_prelude::models::{ImageEncoder, MaxVit, MaxVitConfig, Swin, SwinConfig, Vit, VitConfig};
 use vitrepl_prelude::trace::Tape;
@@ -40,21 +35,41 @@ fn python() -> std::result::Result<String, Box<dyn std::error::Error>> {
     Ok(python.to_owned())
 }
 
-struct Torch {
+/// A program that measures the same elsewhere: it takes orders, and answers each with seconds and MB.
+struct Other {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-impl Torch {
-    fn start(threads: usize, device: &str, products: &str) -> std::result::Result<Self, Box<dyn std::error::Error>> {
-        let mut child = Command::new(python()?)
-            .args(["benches/side_by_side.py", &threads.to_string(), device, products])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+impl Other {
+    /// PyTorch.
+    fn torch(threads: usize, device: &str, products: &str) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let threads = threads.to_string();
+        Self::start(Command::new(python()?).args(["benches/side_by_side.py", &threads, device, products]))
+    }
+
+    /// candle-transformers, on the CPU in f32.
+    fn candle() -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        Self::start(Command::new("cargo").args(["bench", "--quiet", "--locked", "--workspace", "--bench", "candle_transformers"]))
+    }
+
+    fn start(command: &mut Command) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (orders, answers) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
         Ok(Self { child, orders, answers: BufReader::new(answers) })
+    }
+
+    /// Whether it has the model that timm calls so, which it takes with that many images.
+    fn takes(&mut self, timm: &str, images: usize) -> std::result::Result<bool, Box<dyn std::error::Error>> {
+        writeln!(self.orders, "model {timm} {images}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        match answer.trim() {
+            "none" => Ok(false),
+            "0 0" => Ok(true),
+            other => Err(format!("{other:?} was answered to a model").into()),
+        }
     }
 
     /// Seconds and the peak memory in MB.
@@ -65,7 +80,7 @@ impl Torch {
         let mut numbers = answer.split_whitespace().map(str::parse::<f64>);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(seconds)), Some(Ok(peak))) => Ok((seconds, peak)),
-            _ => Err(format!("side_by_side.py answered {answer:?} to {order:?}").into()),
+            _ => Err(format!("{answer:?} was answered to {order:?}").into()),
         }
     }
 }
@@ -91,15 +106,11 @@ fn median(values: &[(f64, f64)]) -> (f64, f64) {
     (of(|v| v.0), of(|v| v.1))
 }
 
-type Candle = Box<dyn Fn(&Tensor) -> candle_core::Result<Tensor>>;
-
 struct Shape {
     name: &'static str,
     timm: &'static str,
     images: usize,
-    new: fn(VarBuilder<'static>) -> Result<Box<dyn ImageEncoder>>,
-    /// The same model of candle-transformers, where it has it; what its weights are does not matter.
-    candle: Option<fn(VarBuilder<'static>) -> candle_core::Result<Candle>>,
+    new: fn(&Parameters, Precision) -> Result<Box<dyn ImageEncoder>>,
 }
 
 fn shapes() -> [Shape; 4] {
@@ -108,41 +119,31 @@ fn shapes() -> [Shape; 4] {
             name: "ViT-B/16",
             timm: "vit_base_patch16_224",
             images: 8,
-            new: |vb| Ok(Box::new(Vit::new(&VitConfig::default(), vb)?)),
-            candle: Some(|vb| {
-                let model = candle_vit::Model::new(&candle_vit::Config::vit_base_patch16_224(), 1000, vb)?;
-                Ok(Box::new(move |x| model.forward(x)))
-            }),
+            new: |parameters, precision| Ok(Box::new(Vit::new(&VitConfig::default(), parameters.constants_in(precision))?)),
         },
         Shape {
             name: "DINOv2-B/14 at 518",
             timm: "vit_base_patch14_dinov2.lvd142m",
             images: 2,
-            new: |vb| {
+            new: |parameters, precision| {
                 let config = VitConfig { img_size: 518, patch_size: 14, init_values: Some(1e-5), ..VitConfig::default() };
-                Ok(Box::new(Vit::new(&config, vb)?))
+                Ok(Box::new(Vit::new(&config, parameters.constants_in(precision))?))
             },
-            candle: Some(|vb| {
-                let model = dinov2::DinoVisionTransformer::new(vb, 12, 768, 12)?;
-                Ok(Box::new(move |x| model.forward(x)))
-            }),
         },
         Shape {
             name: "Swin-B",
             timm: "swin_base_patch4_window7_224",
             images: 8,
-            new: |vb| {
+            new: |parameters, precision| {
                 let config = SwinConfig { embed_dim: 128, depths: vec![2, 2, 18, 2], num_heads: vec![4, 8, 16, 32], ..SwinConfig::default() };
-                Ok(Box::new(Swin::new(&config, vb)?))
+                Ok(Box::new(Swin::new(&config, parameters.constants_in(precision))?))
             },
-            candle: None,
         },
         Shape {
             name: "MaxViT-S",
             timm: "maxvit_small_tf_224",
             images: 8,
-            new: |vb| Ok(Box::new(MaxVit::new(&MaxVitConfig::default(), vb)?)),
-            candle: None,
+            new: |parameters, precision| Ok(Box::new(MaxVit::new(&MaxVitConfig::default(), parameters.constants_in(precision))?)),
         },
     ]
 }
@@ -157,16 +158,14 @@ let products = std::env::var("VITREPL_BENCH_PRODUCTS").unwrap_or_else(|_| "f32".
 let device = set_device(&on)?;
 set_tf32(products == "tf32")?;
 let precision = Precision::named(if products == "tf32" { "f32" } else { &products })?;
-let mut torch = Torch::start(threads, &on, &products)?;
+let mut torch = Other::torch(threads, &on, &products)?;
+let mut candle = Other::candle()?;
 let title = format!("{on}, {threads} threads, products in {products}, medians of {rounds}; memory is the peak of the whole process");
 let mut table = Table::new(title).columns(["", "ours, s", "PyTorch, s", "ours over PyTorch", "candle-transformers, s", "over our forward", "memory, MB", "PyTorch, MB"]);
 
 for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
-    let model = (shape.new)(Parameters::new(0, &device).constants_in(precision))?;
-    let candle = match shape.candle {
-        Some(new) if precision == Precision::F32 => Some(new(VarBuilder::zeros(candle_core::DType::F32, &device))?),
-        _ => None,
-    };
+    let model = (shape.new)(&Parameters::new(0, &device), precision)?;
+    let has_candle = device.is_cpu() && products == "f32" && candle.takes(shape.timm, shape.images)?;
     let size = model.image_size();
     let pixels = Tensor::rand(0f32, 1.0, (shape.images, 3, size, size), &device)?;
     let decomposer = |granularity| Decomposer::new(model.as_ref(), DecomposeOptions { granularity, ..Default::default() });
@@ -179,7 +178,7 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         Ok(())
     };
     // A decomposer multiplies the channel maps of Swin's heads out once it has had 32 images.
-    for decomposer in [&heads, &tokens] {
+    for decomposer in [&heads, &tokens].into_iter().filter(|_| shape.name == "Swin-B") {
         (0..32usize.div_ceil(shape.images)).try_for_each(|_| decomposer.run(&pixels).map(drop))?;
     }
     let mut times: [Vec<(f64, f64)>; 6] = Default::default();
@@ -188,7 +187,7 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         let measured = [
             timed(&device, || { model.forward(&pixels, &Tape::off()).unwrap(); }),
             torch.does("forward")?,
-            timed(&device, || if let Some(candle) = &candle { candle(&pixels).unwrap(); }),
+            if has_candle { candle.does("forward")? } else { (0.0, 0.0) },
             timed(&device, || { heads.run(&pixels).unwrap(); }),
             timed(&device, || { tokens.run(&pixels).unwrap(); }),
             timed(&device, || along().unwrap()),
@@ -198,7 +197,7 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         }
     }
     let [ours, theirs, candles, heads, tokens, along] = times.map(|all| median(&all));
-    let candles = candle.as_ref().map_or("".to_owned(), |_| format!("{:.2}", candles.0));
+    let candles = if has_candle { format!("{:.3}", candles.0) } else { "".to_owned() };
     let name = format!("{}, {} images", shape.name, shape.images);
     let row = |what: &str, own: (f64, f64), beside: Option<(f64, f64)>| {
         let other = |f: fn((f64, f64)) -> f64, digits: usize| beside.map_or("".to_owned(), |b| format!("{:.digits$}", f(b)));
