@@ -7,8 +7,8 @@
 use super::channel_map::ChannelMap;
 use super::plan::{Plan, Route};
 use super::{DecomposeOptions, walk};
-use crate::trace::{Node, NodeId, Op};
-use crate::{Error, Result};
+use crate::Result;
+use crate::trace::{Node, NodeId};
 use candle_core::Tensor;
 use std::collections::HashMap;
 
@@ -25,17 +25,21 @@ struct Layer {
 }
 
 impl HeadMaps {
-    /// Of the layers that `plan` comes to, by the weights in `nodes`; `like` is a representation, B x d.
+    /// Of the layers that `plan` comes to, by the weights in `nodes`; none where no merging is above them. `like` is a
+    /// representation, B x d.
     pub fn new(
         plan: &Plan,
         nodes: &[Node],
         options: &DecomposeOptions,
         like: &Tensor,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let start = walk::start_map(nodes, plan, options, like.device())?;
         let mut layers = Vec::new();
         find(&plan.route, nodes, options, &start, &mut layers)?;
         layers.retain(|layer| layer.map.merged() > 1);
+        if layers.is_empty() {
+            return Ok(None);
+        }
         let unit = Tensor::eye(like.dim(1)?, like.dtype(), like.device())?;
         let units = layers.iter().map(|layer| (unit.clone(), layer.map.clone()));
         let units: Vec<(Tensor, ChannelMap)> = units.collect();
@@ -47,12 +51,7 @@ impl HeadMaps {
             let apart = apart.permute((2, 1, 3, 0))?;
             Ok((layer.node, apart.reshape((layer.heads, k * width, d))?))
         });
-        Ok(Self(maps.collect::<Result<_>>()?))
-    }
-
-    /// Whether `plan` comes to layers that have such a map.
-    pub fn are_for(plan: &Plan, nodes: &[Node]) -> bool {
-        merges(&plan.route, nodes)
+        Ok(Some(Self(maps.collect::<Result<_>>()?)))
     }
 
     /// The heads' contributions of the layer `node`, HB x d, one head's after the other, from the values pooled, BK x c; none
@@ -90,8 +89,7 @@ fn find(
         }
         Route::Through { node, below } => {
             let op = &nodes[*node].op;
-            let map = walk::map_before(op, map, options.sharing);
-            let map = map.ok_or_else(|| Error::trace(format!("{op:?} is not linear")))?;
+            let map = walk::map_before(op, map, options.sharing)?;
             find(below, nodes, options, &map, found)
         }
         Route::Whole { .. } => Ok(()),
@@ -103,18 +101,6 @@ fn find(
             });
             Ok(())
         }
-    }
-}
-
-/// Whether there are attention layers below a patch merging.
-fn merges(route: &Route, nodes: &[Node]) -> bool {
-    match route {
-        Route::Split { stream, branch } => merges(stream, nodes) || merges(branch, nodes),
-        Route::Through { node, below } => match &nodes[*node].op {
-            Op::MergeTokens { .. } => below.has_heads(),
-            _ => merges(below, nodes),
-        },
-        Route::Whole { .. } | Route::Heads { .. } => false,
     }
 }
 

@@ -269,15 +269,7 @@ impl Decomposer<'_> {
         if self.images.fetch_add(batch, Ordering::Relaxed) + batch < IMAGES_BEFORE_MAPS {
             return Ok(None);
         }
-        let maps = match HeadMaps::are_for(&self.plan, nodes) {
-            true => Some(HeadMaps::new(
-                &self.plan,
-                nodes,
-                &self.options,
-                representation,
-            )?),
-            false => None,
-        };
+        let maps = HeadMaps::new(&self.plan, nodes, &self.options, representation)?;
         Ok(self.maps.get_or_init(|| maps).as_ref())
     }
 }

@@ -41,16 +41,6 @@ impl Route {
         }
     }
 
-    /// Whether heads of an attention arrive here.
-    pub(super) fn has_heads(&self) -> bool {
-        match self {
-            Self::Split { stream, branch } => stream.has_heads() || branch.has_heads(),
-            Self::Through { below, .. } => below.has_heads(),
-            Self::Whole { .. } => false,
-            Self::Heads { .. } => true,
-        }
-    }
-
     fn collect(&self, out: &mut Vec<Component>) {
         match self {
             Self::Split { stream, branch } => {

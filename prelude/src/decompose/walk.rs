@@ -302,8 +302,7 @@ impl Walk<'_> {
     /// The functional of the op's input that `functional` is of its output.
     fn pull(&self, node: NodeId, functional: &Functional) -> Result<Functional> {
         let op = &self.nodes[node].op;
-        let map = map_before(op, &functional.map, self.options.sharing);
-        let map = map.ok_or_else(|| Error::trace(format!("{op:?} is not linear")))?;
+        let map = map_before(op, &functional.map, self.options.sharing)?;
         let weights = functional.weights.clone();
         let slots = functional.slots.clone();
         let (weights, slots) = match op {
@@ -369,22 +368,27 @@ impl Walk<'_> {
     }
 }
 
-/// The map of the op's input that `map` is of its output; none where the op is not linear.
-pub(super) fn map_before(op: &Op, map: &ChannelMap, sharing: Sharing) -> Option<ChannelMap> {
-    match op {
-        Op::Linear { weight, .. } => Some(map.after_dense(weight)),
-        Op::Scale { gamma } => Some(map.after_diagonal(gamma)),
+/// The map of the op's input that `map` is of its output.
+///
+/// # Errors
+/// When the op is not linear.
+pub(super) fn map_before(op: &Op, map: &ChannelMap, sharing: Sharing) -> Result<ChannelMap> {
+    Ok(match op {
+        Op::Linear { weight, .. } => map.after_dense(weight),
+        Op::Scale { gamma } => map.after_diagonal(gamma),
         Op::LayerNorm { gamma, .. } => {
             let map = map.after_diagonal(gamma);
-            Some(match sharing {
+            match sharing {
                 Sharing::Own => map.after_centring(),
                 Sharing::Equal => map,
-            })
+            }
         }
-        Op::MergeTokens { .. } => Some(map.after_merge(4)),
-        Op::MeanTokens { .. } | Op::PoolTokens { .. } | Op::SelectToken { .. } => Some(map.clone()),
-        Op::Nonlinear | Op::Residual(_) | Op::Attend { .. } => None,
-    }
+        Op::MergeTokens { .. } => map.after_merge(4),
+        Op::MeanTokens { .. } | Op::PoolTokens { .. } | Op::SelectToken { .. } => map.clone(),
+        Op::Nonlinear | Op::Residual(_) | Op::Attend { .. } => {
+            return Err(Error::trace(format!("{op:?} is not linear")));
+        }
+    })
 }
 
 /// For each token of a `side` x `side` grid: the token its 2 x 2 neighbours become, and its place among them in the
