@@ -60,33 +60,29 @@ impl Other {
         Ok(Self { child, orders, answers: BufReader::new(answers) })
     }
 
-    /// Whether it has the model that timm calls so, which it takes with that many images.
-    fn takes(&mut self, timm: &str, images: usize) -> std::result::Result<bool, Box<dyn std::error::Error>> {
-        writeln!(self.orders, "model {timm} {images}")?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
-        match answer.trim() {
-            "none" => Ok(false),
-            "0 0" => Ok(true),
-            other => Err(format!("{other:?} was answered to a model").into()),
-        }
-    }
-
-    /// Seconds and the peak memory in MB.
-    fn does(&mut self, order: &str) -> std::result::Result<(f64, f64), Box<dyn std::error::Error>> {
+    /// Its answer to an order: seconds and the peak memory in MB, or `none` to a model that it does not have.
+    fn does(&mut self, order: &str) -> std::result::Result<Option<(f64, f64)>, Box<dyn std::error::Error>> {
         writeln!(self.orders, "{order}")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
         let mut numbers = answer.split_whitespace().map(str::parse::<f64>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(seconds)), Some(Ok(peak))) => Ok((seconds, peak)),
+        match (answer.trim(), numbers.next(), numbers.next()) {
+            ("none", ..) => Ok(None),
+            (_, Some(Ok(seconds)), Some(Ok(peak))) => Ok(Some((seconds, peak))),
             _ => Err(format!("{answer:?} was answered to {order:?}").into()),
         }
+    }
+
+    /// What it must have.
+    fn measures(&mut self, order: &str) -> std::result::Result<(f64, f64), Box<dyn std::error::Error>> {
+        self.does(order)?.ok_or_else(|| format!("it has no {order:?}").into())
     }
 }
 
 /// Seconds and the peak memory of this process in MB. A GPU is waited for.
 fn timed(device: &Device, work: impl FnOnce()) -> (f64, f64) {
+    // Idle threads of what was measured before look for work for a while.
+    std::thread::sleep(std::time::Duration::from_millis(100));
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let start = std::time::Instant::now();
     work();
@@ -97,11 +93,12 @@ fn timed(device: &Device, work: impl FnOnce()) -> (f64, f64) {
     (seconds, peak.unwrap_or(f64::NAN) / 1e3)
 }
 
+/// NaN of none.
 fn median(values: &[(f64, f64)]) -> (f64, f64) {
     let of = |pick: fn(&(f64, f64)) -> f64| {
         let mut sorted: Vec<f64> = values.iter().map(pick).collect();
         sorted.sort_by(f64::total_cmp);
-        sorted[sorted.len() / 2]
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
     };
     (of(|v| v.0), of(|v| v.1))
 }
@@ -159,18 +156,22 @@ let device = set_device(&on)?;
 set_tf32(products == "tf32")?;
 let precision = Precision::named(if products == "tf32" { "f32" } else { &products })?;
 let mut torch = Other::torch(threads, &on, &products)?;
-let mut candle = Other::candle()?;
+let mut candle = if device.is_cpu() && products == "f32" { Some(Other::candle()?) } else { None };
 let title = format!("{on}, {threads} threads, products in {products}, medians of {rounds}; memory is the peak of the whole process");
 let mut table = Table::new(title).columns(["", "ours, s", "PyTorch, s", "ours over PyTorch", "candle-transformers, s", "over our forward", "memory, MB", "PyTorch, MB"]);
 
 for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
     let model = (shape.new)(&Parameters::new(0, &device), precision)?;
-    let has_candle = device.is_cpu() && products == "f32" && candle.takes(shape.timm, shape.images)?;
     let size = model.image_size();
     let pixels = Tensor::rand(0f32, 1.0, (shape.images, 3, size, size), &device)?;
     let decomposer = |granularity| Decomposer::new(model.as_ref(), DecomposeOptions { granularity, ..Default::default() });
     let (heads, tokens) = (decomposer(Granularity::Heads)?, decomposer(Granularity::Tokens)?);
-    torch.does(&format!("model {} {}", shape.timm, shape.images))?;
+    let order = format!("model {} {}", shape.timm, shape.images);
+    torch.measures(&order)?;
+    let mut candle = match candle.as_mut() {
+        Some(candle) => candle.does(&order)?.map(|_| candle),
+        None => None,
+    };
     let directions = Tensor::randn(0f32, 1.0, (10, model.width()), &device)?;
     let along = || -> Result<()> {
         let c = tokens.run(&pixels)?;
@@ -182,22 +183,31 @@ for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         (0..32usize.div_ceil(shape.images)).try_for_each(|_| decomposer.run(&pixels).map(drop))?;
     }
     let mut times: [Vec<(f64, f64)>; 6] = Default::default();
-    // The first round warms up.
+    // The first round warms up. Every other one goes backwards, so that nothing always comes after the same.
     for round in 0..=rounds {
-        let measured = [
-            timed(&device, || { model.forward(&pixels, &Tape::off()).unwrap(); }),
-            torch.does("forward")?,
-            if has_candle { candle.does("forward")? } else { (0.0, 0.0) },
-            timed(&device, || { heads.run(&pixels).unwrap(); }),
-            timed(&device, || { tokens.run(&pixels).unwrap(); }),
-            timed(&device, || along().unwrap()),
-        ];
-        if round > 0 {
-            times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
+        let mut order = [0, 1, 2, 3, 4, 5];
+        if round % 2 == 1 {
+            order.reverse()
+        }
+        for what in order {
+            let one = match what {
+                0 => timed(&device, || { model.forward(&pixels, &Tape::off()).unwrap(); }),
+                1 => torch.measures("forward")?,
+                2 => match candle.as_mut() {
+                    Some(candle) => candle.measures("forward")?,
+                    None => continue,
+                },
+                3 => timed(&device, || { heads.run(&pixels).unwrap(); }),
+                4 => timed(&device, || { tokens.run(&pixels).unwrap(); }),
+                _ => timed(&device, || along().unwrap()),
+            };
+            if round > 0 {
+                times[what].push(one)
+            }
         }
     }
     let [ours, theirs, candles, heads, tokens, along] = times.map(|all| median(&all));
-    let candles = if has_candle { format!("{:.3}", candles.0) } else { "".to_owned() };
+    let candles = if candle.is_some() { format!("{:.3}", candles.0) } else { "".to_owned() };
     let name = format!("{}, {} images", shape.name, shape.images);
     let row = |what: &str, own: (f64, f64), beside: Option<(f64, f64)>| {
         let other = |f: fn((f64, f64)) -> f64, digits: usize| beside.map_or("".to_owned(), |b| format!("{:.digits$}", f(b)));
@@ -226,13 +236,13 @@ let (w, b) = (random(&[components, width, width], &device)?, random(&[width], &d
 let mut exact = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?;
 let mut probed = Trainer::new(&w, &b, 3e-4, 1e-6, 1.0)?.with_probes(32, 0);
 let (x, y) = (random(&[components, images, width], &device)?, random(&[images, width], &device)?);
-torch.does(&format!("aligner {components} {width} {images}"))?;
+torch.measures(&format!("aligner {components} {width} {images}"))?;
 let mut times: [Vec<(f64, f64)>; 3] = Default::default();
 for round in 0..=rounds {
     let measured = [
         timed(&device, || { probed.step(&x, &y).unwrap(); }),
         timed(&device, || { exact.step(&x, &y).unwrap(); }),
-        torch.does("step")?,
+        torch.measures("step")?,
     ];
     if round > 0 {
         times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));
@@ -259,7 +269,7 @@ let mut times: [Vec<(f64, f64)>; 2] = Default::default();
 for round in 0..=20 * rounds {
     let measured = [
         timed(&Device::Cpu, || { photo.pixels(&[0], 224.into()).unwrap(); }),
-        torch.does(&format!("decode {}", file.display()))?,
+        torch.measures(&format!("decode {}", file.display()))?,
     ];
     if round > 0 {
         times.iter_mut().zip(measured).for_each(|(all, one)| all.push(one));

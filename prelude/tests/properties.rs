@@ -1,4 +1,7 @@
 //! What must hold for any model: components sum to the representation, tokens to their head, kernels to candle's.
+//! `VITREPL_TEST_DEVICE=cuda:0` has the models' part of it computed on that device.
+
+mod common;
 
 use candle_core::{D, Device, Tensor, Var};
 use candle_nn::VarBuilder;
@@ -112,12 +115,12 @@ fn random_pixels(model: &dyn ImageEncoder, batch: usize, seed: u64) -> Tensor {
             (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         })
         .collect();
-    Tensor::from_vec(values, (batch, 3, size, size), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (batch, 3, size, size), model.device()).unwrap()
 }
 
 /// Biases and norm parameters start at 0 and 1: move them, so that a lost constant shows.
 fn stirred<M>(seed: u64, new: impl FnOnce(VarBuilder) -> vitrepl_prelude::Result<M>) -> M {
-    let parameters = Parameters::new(seed, &Device::Cpu);
+    let parameters = Parameters::new(seed, &common::device());
     let model = new(parameters.builder()).unwrap();
     for var in parameters.variables().values() {
         let noise = var.rand_like(-0.3, 0.3).unwrap();

@@ -5,6 +5,7 @@ use super::origin::{Side, same_components};
 use super::{Component, HeadTokens, Origin, TokenContributions};
 use crate::data::ModelInput;
 use crate::identity::ImagesId;
+use crate::ops::moved;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
@@ -113,8 +114,8 @@ impl Contributions {
     pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
         let tokens = self.tokens.as_ref();
         Ok(Self {
-            values: self.values.to_device(device)?,
-            representation: self.representation.to_device(device)?,
+            values: moved(&self.values, device)?,
+            representation: moved(&self.representation, device)?,
             tokens: tokens.map(|tokens| tokens.to_device(device)).transpose()?,
             ..self.clone()
         })

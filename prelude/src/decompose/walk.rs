@@ -24,12 +24,8 @@ struct Functional {
 impl Functional {
     /// The weighted sums over the tokens of each slot, B x R x c -> BK x c.
     fn pool(&self, value: &Tensor) -> candle_core::Result<Tensor> {
-        let (b, r, _) = value.dims3()?;
+        let b = value.dim(0)?;
         let value = &value.to_dtype(self.weights.dtype())?;
-        if r == 1 && self.slots.count() == 1 {
-            let weights = self.weights.unsqueeze(2)?;
-            return value.broadcast_mul(&weights)?.squeeze(1);
-        }
         let weights = self.weights.broadcast_as((b, self.weights.dim(1)?))?;
         slot_sums(&value.unsqueeze(1)?, &weights, &self.slots)?.flatten(0, 2)
     }

@@ -1,8 +1,9 @@
 //! GELU, exact (`torch.nn.GELU()`), by its tanh approximation, and quick (`open_clip.transformer.QuickGELU`).
 
+use super::kernel::computed;
 use super::rows::{erf, exp, f32_slice, map_rows, zip_rows};
 use super::{Path, path, widened};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// Values a row of an elementwise kernel takes at once.
 const WIDTH: usize = 1024;
@@ -118,42 +119,21 @@ impl CustomOp1 for Forward {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        Ok(Some(x.apply_op2_no_bwd(&grad, &Backward(self.0))?))
-    }
-}
-
-struct Backward(Activation);
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        g: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, g) = (
-            f32_slice(self.name(), x, lx)?,
-            f32_slice(self.name(), g, lg)?,
-        );
         let act = self.0;
-        let out = zip_rows(
-            x,
-            g,
-            WIDTH,
-            #[inline(always)]
-            |x, g, out| {
-                for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
-                    *o = g * act.derivative(x)
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
+        let dx = computed(self.name(), [x, grad], x.shape(), |[x, g]| {
+            zip_rows(
+                x,
+                g,
+                WIDTH,
+                #[inline(always)]
+                |x, g, out| {
+                    for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
+                        *o = g * act.derivative(x)
+                    }
+                },
+            )
+        });
+        Ok(Some(dx?))
     }
 }
 

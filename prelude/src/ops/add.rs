@@ -1,8 +1,9 @@
 //! Sums of tensors, on all cores.
 
-use super::rows::{f32_slice, zip_rows};
+use super::kernel::computed;
+use super::rows::zip_rows;
 use super::{Path, path};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
 /// Values that a row of a sum takes at once.
 const WIDTH: usize = 1024;
@@ -16,41 +17,20 @@ pub fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let tracked = a.track_op() || b.track_op();
     let alike = a.shape() == b.shape();
     match path(a, &[a, b]) {
-        Path::Kernel if alike && !tracked => {
-            a.contiguous()?.apply_op2_no_bwd(&b.contiguous()?, &Add)
-        }
+        Path::Kernel if alike && !tracked => computed("add", [a, b], a.shape(), |[a, b]| {
+            zip_rows(
+                a,
+                b,
+                WIDTH,
+                #[inline(always)]
+                |a, b, out| {
+                    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                        *o = a + b
+                    }
+                },
+            )
+        }),
         _ => a + b,
-    }
-}
-
-struct Add;
-
-impl CustomOp2 for Add {
-    fn name(&self) -> &'static str {
-        "add"
-    }
-
-    fn cpu_fwd(
-        &self,
-        a: &CpuStorage,
-        la: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let a = f32_slice(self.name(), a, la)?;
-        let b = f32_slice(self.name(), b, lb)?;
-        let out = zip_rows(
-            a,
-            b,
-            WIDTH,
-            #[inline(always)]
-            |a, b, out| {
-                for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-                    *o = a + b
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), la.shape().clone()))
     }
 }
 

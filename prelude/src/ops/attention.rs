@@ -1,14 +1,15 @@
 //! Self-attention as one kernel: scores, bias, softmax and mix for each image (or window) and head, without the scores
 //! of all of them in memory at once.
 
+use super::kernel::computed;
 use super::raw::{Matrix, MatrixMut, filled_in_chunks, product, three_filled_in_chunks};
-use super::rows::{exp, f32_slice, max_of, sum_of, vectorised};
+use super::rows::{exp, max_of, sum_of, vectorised};
 use super::{Path, path};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Queries that are scored together where there are many: scores of so many rows stay in a core's own cache.
 const QUERIES: usize = 256;
@@ -98,25 +99,31 @@ pub fn attention(
             ),
         }
     }
-    let rows = kept.as_ref().map(Range::len);
-    let op = Attend {
+    let attend = Attend {
         heads,
         size,
-        order: order.cloned(),
-        kept: kept.map(|range| (range, Mutex::default())),
+        shape: (b, t, width / 3),
+        order,
+        kept: kept.clone(),
     };
-    let qkv = qkv.contiguous()?;
+    let mut written = None;
+    let mut made = |qkv: &[f32], bias: Option<&[f32]>| {
+        let (mixed, factors) = attend.compute(qkv, bias);
+        written = factors;
+        mixed
+    };
+    let shape = (b, t, width / 3);
     let mixed = match bias {
-        Some(bias) => qkv.apply_op2_no_bwd(&bias.contiguous()?, &op)?,
-        None => qkv.apply_op1_no_bwd(&op)?,
+        Some(bias) => computed("attention", [qkv, bias], shape, |[qkv, bias]| {
+            made(qkv, Some(bias))
+        })?,
+        None => computed("attention", [qkv], shape, |[qkv]| made(qkv, None))?,
     };
-    let kept = match (rows, op.kept) {
-        (Some(rows), Some((_, written))) => {
-            let Written { probs, v } = written.into_inner().unwrap_or_default();
-            let groups = b * t / size;
-            let width = width / 3 / heads;
+    let kept = match (kept, written) {
+        (Some(kept), Some(Written { probs, v })) => {
+            let (groups, width) = (b * t / size, width / 3 / heads);
             Some(Factors {
-                probs: Tensor::from_vec(probs, (groups, heads, rows, size), qkv.device())?,
+                probs: Tensor::from_vec(probs, (groups, heads, kept.len(), size), qkv.device())?,
                 v: Tensor::from_vec(v, (groups, heads, size, width), qkv.device())?,
             })
         }
@@ -125,26 +132,28 @@ pub fn attention(
     Ok(Attended { mixed, kept })
 }
 
-struct Attend {
+struct Attend<'a> {
     heads: usize,
+    /// Tokens a group.
     size: usize,
-    order: Option<GroupOrder>,
-    /// The queries whose probabilities are asked for, and where these are put.
-    kept: Option<(Range<usize>, Mutex<Written>)>,
+    /// Of the result, B x T x C.
+    shape: (usize, usize, usize),
+    order: Option<&'a GroupOrder>,
+    /// The queries whose probabilities are asked for.
+    kept: Option<Range<usize>>,
 }
 
 /// Probabilities and values of all groups, one group's after the other.
-#[derive(Default)]
 struct Written {
     probs: Vec<f32>,
     v: Vec<f32>,
 }
 
-/// Where some queries of a group leave their results.
+/// Where some queries of a group leave the results of some heads.
 struct Places<'a> {
-    /// N x C.
+    /// A row for each query, the heads side by side.
     mixed: &'a mut [f32],
-    /// Probabilities, H x R x N, and values, H x N x C/H, where asked for.
+    /// Probabilities, heads x R x N, and values, heads x N x C/H, where asked for.
     kept: Option<(&'a mut [f32], &'a mut [f32])>,
 }
 
@@ -154,25 +163,18 @@ thread_local! {
     static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
 }
 
-impl Attend {
-    fn compute(
-        &self,
-        qkv: &CpuStorage,
-        l: &Layout,
-        bias: Option<&[f32]>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let qkv = f32_slice("attention", qkv, l)?;
-        let (b, t, three) = l.shape().dims3()?;
-        let (n, width) = (self.size, three / 3);
+impl Attend<'_> {
+    fn compute(&self, qkv: &[f32], bias: Option<&[f32]>) -> (Vec<f32>, Option<Written>) {
+        let ((b, t, width), n) = (self.shape, self.size);
+        let three = 3 * width;
         let groups = b * t / n;
-        // All heads of some queries of one group.
-        let attend = |at: usize, queries: Range<usize>, places: Places| {
+        let attend = |at: usize, heads: Range<usize>, queries: Range<usize>, places: Places| {
             let Places {
                 mixed: out,
                 mut kept,
             } = places;
             SCRATCH.with_borrow_mut(|(gathered, scores)| {
-                let rows = match &self.order {
+                let rows = match self.order {
                     None => &qkv[at * n * three..][..n * three],
                     Some((order, _)) => {
                         let image = &qkv[at * n / t * t * three..][..t * three];
@@ -183,18 +185,20 @@ impl Attend {
                         &gathered[..]
                     }
                 };
-                for head in 0..self.heads {
+                let (count, d) = (heads.len(), width / self.heads);
+                for (i, head) in heads.enumerate() {
                     let part = at * self.heads + head;
                     let bias =
                         bias.map(|bias| &bias[part % (bias.len() / (n * n)) * n * n..][..n * n]);
                     let kept = kept.as_mut().map(|(probs, v)| {
-                        let (each, d) = (probs.len() / self.heads, width / self.heads);
-                        let v = v[head * n * d..][..n * d].chunks_exact_mut(d);
+                        let each = probs.len() / count;
+                        let v = v[i * n * d..][..n * d].chunks_exact_mut(d);
                         for (v, row) in v.zip(rows.chunks_exact(three)) {
                             v.copy_from_slice(&row[2 * width + head * d..][..d])
                         }
-                        &mut probs[head * each..][..each]
+                        &mut probs[i * each..][..each]
                     });
+                    let out = (&mut out[i * d..], count * d);
                     self.head(
                         rows,
                         (head, width),
@@ -207,23 +211,23 @@ impl Attend {
                 }
             })
         };
-        if let Some((range, written)) = &self.kept {
-            let pieces = [n * width, self.heads * range.len() * n, n * width];
-            let fill = |at: usize, [mixed, probs, v]: [&mut [f32]; 3]| {
-                let kept = Some((probs, v));
-                attend(at, 0..n, Places { mixed, kept })
-            };
-            let [mixed, probs, v] = three_filled_in_chunks(groups, pieces, fill);
-            if let Ok(mut written) = written.lock() {
-                *written = Written { probs, v }
-            }
-            return Ok((
-                CpuStorage::F32(self.in_place(mixed, t, width)),
-                (b, t, width).into(),
-            ));
-        }
-        // One image on many cores is split by queries.
         let threads = rayon::current_num_threads();
+        if let Some(range) = &self.kept {
+            // A few images on many cores are split by heads.
+            let each = heads_each(self.heads, groups, 2 * threads);
+            let parts = self.heads / each;
+            let width_each = width / parts;
+            let pieces = [n * width_each, each * range.len() * n, n * width_each];
+            let fill = |task: usize, [mixed, probs, v]: [&mut [f32]; 3]| {
+                let heads = task % parts * each..(task % parts + 1) * each;
+                let kept = Some((probs, v));
+                attend(task / parts, heads, 0..n, Places { mixed, kept })
+            };
+            let [mixed, probs, v] = three_filled_in_chunks(groups * parts, pieces, fill);
+            let mixed = side_by_side(mixed, parts, n, width);
+            return (self.in_place(mixed), Some(Written { probs, v }));
+        }
+        // A few images on many cores are split by queries.
         let blocks = n
             .div_ceil(QUERIES)
             .max((2 * threads).div_ceil(groups.max(1)));
@@ -235,23 +239,18 @@ impl Attend {
                 .for_each(|(block, out)| {
                     let from = block * each;
                     let queries = from..from + out.len() / width;
-                    attend(
-                        at,
-                        queries,
-                        Places {
-                            mixed: out,
-                            kept: None,
-                        },
-                    )
+                    let places = Places {
+                        mixed: out,
+                        kept: None,
+                    };
+                    attend(at, 0..self.heads, queries, places)
                 })
         });
-        Ok((
-            CpuStorage::F32(self.in_place(mixed, t, width)),
-            (b, t, width).into(),
-        ))
+        (self.in_place(mixed), None)
     }
 
-    /// Some queries of one head of one group, whose q, k and v are `rows`; into the head's columns of `out`.
+    /// Some queries of one head of one group, whose q, k and v are `rows`; into the first columns of `out`, the rows of
+    /// which are as far apart as it says.
     #[allow(clippy::too_many_arguments)]
     fn head(
         &self,
@@ -260,7 +259,7 @@ impl Attend {
         queries: Range<usize>,
         bias: Option<&[f32]>,
         scores: &mut Vec<f32>,
-        out: &mut [f32],
+        (out, apart): (&mut [f32], usize),
         kept: Option<&mut [f32]>,
     ) {
         let (n, d, three) = (self.size, width / self.heads, 3 * width);
@@ -298,22 +297,23 @@ impl Attend {
                 }
             },
         );
-        if let (Some(kept), Some((range, _))) = (kept, &self.kept) {
+        if let (Some(kept), Some(range)) = (kept, &self.kept) {
             kept.copy_from_slice(&scores[range.start * n..range.end * n])
         }
         product(
             Matrix::new(scores, (count, n), (n, 1)),
             of(2, 0, n),
             1.0,
-            MatrixMut::new(&mut out[head * d..], (count, d), width),
+            MatrixMut::new(out, (count, d), apart),
         );
     }
 
     /// The rows of all images, which lie group by group, where their tokens are.
-    fn in_place(&self, mixed: Vec<f32>, t: usize, width: usize) -> Vec<f32> {
-        let Some((_, back)) = &self.order else {
+    fn in_place(&self, mixed: Vec<f32>) -> Vec<f32> {
+        let Some((_, back)) = self.order else {
             return mixed;
         };
+        let (_, t, width) = self.shape;
         // Some rows a task, which lie in one image.
         let rows = (1..=t.min(64))
             .rev()
@@ -329,6 +329,26 @@ impl Attend {
     }
 }
 
+/// As many of `heads` together as leave at least `tasks` tasks, or one.
+fn heads_each(heads: usize, groups: usize, tasks: usize) -> usize {
+    let enough = |each: &usize| heads.is_multiple_of(*each) && groups * heads / each >= tasks;
+    (1..=heads).rev().find(enough).unwrap_or(1)
+}
+
+/// Rows whose columns lie in `parts` matrices of `n` rows, one after the other for each group, put together again.
+fn side_by_side(mixed: Vec<f32>, parts: usize, n: usize, width: usize) -> Vec<f32> {
+    if parts == 1 {
+        return mixed;
+    }
+    let each = width / parts;
+    filled_in_chunks(mixed.len(), width, |row, out| {
+        let group = &mixed[row / n * n * width..][..n * width];
+        for (part, out) in out.chunks_exact_mut(each).enumerate() {
+            out.copy_from_slice(&group[(part * n + row % n) * each..][..each])
+        }
+    })
+}
+
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
     let max = max_of(row);
@@ -338,33 +358,6 @@ fn softmax(row: &mut [f32]) {
     let scale = 1.0 / sum_of(row, |x| x);
     for x in row {
         *x *= scale
-    }
-}
-
-impl CustomOp1 for Attend {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, qkv: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.compute(qkv, l, None)
-    }
-}
-
-impl CustomOp2 for Attend {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        qkv: &CpuStorage,
-        l: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let bias = f32_slice("attention", bias, lb)?;
-        self.compute(qkv, l, Some(bias))
     }
 }
 
@@ -410,6 +403,17 @@ mod tests {
     /// One token and more than are scored together, one head and several, causal masks, biases for each head, and for
     /// each head of each image; an input that is a view.
     #[test]
+    fn attention_is_candles_on_these_cores() -> Result<()> {
+        attention_is_candles()
+    }
+
+    /// As on a machine of many cores, where heads are dealt out too.
+    #[test]
+    fn attention_is_candles_on_many_cores() -> Result<()> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(16).build();
+        pool.expect("threads").install(attention_is_candles)
+    }
+
     fn attention_is_candles() -> Result<()> {
         let cpu = &Device::Cpu;
         for (b, t, heads, d) in [(1, 1, 1, 3), (2, 13, 3, 5), (1, 300, 2, 16), (3, 65, 1, 8)] {

@@ -1,10 +1,9 @@
 //! Batch normalisation over all but the last dimension, with the statistics of the batch.
 
+use super::kernel::computed;
 use super::rows::{f32_slice, fold_rows, map_rows, zip_rows};
 use super::{Path, check_channels, path, widened};
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail,
-};
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
 /// `(x - mean) / sqrt(var + eps) * gamma + beta`, and the mean and (biased) variance of each channel, without their
 /// gradients, as 2 x C (f32 where `x` is of half precision). Differentiable wherever one of its inputs is tracked.
@@ -24,7 +23,10 @@ pub fn batch_norm(x: &Tensor, gamma: &Tensor, beta: &Tensor, eps: f64) -> Result
         Path::Kernel => {
             let x = x.contiguous()?;
             let (gamma, beta) = (gamma.contiguous()?, beta.contiguous()?);
-            let seen = x.detach().apply_op1_no_bwd(&Statistics)?;
+            let width = x.dim(D::Minus1)?;
+            let seen = computed("batch statistics", [&x], (2, width), |[x]| {
+                statistics(x, width)
+            })?;
             let y = x.apply_op3(&gamma, &beta, Forward { eps: eps as f32 })?;
             Ok((y, seen))
         }
@@ -75,20 +77,6 @@ fn statistics(x: &[f32], width: usize) -> Vec<f32> {
     );
     mean.extend(var.into_iter().map(|sum| sum / n));
     mean
-}
-
-struct Statistics;
-
-impl CustomOp1 for Statistics {
-    fn name(&self) -> &'static str {
-        "batch-statistics"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, l)?;
-        let width = *l.dims().last().unwrap_or(&1);
-        Ok((CpuStorage::F32(statistics(x, width)), (2, width).into()))
-    }
 }
 
 /// Mean and reciprocal standard deviation of each column.
@@ -142,10 +130,8 @@ impl CustomOp3 for Forward {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let eps = self.eps;
-        let dx = x.apply_op3_no_bwd(gamma, &grad, &BackwardInput { eps })?;
-        let affine = x.apply_op2_no_bwd(&grad, &BackwardAffine { eps })?;
+        let dx = backward_input(x, gamma, grad, self.eps)?;
+        let affine = backward_affine(x, grad, self.eps)?;
         Ok((Some(dx), Some(affine.get(0)?), Some(affine.get(1)?)))
     }
 }
@@ -169,72 +155,42 @@ fn affine_gradients(x: &[f32], grad: &[f32], mean: &[f32], rstd: &[f32]) -> Vec<
     )
 }
 
-struct BackwardInput {
-    eps: f32,
+/// dL/dx.
+fn backward_input(x: &Tensor, gamma: &Tensor, grad: &Tensor, eps: f32) -> Result<Tensor> {
+    computed(
+        "batch norm backward",
+        [x, gamma, grad],
+        x.shape(),
+        |[x, gamma, grad]| {
+            let width = gamma.len();
+            let n = (x.len() / width.max(1)) as f32;
+            let (mean, rstd) = centre_and_scale(x, width, eps);
+            let sums = affine_gradients(x, grad, &mean, &rstd);
+            let (along, total) = sums.split_at(width);
+            zip_rows(
+                x,
+                grad,
+                width,
+                #[inline(always)]
+                |x, g, out| {
+                    for i in 0..width {
+                        let normal = (x[i] - mean[i]) * rstd[i];
+                        let rest = (total[i] + normal * along[i]) / n;
+                        out[i] = gamma[i] * rstd[i] * (g[i] - rest)
+                    }
+                },
+            )
+        },
+    )
 }
 
-impl CustomOp3 for BackwardInput {
-    fn name(&self) -> &'static str {
-        "batch-norm-backward-input"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        gamma: &CpuStorage,
-        lg: &Layout,
-        grad: &CpuStorage,
-        lgrad: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let gamma = f32_slice(self.name(), gamma, lg)?;
-        let grad = f32_slice(self.name(), grad, lgrad)?;
-        let width = gamma.len();
-        let n = (x.len() / width.max(1)) as f32;
-        let (mean, rstd) = centre_and_scale(x, width, self.eps);
-        let sums = affine_gradients(x, grad, &mean, &rstd);
-        let (along, total) = sums.split_at(width);
-        let out = zip_rows(
-            x,
-            grad,
-            width,
-            #[inline(always)]
-            |x, g, out| {
-                for i in 0..width {
-                    let normal = (x[i] - mean[i]) * rstd[i];
-                    let rest = (total[i] + normal * along[i]) / n;
-                    out[i] = gamma[i] * rstd[i] * (g[i] - rest)
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
-    }
-}
-
-struct BackwardAffine {
-    eps: f32,
-}
-
-impl CustomOp2 for BackwardAffine {
-    fn name(&self) -> &'static str {
-        "batch-norm-backward-affine"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        grad: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let grad = f32_slice(self.name(), grad, lg)?;
-        let width = *lx.dims().last().unwrap_or(&1);
-        let (mean, rstd) = centre_and_scale(x, width, self.eps);
-        let out = affine_gradients(x, grad, &mean, &rstd);
-        Ok((CpuStorage::F32(out), (2, width).into()))
-    }
+/// dL/dgamma and dL/dbeta, stacked.
+fn backward_affine(x: &Tensor, grad: &Tensor, eps: f32) -> Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    computed("batch norm backward", [x, grad], (2, width), |[x, grad]| {
+        let (mean, rstd) = centre_and_scale(x, width, eps);
+        affine_gradients(x, grad, &mean, &rstd)
+    })
 }
 
 #[cfg(test)]

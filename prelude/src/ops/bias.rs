@@ -1,8 +1,9 @@
 //! Sums and means over rows, which candle takes element by element on a CPU.
 
+use super::kernel::computed;
 use super::rows::{f32_slice, fold_rows, map_rows};
 use super::{Path, check_channels, path, widened};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
 /// `x + bias`, row by row: N x C and C. Differentiable in both.
 ///
@@ -61,24 +62,15 @@ impl CustomOp2 for AddBias {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let sums = grad.apply_op1_no_bwd(&ColumnSums)?;
-        Ok((Some(grad), Some(sums)))
+        Ok((Some(grad.clone()), Some(column_sums(grad)?)))
     }
 }
 
 /// The sum over all but the last dimension.
-struct ColumnSums;
-
-impl CustomOp1 for ColumnSums {
-    fn name(&self) -> &'static str {
-        "column-sums"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, l)?;
-        let width = *l.dims().last().unwrap_or(&1);
-        let out = fold_rows(
+fn column_sums(x: &Tensor) -> Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    computed("column sums", [x], width, |[x]| {
+        fold_rows(
             x,
             x,
             width,
@@ -89,7 +81,6 @@ impl CustomOp1 for ColumnSums {
                     *sum += x
                 }
             },
-        );
-        Ok((CpuStorage::F32(out), width.into()))
-    }
+        )
+    })
 }

@@ -1,12 +1,13 @@
 //! Depthwise convolution of channels-last images: candle's own runs one small convolution a channel.
 
 use super::activation::Activation;
+use super::kernel::computed;
 use super::raw::filled_in_chunks;
 use super::rows::{f32_slice, vectorised};
 use super::{Path, check_channels, path, widened};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Where a square kernel lies on its input.
@@ -38,6 +39,19 @@ impl Placement {
     /// Results along a side.
     pub fn results(&self, side: usize) -> usize {
         (side + self.before + self.after - self.kernel) / self.stride + 1
+    }
+
+    /// B, H', W' and C for those of the input.
+    fn of(&self, (b, h, w, c): (usize, usize, usize, usize)) -> (usize, usize, usize, usize) {
+        (b, self.results(h), self.results(w), c)
+    }
+
+    /// Refuses a weight that is not K K x C.
+    fn check(&self, channels: usize, weight: &[usize]) -> Result<()> {
+        if weight != [self.kernel * self.kernel, channels] {
+            bail!("depthwise-conv: the weight is {weight:?}")
+        }
+        Ok(())
     }
 
     /// The input row (or column) under tap `tap` of result `at`, if it is not padding.
@@ -83,14 +97,14 @@ pub fn depthwise_conv(x: &Tensor, weight: &Tensor, placement: Placement) -> Resu
     match path(x, &[x, weight]) {
         Path::Kernel => x
             .contiguous()?
-            .apply_op2(&weight.contiguous()?, Forward(placement, None)),
+            .apply_op2(&weight.contiguous()?, Forward(placement)),
         Path::Widened => {
             depthwise_conv(&widened(x)?, &widened(weight)?, placement)?.to_dtype(x.dtype())
         }
         // f32 alone has a kernel of ours on a device.
         Path::Fused if x.dtype() == DType::F32 && weight.dtype() == DType::F32 => x
             .contiguous()?
-            .apply_op2_no_bwd(&weight.contiguous()?, &Forward(placement, None)),
+            .apply_op2_no_bwd(&weight.contiguous()?, &Forward(placement)),
         Path::Composed | Path::Fused => composed(x, weight, placement),
     }
 }
@@ -135,85 +149,57 @@ pub fn depthwise_conv_then(
     let inputs = [x, weight, bias];
     let tracked = inputs.iter().any(|t| t.track_op());
     if path(x, &inputs) == Path::Kernel && !tracked && weight.dtype() == x.dtype() {
-        let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
-        let op = Forward(placement, Some(activation));
-        return x.contiguous()?.apply_op3_no_bwd(&weight, &bias, &op);
+        let image = x.dims4()?;
+        placement.check(image.3, weight.dims())?;
+        let shape = placement.of(image);
+        return computed(
+            "depthwise-conv",
+            [x, weight, bias],
+            shape,
+            |[x, weight, bias]| convolved(x, weight, placement, image, Some((bias, activation))),
+        );
     }
     let y = depthwise_conv(x, weight, placement)?;
     activation.apply(&super::add_bias(&y, bias)?)
 }
 
-struct Forward(Placement, Option<Activation>);
-
-impl Forward {
-    fn compute(
-        &self,
-        (x, lx): (&CpuStorage, &Layout),
-        (weight, lw): (&CpuStorage, &Layout),
-        bias: Option<&[f32]>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let Self(p, activation) = *self;
-        let (b, h, w, c) = dims(lx)?;
-        if lw.dims() != [p.kernel * p.kernel, c] {
-            bail!("depthwise-conv: the weight is {:?}", lw.dims())
-        }
-        let (x, weight) = (
-            f32_slice("depthwise-conv", x, lx)?,
-            f32_slice("depthwise-conv", weight, lw)?,
-        );
-        let (rows, columns) = (p.results(h), p.results(w));
-        let out = filled_in_chunks(b * rows * columns * c, (columns * c).max(1), |at, out| {
-            let (image, y) = (at / rows, at % rows);
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (column, out) in out.chunks_exact_mut(c).enumerate() {
-                        if let Some(bias) = bias {
-                            out.copy_from_slice(bias)
-                        }
-                        for tap in 0..p.kernel * p.kernel {
-                            let (i, j) = (tap / p.kernel, tap % p.kernel);
-                            let at = p.under(y, i, h).zip(p.under(column, j, w));
-                            if let Some((y, x_at)) = at {
-                                let from = ((image * h + y) * w + x_at) * c;
-                                let weight = &weight[tap * c..(tap + 1) * c];
-                                multiply_add(&x[from..from + c], weight, out)
-                            }
-                        }
-                        if let Some(activation) = activation {
-                            activation.replace(out)
+/// The values of a convolution of a B x H x W x C image, with what follows it.
+fn convolved(
+    x: &[f32],
+    weight: &[f32],
+    p: Placement,
+    image: (usize, usize, usize, usize),
+    then: Option<(&[f32], Activation)>,
+) -> Vec<f32> {
+    let ((b, rows, columns, c), (_, h, w, _)) = (p.of(image), image);
+    filled_in_chunks(b * rows * columns * c, (columns * c).max(1), |at, out| {
+        let (image, y) = (at / rows, at % rows);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (column, out) in out.chunks_exact_mut(c).enumerate() {
+                    if let Some((bias, _)) = then {
+                        out.copy_from_slice(bias)
+                    }
+                    for tap in 0..p.kernel * p.kernel {
+                        let (i, j) = (tap / p.kernel, tap % p.kernel);
+                        let at = p.under(y, i, h).zip(p.under(column, j, w));
+                        if let Some((y, x_at)) = at {
+                            let from = ((image * h + y) * w + x_at) * c;
+                            let weight = &weight[tap * c..(tap + 1) * c];
+                            multiply_add(&x[from..from + c], weight, out)
                         }
                     }
-                },
-            )
-        });
-        Ok((CpuStorage::F32(out), (b, rows, columns, c).into()))
-    }
+                    if let Some((_, activation)) = then {
+                        activation.replace(out)
+                    }
+                }
+            },
+        )
+    })
 }
 
-impl CustomOp3 for Forward {
-    fn name(&self) -> &'static str {
-        "depthwise-conv"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let bias = f32_slice("depthwise-conv", bias, lb)?;
-        self.compute((x, lx), (weight, lw), Some(bias))
-    }
-}
-
-/// B, H, W, C of a channels-last image.
-fn dims(l: &Layout) -> Result<(usize, usize, usize, usize)> {
-    l.shape().dims4()
-}
+struct Forward(Placement);
 
 impl CustomOp2 for Forward {
     fn name(&self) -> &'static str {
@@ -227,7 +213,12 @@ impl CustomOp2 for Forward {
         weight: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.compute((x, lx), (weight, lw), None)
+        let image = lx.shape().dims4()?;
+        self.0.check(image.3, lw.dims())?;
+        let x = f32_slice(self.name(), x, lx)?;
+        let weight = f32_slice(self.name(), weight, lw)?;
+        let out = convolved(x, weight, self.0, image, None);
+        Ok((CpuStorage::F32(out), self.0.of(image).into()))
     }
 
     #[cfg(feature = "cuda")]
@@ -238,9 +229,9 @@ impl CustomOp2 for Forward {
         weight: &CudaStorage,
         lw: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let Self(p, _) = *self;
-        let (b, h, w, c) = dims(lx)?;
-        let (rows, columns) = (p.results(h), p.results(w));
+        let p = self.0;
+        let (b, h, w, c) = lx.shape().dims4()?;
+        let (_, rows, columns, _) = p.of((b, h, w, c));
         let convolution = super::raw::cuda::Convolution {
             input: [b, h, w, c],
             results: [rows, columns],
@@ -259,10 +250,8 @@ impl CustomOp2 for Forward {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let (_, h, w, _) = x.dims4()?;
-        let dx = grad.apply_op2_no_bwd(weight, &BackwardInput(self.0, (h, w)))?;
-        let dw = x.apply_op2_no_bwd(&grad, &BackwardWeight(self.0))?;
+        let dx = backward_input(x.dims4()?, weight, grad, self.0)?;
+        let dw = backward_weight(x, grad, self.0)?;
         Ok((Some(dx), Some(dw)))
     }
 }
@@ -275,96 +264,83 @@ fn multiply_add(a: &[f32], b: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The gradient of an input of this height and width, from the gradient of the result and the weight.
-struct BackwardInput(Placement, (usize, usize));
-
-impl CustomOp2 for BackwardInput {
-    fn name(&self) -> &'static str {
-        "depthwise-conv-backward-input"
-    }
-
-    fn cpu_fwd(
-        &self,
-        grad: &CpuStorage,
-        lg: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let Self(p, (h, w)) = *self;
-        let (b, rows, columns, c) = dims(lg)?;
-        let (grad, weight) = (
-            f32_slice(self.name(), grad, lg)?,
-            f32_slice(self.name(), weight, lw)?,
-        );
-        let mut out = vec![0f32; b * h * w * c];
-        let row = |(at, out): (usize, &mut [f32])| {
-            let (image, y) = (at / h, at % h);
-            for (x, out) in out.chunks_exact_mut(c).enumerate() {
-                for (i, j, tap) in p.taps() {
-                    let at = p.over(y, i, rows).zip(p.over(x, j, columns));
-                    if let Some((row, column)) = at {
-                        let from = ((image * rows + row) * columns + column) * c;
-                        multiply_add(&grad[from..from + c], &weight[tap * c..(tap + 1) * c], out)
-                    }
-                }
-            }
-        };
-        out.par_chunks_mut(w * c).enumerate().for_each(row);
-        Ok((CpuStorage::F32(out), (b, h, w, c).into()))
-    }
-}
-
-/// The gradient of the weight, from the input and the gradient of the result.
-struct BackwardWeight(Placement);
-
-impl CustomOp2 for BackwardWeight {
-    fn name(&self) -> &'static str {
-        "depthwise-conv-backward-weight"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        grad: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let p = self.0;
-        let (b, h, w, c) = dims(lx)?;
-        let (_, rows, columns, _) = dims(lg)?;
-        let (x, grad) = (
-            f32_slice(self.name(), x, lx)?,
-            f32_slice(self.name(), grad, lg)?,
-        );
-        let size = p.kernel * p.kernel * c;
-        // One sum an image, added up in order: the result does not depend on the number of threads.
-        let image = |image: usize| {
-            let mut sum = vec![0f32; size];
-            for row in 0..rows {
-                for column in 0..columns {
-                    let from = ((image * rows + row) * columns + column) * c;
-                    let grad = &grad[from..from + c];
+/// The gradient of an input, B x H x W x C, from the weight and the gradient of the result.
+fn backward_input(
+    (b, h, w, c): (usize, usize, usize, usize),
+    weight: &Tensor,
+    grad: &Tensor,
+    p: Placement,
+) -> Result<Tensor> {
+    let (_, rows, columns, _) = grad.dims4()?;
+    let inputs = [weight, grad];
+    computed(
+        "depthwise-conv backward",
+        inputs,
+        (b, h, w, c),
+        |[weight, grad]| {
+            let mut out = vec![0f32; b * h * w * c];
+            let row = |(at, out): (usize, &mut [f32])| {
+                let (image, y) = (at / h, at % h);
+                for (x, out) in out.chunks_exact_mut(c).enumerate() {
                     for (i, j, tap) in p.taps() {
-                        let at = p.under(row, i, h).zip(p.under(column, j, w));
-                        if let Some((y, x_at)) = at {
-                            let from = ((image * h + y) * w + x_at) * c;
-                            let sum = &mut sum[tap * c..(tap + 1) * c];
-                            multiply_add(&x[from..from + c], grad, sum)
+                        let at = p.over(y, i, rows).zip(p.over(x, j, columns));
+                        if let Some((row, column)) = at {
+                            let from = ((image * rows + row) * columns + column) * c;
+                            multiply_add(
+                                &grad[from..from + c],
+                                &weight[tap * c..(tap + 1) * c],
+                                out,
+                            )
                         }
                     }
                 }
+            };
+            out.par_chunks_mut(w * c).enumerate().for_each(row);
+            out
+        },
+    )
+}
+
+/// The gradient of the weight, from the input and the gradient of the result.
+fn backward_weight(x: &Tensor, grad: &Tensor, p: Placement) -> Result<Tensor> {
+    let (b, h, w, c) = x.dims4()?;
+    let (_, rows, columns, _) = grad.dims4()?;
+    let taps = p.kernel * p.kernel;
+    computed(
+        "depthwise-conv backward",
+        [x, grad],
+        (taps, c),
+        |[x, grad]| {
+            let size = taps * c;
+            // One sum an image, added up in order: the result does not depend on the number of threads.
+            let image = |image: usize| {
+                let mut sum = vec![0f32; size];
+                for row in 0..rows {
+                    for column in 0..columns {
+                        let from = ((image * rows + row) * columns + column) * c;
+                        let grad = &grad[from..from + c];
+                        for (i, j, tap) in p.taps() {
+                            let at = p.under(row, i, h).zip(p.under(column, j, w));
+                            if let Some((y, x_at)) = at {
+                                let from = ((image * h + y) * w + x_at) * c;
+                                let sum = &mut sum[tap * c..(tap + 1) * c];
+                                multiply_add(&x[from..from + c], grad, sum)
+                            }
+                        }
+                    }
+                }
+                sum
+            };
+            let images: Vec<_> = (0..b).into_par_iter().map(image).collect();
+            let mut out = vec![0f32; size];
+            for image in images {
+                for (out, x) in out.iter_mut().zip(image) {
+                    *out += x
+                }
             }
-            sum
-        };
-        let images: Vec<_> = (0..b).into_par_iter().map(image).collect();
-        let mut out = vec![0f32; size];
-        for image in images {
-            for (out, x) in out.iter_mut().zip(image) {
-                *out += x
-            }
-        }
-        Ok((CpuStorage::F32(out), (p.kernel * p.kernel, c).into()))
-    }
+            out
+        },
+    )
 }
 
 #[cfg(test)]

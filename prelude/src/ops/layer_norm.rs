@@ -1,8 +1,9 @@
 //! Layer normalisation over the last dimension.
 
+use super::kernel::computed;
 use super::rows::{f32_slice, fold_rows, map_rows, sum_of, zip_rows};
 use super::{Path, check_channels, path, widened};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 /// Mean and reciprocal standard deviation (biased, with `eps`) of one row.
 #[inline(always)]
@@ -56,99 +57,63 @@ impl CustomOp3 for Forward {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let eps = self.eps;
-        let dx = x.apply_op3_no_bwd(gamma, &grad, &BackwardInput { eps })?;
-        let affine = x.apply_op2_no_bwd(&grad, &BackwardAffine { eps })?;
+        let dx = backward_input(x, gamma, grad, self.eps)?;
+        let affine = backward_affine(x, grad, self.eps)?;
         Ok((Some(dx), Some(affine.get(0)?), Some(affine.get(1)?)))
     }
 }
 
 /// dL/dx from x, gamma and the gradient of the result.
-struct BackwardInput {
-    eps: f32,
-}
-
-impl CustomOp3 for BackwardInput {
-    fn name(&self) -> &'static str {
-        "layer-norm-backward-input"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        gamma: &CpuStorage,
-        lgamma: &Layout,
-        g: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let gamma = f32_slice(self.name(), gamma, lgamma)?;
-        let g = f32_slice(self.name(), g, lg)?;
-        let n = gamma.len() as f32;
-        let out = zip_rows(
-            x,
-            g,
-            gamma.len(),
-            #[inline(always)]
-            |x, g, out| {
-                let (mean, rstd) = statistics(x, self.eps);
-                let (mut sum, mut dot) = (0f32, 0f32);
-                for i in 0..x.len() {
-                    let gg = g[i] * gamma[i];
-                    sum += gg;
-                    dot += gg * (x[i] - mean) * rstd;
-                }
-                let (sum, dot) = (sum / n, dot / n);
-                for (i, o) in out.iter_mut().enumerate() {
-                    *o = rstd * (g[i] * gamma[i] - sum - (x[i] - mean) * rstd * dot)
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
-    }
+fn backward_input(x: &Tensor, gamma: &Tensor, grad: &Tensor, eps: f32) -> Result<Tensor> {
+    computed(
+        "layer norm backward",
+        [x, gamma, grad],
+        x.shape(),
+        |[x, gamma, g]| {
+            let n = gamma.len() as f32;
+            zip_rows(
+                x,
+                g,
+                gamma.len(),
+                #[inline(always)]
+                |x, g, out| {
+                    let (mean, rstd) = statistics(x, eps);
+                    let (mut sum, mut dot) = (0f32, 0f32);
+                    for i in 0..x.len() {
+                        let gg = g[i] * gamma[i];
+                        sum += gg;
+                        dot += gg * (x[i] - mean) * rstd;
+                    }
+                    let (sum, dot) = (sum / n, dot / n);
+                    for (i, o) in out.iter_mut().enumerate() {
+                        *o = rstd * (g[i] * gamma[i] - sum - (x[i] - mean) * rstd * dot)
+                    }
+                },
+            )
+        },
+    )
 }
 
 /// dL/dgamma and dL/dbeta, stacked, from x and the gradient of the result.
-struct BackwardAffine {
-    eps: f32,
-}
-
-impl CustomOp2 for BackwardAffine {
-    fn name(&self) -> &'static str {
-        "layer-norm-backward-affine"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        g: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, g) = (
-            f32_slice(self.name(), x, lx)?,
-            f32_slice(self.name(), g, lg)?,
-        );
-        let width = *lx.dims().last().unwrap_or(&1);
-        let out = fold_rows(
+fn backward_affine(x: &Tensor, grad: &Tensor, eps: f32) -> Result<Tensor> {
+    let width = x.dim(D::Minus1)?;
+    computed("layer norm backward", [x, grad], (2, width), |[x, g]| {
+        fold_rows(
             x,
             g,
             width,
             2 * width,
             #[inline(always)]
             |x, g, acc| {
-                let (mean, rstd) = statistics(x, self.eps);
+                let (mean, rstd) = statistics(x, eps);
                 let (gamma, beta) = acc.split_at_mut(width);
                 for i in 0..width {
                     gamma[i] += g[i] * (x[i] - mean) * rstd;
                     beta[i] += g[i];
                 }
             },
-        );
-        Ok((CpuStorage::F32(out), Shape::from((2, width))))
-    }
+        )
+    })
 }
 
 /// `(x - mean) / sqrt(var + eps) * gamma + beta` over the last dimension (`torch.nn.LayerNorm`), of any float type,

@@ -1,13 +1,17 @@
 //! Linear layers with what follows them in the same pass.
 
 use super::activation::Activation;
-use super::raw::{Matrix, product_in_blocks};
-use super::rows::{f32_slice, vectorised};
+use super::kernel::computed;
+use super::raw::{Cut, Matrix, product_in_blocks};
+use super::rows::vectorised;
 use super::{Path, check_channels, path};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, Result, Storage, Tensor};
 
-/// Rows from which on a product is split over the cores by rows; fewer are left to candle, which splits columns too.
+/// Rows from which on a product is taken by this kernel; fewer are left to candle.
 const MANY_ROWS: usize = 128;
+
+/// Rows from which on a task's packing of the whole weight is little beside its product.
+const ROWS_OF_TASK: usize = 128;
 
 /// Values of a block of results, so that it is still in a core's own cache when bias and activation are applied.
 const BLOCK: usize = 1 << 18;
@@ -44,56 +48,52 @@ pub fn linear(
         }
         return y.reshape(shape);
     }
-    let flat = flat.contiguous()?;
-    let op = Linear { activation };
-    let y = match bias {
-        Some(bias) => {
-            check_channels("linear", "bias", &weight.t()?, bias)?;
-            flat.apply_op3_no_bwd(weight, &bias.contiguous()?, &op)?
-        }
-        None => flat.apply_op2_no_bwd(weight, &op)?,
+    if let Some(bias) = bias {
+        check_channels("linear", "bias", &weight.t()?, bias)?
+    }
+    let rows = flat.dim(0)?;
+    let (storage, layout) = weight.storage_and_layout();
+    let (Storage::Cpu(CpuStorage::F32(values)), &[output, input], &[down, across]) =
+        (&*storage, layout.dims(), layout.stride())
+    else {
+        candle_core::bail!("linear: the weight is no matrix of f32 on the CPU")
     };
-    y.reshape(shape)
-}
-
-struct Linear {
-    activation: Option<Activation>,
-}
-
-/// The matrix that a tensor of rank 2 is, wherever its values lie.
-fn matrix<'a>(name: &'static str, storage: &'a CpuStorage, l: &Layout) -> Result<Matrix<'a>> {
-    let CpuStorage::F32(data) = storage else {
-        candle_core::bail!("{name}: the weight is not f32")
-    };
-    let shape = l.shape().dims2()?;
-    let strides = (l.stride()[0], l.stride()[1]);
-    Ok(Matrix::new(&data[l.start_offset()..], shape, strides))
-}
-
-impl Linear {
-    fn compute(
-        &self,
-        (x, lx): (&CpuStorage, &Layout),
-        (weight, lw): (&CpuStorage, &Layout),
-        bias: Option<&[f32]>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice("linear", x, lx)?;
-        let (rows, input) = lx.shape().dims2()?;
-        let (output, _) = lw.shape().dims2()?;
-        let weight = matrix("linear", weight, lw)?;
-        let threads = rayon::current_num_threads();
-        // Each task packs the weight anew, so tasks are few; and as many for each core.
-        let most = (4 * BLOCK / output.max(1)).clamp(384, 4096);
-        let tasks = (rows / most).next_multiple_of(threads).max(threads);
-        let rows_each = rows.div_ceil(tasks).max(1);
-        let columns_each = (BLOCK / rows_each).next_multiple_of(64);
-        let blocks = (rows_each, columns_each);
+    let values = &values[layout.start_offset()..];
+    let weight = Matrix::new(values, (output, input), (down, across));
+    let product = |x: &[f32], bias: Option<&[f32]>| {
         let x = Matrix::new(x, (rows, input), (input, 1));
-        let out = product_in_blocks(x, weight.transposed(), blocks, |from, row| {
+        let cut = cut((rows, output), rayon::current_num_threads());
+        product_in_blocks(x, weight.transposed(), cut, |from, row| {
             let bias = bias.map(|bias| &bias[from..from + row.len()]);
-            finish(row, bias, self.activation)
-        });
-        Ok((CpuStorage::F32(out), (rows, output).into()))
+            finish(row, bias, activation)
+        })
+    };
+    match bias {
+        Some(bias) => computed("linear", [&flat, bias], shape, |[x, bias]| {
+            product(x, Some(bias))
+        }),
+        None => computed("linear", [&flat], shape, |[x]| product(x, None)),
+    }
+}
+
+/// A task for each core, or several where there are many rows. A task packs its part of both factors, so tasks are few, and
+/// where they would have few rows each, columns are dealt out too, as has the least to pack.
+fn cut((rows, output): (usize, usize), threads: usize) -> Cut {
+    let most = (4 * BLOCK / output.max(1)).clamp(384, 4096);
+    let tasks = (rows / most).next_multiple_of(threads).max(threads);
+    let (down, across) = match rows / tasks >= ROWS_OF_TASK {
+        true => (tasks, 1),
+        false => (1..=threads)
+            .filter(|down| threads.is_multiple_of(*down))
+            .map(|down| (down, threads / down))
+            .min_by_key(|(down, across)| down * output + across * rows)
+            .unwrap_or((1, 1)),
+    };
+    let rows_each = rows.div_ceil(down).max(1);
+    let columns_of_task = output.div_ceil(across).next_multiple_of(16).max(16);
+    Cut {
+        task: (rows_each, columns_of_task),
+        columns_each: (BLOCK / rows_each).next_multiple_of(64),
     }
 }
 
@@ -112,41 +112,6 @@ fn finish(row: &mut [f32], bias: Option<&[f32]>, activation: Option<Activation>)
             }
         },
     )
-}
-
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.compute((x, lx), (weight, lw), None)
-    }
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let bias = f32_slice("linear", bias, lb)?;
-        self.compute((x, lx), (weight, lw), Some(bias))
-    }
 }
 
 #[cfg(test)]
@@ -180,6 +145,10 @@ mod tests {
 
     /// Few rows and many, widths that no vector and no block divides, inputs and weights that are views.
     #[test]
+    fn layers_are_candles_on_these_cores() -> Result<()> {
+        layers_are_candles()
+    }
+
     fn layers_are_candles() -> Result<()> {
         let cpu = &Device::Cpu;
         let activations = [
@@ -212,6 +181,27 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    #[test]
+    fn every_core_has_a_task() {
+        for threads in [1, 2, 3, 16, 64] {
+            for (rows, output) in [(197, 3072), (1576, 768), (25088, 128), (128, 768)] {
+                let Cut { task, columns_each } = cut((rows, output), threads);
+                let tasks = rows.div_ceil(task.0) * output.div_ceil(task.1);
+                assert!(
+                    tasks >= threads.min(output / 16) && columns_each > 0,
+                    "{rows} x {output} on {threads}: {task:?}"
+                );
+            }
+        }
+    }
+
+    /// As on a machine of many cores, where columns are dealt out too.
+    #[test]
+    fn layers_are_candles_on_many_cores() -> Result<()> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(16).build();
+        pool.expect("threads").install(layers_are_candles)
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod attention;
 pub mod batch_norm;
 pub mod bias;
 pub mod depthwise;
+mod kernel;
 pub mod layer_norm;
 pub mod linear;
 mod raw;
@@ -18,8 +19,8 @@ mod rows;
 pub mod scale;
 pub mod slot_sums;
 pub mod softmax;
+mod transfer;
 pub mod unfold;
-mod upload;
 pub mod weighted_products;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
@@ -34,7 +35,7 @@ pub use scale::{gate, scale};
 pub use slot_sums::{Slots, slot_sums};
 pub use softmax::softmax_last_dim;
 pub use unfold::conv;
-pub(crate) use upload::Upload;
+pub(crate) use transfer::{Upload, moved};
 pub use weighted_products::weighted_products;
 
 use candle_core::{D, DType, Result, Tensor, bail};

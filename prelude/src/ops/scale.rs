@@ -1,9 +1,10 @@
 //! Products with one factor for each channel, on all cores.
 
+use super::kernel::computed;
 use super::raw::filled_in_chunks;
-use super::rows::{f32_slice, map_rows, vectorised};
+use super::rows::{map_rows, vectorised};
 use super::{Path, check_channels, path};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
 /// `x * gamma`, channel by channel, in the type of `gamma`; differentiable wherever one of them is tracked.
 ///
@@ -14,9 +15,18 @@ pub fn scale(x: &Tensor, gamma: &Tensor) -> Result<Tensor> {
     check_channels("scale", "gamma", x, gamma)?;
     let tracked = x.track_op() || gamma.track_op();
     match path(x, &[x, gamma]) {
-        Path::Kernel if !tracked => x
-            .contiguous()?
-            .apply_op2_no_bwd(&gamma.contiguous()?, &Scale),
+        Path::Kernel if !tracked => computed("scale", [x, gamma], x.shape(), |[x, gamma]| {
+            map_rows(
+                x,
+                gamma.len(),
+                #[inline(always)]
+                |x, out| {
+                    for ((o, x), gamma) in out.iter_mut().zip(x).zip(gamma) {
+                        *o = x * gamma
+                    }
+                },
+            )
+        }),
         _ => x.broadcast_mul(gamma),
     }
 }
@@ -40,71 +50,21 @@ pub fn gate(x: &Tensor, gate: &Tensor) -> Result<Tensor> {
     let tracked = x.track_op() || gate.track_op();
     match path(x, &[x, gate]) {
         Path::Kernel if !tracked && t * c > 0 => {
-            x.contiguous()?.apply_op2_no_bwd(&gate.contiguous()?, &Gate)
+            computed("gate", [x, gate], (b, t, c), |[x, gate]| {
+                filled_in_chunks(x.len(), c, |row, out| {
+                    let (x, gate) = (&x[row * c..][..c], &gate[row / t * c..][..c]);
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            for ((o, x), gate) in out.iter_mut().zip(x).zip(gate) {
+                                *o = x * gate
+                            }
+                        },
+                    )
+                })
+            })
         }
         _ => x.broadcast_mul(&gate.unsqueeze(1)?),
-    }
-}
-
-struct Scale;
-
-impl CustomOp2 for Scale {
-    fn name(&self) -> &'static str {
-        "scale"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        gamma: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let gamma = f32_slice(self.name(), gamma, lg)?;
-        let out = map_rows(
-            x,
-            gamma.len(),
-            #[inline(always)]
-            |x, out| {
-                for ((o, x), gamma) in out.iter_mut().zip(x).zip(gamma) {
-                    *o = x * gamma
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
-    }
-}
-
-struct Gate;
-
-impl CustomOp2 for Gate {
-    fn name(&self) -> &'static str {
-        "gate"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        gate: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let gate = f32_slice(self.name(), gate, lg)?;
-        let (_, t, c) = lx.shape().dims3()?;
-        let out = filled_in_chunks(x.len(), c, |row, out| {
-            let (x, gate) = (&x[row * c..][..c], &gate[row / t * c..][..c]);
-            vectorised(
-                #[inline(always)]
-                || {
-                    for ((o, x), gate) in out.iter_mut().zip(x).zip(gate) {
-                        *o = x * gate
-                    }
-                },
-            )
-        });
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Weighted sums of rows by slot: what a pooling over tokens with one place for each token comes to, on all cores.
 
+use super::kernel::computed;
 use super::raw::filled_in_chunks;
-use super::rows::{f32_slice, vectorised};
+use super::rows::vectorised;
 use super::{Path, path, widened};
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
 
 /// Values that a task should write at least.
@@ -131,12 +132,16 @@ pub fn slot_sums(x: &Tensor, weights: &Tensor, slots: &Slots) -> Result<Tensor> 
             slots.rows
         )
     }
+    if r == 1 && slots.count == 1 {
+        return x.broadcast_mul(&weights.reshape((g, 1, 1, 1))?);
+    }
     let tracked = x.track_op() || weights.track_op();
     match path(x, &[x, weights]) {
         Path::Kernel if !tracked && c > 0 => {
-            let op = SlotSums(slots.clone());
-            x.contiguous()?
-                .apply_op2_no_bwd(&weights.contiguous()?, &op)
+            let shape = (g, h, slots.count, c);
+            computed("slot sums", [x, weights], shape, |[x, weights]| {
+                summed(x, weights, (g, h, r, c), slots)
+            })
         }
         Path::Widened => slot_sums(&widened(x)?, &widened(weights)?, slots)?.to_dtype(x.dtype()),
         _ => composed(x, weights, slots).and_then(|sums| sums.reshape((g, h, slots.count, c))),
@@ -156,48 +161,34 @@ fn composed(x: &Tensor, weights: &Tensor, slots: &Slots) -> Result<Tensor> {
     spread.matmul(&x.contiguous()?)
 }
 
-struct SlotSums(Slots);
-
-impl CustomOp2 for SlotSums {
-    fn name(&self) -> &'static str {
-        "slot_sums"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weights: &CpuStorage,
-        lw: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let x = f32_slice(self.name(), x, lx)?;
-        let weights = f32_slice(self.name(), weights, lw)?;
-        let (g, h, r, c) = lx.shape().dims4()?;
-        let (slots, k) = (&self.0, self.0.count);
-        let kinds = slots.kinds();
-        let each = (GRAIN / c).max(1);
-        let out = filled_in_chunks(g * h * k * c, each * c, |task, out| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, out) in out.chunks_exact_mut(c).enumerate() {
-                        let at = task * each + i;
-                        let (matrix, slot) = (at / k, at % k);
-                        let group = matrix / h;
-                        let (x, weights) = (&x[matrix * r * c..], &weights[group * r..]);
-                        for &row in slots.rows_of(group % kinds, slot) {
-                            let row = row as usize;
-                            let weight = weights[row];
-                            for (out, x) in out.iter_mut().zip(&x[row * c..]) {
-                                *out += weight * x
-                            }
+fn summed(
+    x: &[f32],
+    weights: &[f32],
+    (g, h, r, c): (usize, usize, usize, usize),
+    slots: &Slots,
+) -> Vec<f32> {
+    let (k, kinds) = (slots.count, slots.kinds());
+    let each = (GRAIN / c).max(1);
+    filled_in_chunks(g * h * k * c, each * c, |task, out| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(c).enumerate() {
+                    let at = task * each + i;
+                    let (matrix, slot) = (at / k, at % k);
+                    let group = matrix / h;
+                    let (x, weights) = (&x[matrix * r * c..], &weights[group * r..]);
+                    for &row in slots.rows_of(group % kinds, slot) {
+                        let row = row as usize;
+                        let weight = weights[row];
+                        for (out, x) in out.iter_mut().zip(&x[row * c..]) {
+                            *out += weight * x
                         }
                     }
-                },
-            )
-        });
-        Ok((CpuStorage::F32(out), Shape::from((g, h, k, c))))
-    }
+                }
+            },
+        )
+    })
 }
 
 #[cfg(test)]

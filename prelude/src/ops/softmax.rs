@@ -1,8 +1,9 @@
 //! Softmax over the last dimension.
 
+use super::kernel::computed;
 use super::rows::{exp, f32_slice, map_rows, max_of, sum_of, sum_of_pairs, zip_rows};
 use super::{Path, path, widened};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
 struct Forward;
 
@@ -31,42 +32,22 @@ impl CustomOp1 for Forward {
     }
 
     fn bwd(&self, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(y.apply_op2_no_bwd(&grad.contiguous()?, &Backward)?))
-    }
-}
-
-struct Backward;
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "softmax-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        y: &CpuStorage,
-        ly: &Layout,
-        g: &CpuStorage,
-        lg: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (y, g) = (
-            f32_slice(self.name(), y, ly)?,
-            f32_slice(self.name(), g, lg)?,
-        );
-        let width = *ly.dims().last().unwrap_or(&1);
-        let out = zip_rows(
-            y,
-            g,
-            width,
-            #[inline(always)]
-            |y, g, out| {
-                let dot = sum_of_pairs(y, g, |y, g| y * g);
-                for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
-                    *o = y * (g - dot)
-                }
-            },
-        );
-        Ok((CpuStorage::F32(out), ly.shape().clone()))
+        let width = y.dim(D::Minus1)?;
+        let dx = computed("softmax backward", [y, grad], y.shape(), |[y, g]| {
+            zip_rows(
+                y,
+                g,
+                width,
+                #[inline(always)]
+                |y, g, out| {
+                    let dot = sum_of_pairs(y, g, |y, g| y * g);
+                    for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
+                        *o = y * (g - dot)
+                    }
+                },
+            )
+        });
+        Ok(Some(dx?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The patches under a convolution's kernel as rows, so that the convolution is a matrix product.
 
 use super::depthwise::Placement;
+use super::kernel::computed;
 use super::rows::f32_slice;
 use super::{Path, path};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
@@ -65,25 +66,18 @@ impl CustomOp1 for Unfold {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (_, h, w, _) = x.dims4()?;
-        let fold = Fold(self.0, (h, w));
-        Ok(Some(grad.contiguous()?.apply_op1_no_bwd(&fold)?))
+        Ok(Some(fold(grad, x.dims4()?, self.0)?))
     }
 }
 
-/// Adds patches up into an image of this height and width: the transpose of [`Unfold`].
-struct Fold(Placement, (usize, usize));
-
-impl CustomOp1 for Fold {
-    fn name(&self) -> &'static str {
-        "fold"
-    }
-
-    fn cpu_fwd(&self, patches: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let Self(p, (h, w)) = *self;
-        let (b, rows, columns, width) = l.shape().dims4()?;
-        let c = width / (p.kernel * p.kernel);
-        let patches = f32_slice(self.name(), patches, l)?;
+/// Adds patches up into an image of B x H x W x C: the transpose of [`unfold`].
+fn fold(
+    patches: &Tensor,
+    (b, h, w, c): (usize, usize, usize, usize),
+    p: Placement,
+) -> Result<Tensor> {
+    let (_, rows, columns, width) = patches.dims4()?;
+    computed("fold", [patches], (b, h, w, c), |[patches]| {
         let mut out = vec![0f32; b * h * w * c];
         let row = |(at, out): (usize, &mut [f32])| {
             let (image, y) = (at / h, at % h);
@@ -99,8 +93,8 @@ impl CustomOp1 for Fold {
             }
         };
         out.par_chunks_mut(w * c).enumerate().for_each(row);
-        Ok((CpuStorage::F32(out), (b, h, w, c).into()))
-    }
+        out
+    })
 }
 
 #[cfg(test)]

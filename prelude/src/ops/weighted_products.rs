@@ -1,9 +1,10 @@
 //! How much each source token of an attention head gives along directions, on all cores.
 
+use super::kernel::computed;
 use super::raw::{Matrix, MatrixMut, filled_in_chunks, product};
-use super::rows::{f32_slice, vectorised};
+use super::rows::vectorised;
 use super::{Path, path, widened};
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 use std::cell::RefCell;
 
 /// Products that a task holds at once: what stays in a core's own cache.
@@ -44,11 +45,11 @@ pub fn weighted_products(
     }
     let tracked = inputs.iter().any(|x| x.track_op());
     match path(v, &inputs) {
-        Path::Kernel if !tracked && n * count > 0 => v.contiguous()?.apply_op3_no_bwd(
-            &weights.contiguous()?,
-            &directions.contiguous()?,
-            &Products { head },
-        ),
+        Path::Kernel if !tracked && n * count > 0 => {
+            computed("weighted products", inputs, (g, n, count), |values| {
+                summed(values, (g, h, n, c), (count, k), head)
+            })
+        }
         Path::Widened => {
             let [v, weights, directions] = inputs.map(widened);
             weighted_products(&v?, &weights?, &directions?, head)?.to_dtype(inputs[0].dtype())
@@ -86,64 +87,47 @@ thread_local! {
     static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
 }
 
-struct Products {
+/// The values of [`weighted_products`] for `count` directions.
+fn summed(
+    [v, weights, directions]: [&[f32]; 3],
+    (g, h, n, c): (usize, usize, usize, usize),
+    (count, k): (usize, usize),
     head: usize,
-}
-
-impl CustomOp3 for Products {
-    fn name(&self) -> &'static str {
-        "weighted-products"
-    }
-
-    fn cpu_fwd(
-        &self,
-        v: &CpuStorage,
-        lv: &Layout,
-        weights: &CpuStorage,
-        lw: &Layout,
-        directions: &CpuStorage,
-        ld: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let v = f32_slice(self.name(), v, lv)?;
-        let weights = f32_slice(self.name(), weights, lw)?;
-        let directions = f32_slice(self.name(), directions, ld)?;
-        let (g, h, n, c) = lv.shape().dims4()?;
-        let (count, k, channels) = ld.shape().dims3()?;
-        let each = (PRODUCTS / (k * n).max(1)).clamp(1, count);
-        let out = filled_in_chunks(g * n * count, n * count, |group, out| {
-            let part = group * h + self.head;
-            let v = Matrix::new(&v[part * n * c..], (n, c), (c, 1));
-            let weights = &weights[part * k * n..][..k * n];
-            SCRATCH.with_borrow_mut(|(products, sums)| {
-                products.resize((each * k * n).max(products.len()), 0.0);
-                sums.resize(n.max(sums.len()), 0.0);
-                for start in (0..count).step_by(each) {
-                    let some = each.min(count - start);
-                    let aimed = &directions[start * k * channels + self.head * c..];
-                    let products = &mut products[..some * k * n];
-                    product(
-                        Matrix::new(aimed, (some * k, c), (channels, 1)),
-                        v.transposed(),
-                        1.0,
-                        MatrixMut::new(products, (some * k, n), n),
-                    );
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            for (i, products) in products.chunks_exact(k * n).enumerate() {
-                                let sums = &mut sums[..n];
-                                weighted(products, weights, sums);
-                                for (out, sum) in out.chunks_exact_mut(count).zip(sums) {
-                                    out[start + i] = *sum
-                                }
+) -> Vec<f32> {
+    let channels = h * c;
+    let each = (PRODUCTS / (k * n).max(1)).clamp(1, count);
+    filled_in_chunks(g * n * count, n * count, |group, out| {
+        let part = group * h + head;
+        let v = Matrix::new(&v[part * n * c..], (n, c), (c, 1));
+        let weights = &weights[part * k * n..][..k * n];
+        SCRATCH.with_borrow_mut(|(products, sums)| {
+            products.resize((each * k * n).max(products.len()), 0.0);
+            sums.resize(n.max(sums.len()), 0.0);
+            for start in (0..count).step_by(each) {
+                let some = each.min(count - start);
+                let aimed = &directions[start * k * channels + head * c..];
+                let products = &mut products[..some * k * n];
+                product(
+                    Matrix::new(aimed, (some * k, c), (channels, 1)),
+                    v.transposed(),
+                    1.0,
+                    MatrixMut::new(products, (some * k, n), n),
+                );
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (i, products) in products.chunks_exact(k * n).enumerate() {
+                            let sums = &mut sums[..n];
+                            weighted(products, weights, sums);
+                            for (out, sum) in out.chunks_exact_mut(count).zip(sums) {
+                                out[start + i] = *sum
                             }
-                        },
-                    )
-                }
-            })
-        });
-        Ok((CpuStorage::F32(out), Shape::from((g, n, count))))
-    }
+                        }
+                    },
+                )
+            }
+        })
+    })
 }
 
 /// Column by column, the sum of products times weights.

@@ -174,7 +174,7 @@ pub(crate) fn each_batch(
     let what = format!("{verb} {}, {}", model.name(), set.name());
     let mut progress = Progress::resumed(what.as_str(), done, total);
     let go_on = || !stop::requested();
-    let mut upload = Upload::to(encoder.device());
+    let mut upload = Upload::to(encoder.device())?;
     let ended = ahead::each_batch(
         set,
         images,

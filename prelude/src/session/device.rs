@@ -41,7 +41,9 @@ fn gpu(ordinal: usize) -> std::result::Result<Device, String> {
     if let Some(gpu) = gpus.get(&ordinal) {
         return Ok(gpu.clone());
     }
-    let gpu = Device::new_cuda(ordinal).map_err(|e| first_line(&e))?;
+    // A stream of its own: `new_cuda` takes the driver's stream of the calling thread, so that what several threads do to a
+    // value, as loading, decomposing and storing do here, would not wait for each other.
+    let gpu = Device::new_cuda_with_stream(ordinal).map_err(|e| first_line(&e))?;
     gpus.insert(ordinal, gpu.clone());
     Ok(gpu)
 }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::part::rows;
-use crate::ops::{Slots, slot_sums, weighted_products};
+use crate::ops::{Slots, moved, slot_sums, weighted_products};
 use crate::trace::{Site, Windows};
 use candle_core::{D, Device, Tensor};
 use std::sync::Arc;
@@ -47,7 +47,6 @@ impl TokenFactors {
         let weights = weights.reshape((groups, r))?;
         let weights = match &windows {
             Some(windows) => slot_sums(probs, &weights, &windows.slots(slots)?)?,
-            None if r == 1 => probs.broadcast_mul(&weights.reshape((groups, 1, 1, 1))?)?,
             None => slot_sums(probs, &weights, slots)?,
         };
         Ok(Self {
@@ -74,7 +73,7 @@ impl TokenFactors {
         if self.v.device().same_device(device) {
             return Ok(self.clone());
         }
-        let to = |t: &Tensor| t.to_device(device);
+        let to = |t: &Tensor| moved(t, device);
         let windows = self.windows.as_ref();
         let windows = windows.map(|windows| Windows::of(windows.division(), device));
         Ok(Self {

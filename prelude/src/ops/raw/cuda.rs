@@ -1,11 +1,14 @@
-//! Kernels of this library on a GPU, compiled by NVRTC when they are first used.
+//! Kernels of this library on a GPU, compiled by NVRTC when they are first used, and copies to and from a GPU.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, PinnedHostSlice, PushKernelArg};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaStream, LaunchConfig, PinnedHostSlice, PushKernelArg,
+};
 use candle_core::cuda_backend::cudarc::nvrtc::compile_ptx;
 use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, Layout, Result, bail};
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// Threads a block.
 const BLOCK: u32 = 256;
@@ -101,37 +104,84 @@ pub fn depthwise(
     })
 }
 
-/// Page-locked memory of the host, from which values go to a GPU without the processor's waiting for them.
-#[derive(Default)]
-pub struct Pinned(Option<PinnedHostSlice<f32>>);
+/// Copies to a GPU on a stream of their own, through page-locked memory of the host, from which values go without the
+/// processor's waiting for them.
+pub struct Uploads {
+    device: CudaDevice,
+    stream: Arc<CudaStream>,
+    buffer: Option<PinnedHostSlice<f32>>,
+}
 
-impl Pinned {
-    /// `values` on `device`. They may still be under way: what the device is asked to do next comes after them.
+impl Uploads {
+    /// To `device`.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn to(device: &CudaDevice) -> Result<Self> {
+        Ok(Self {
+            device: device.clone(),
+            stream: stream_beside(device)?,
+            buffer: None,
+        })
+    }
+
+    /// `values` on the device. They may still be under way: what takes them waits for them there.
     ///
     /// # Errors
     /// When the GPU fails or has too little memory.
-    pub fn upload(&mut self, values: &[f32], device: &CudaDevice) -> Result<CudaStorage> {
-        let mut out = device.alloc_zeros::<f32>(values.len())?;
+    pub fn upload(&mut self, values: &[f32]) -> Result<CudaStorage> {
+        let mut out = self.stream.alloc_zeros::<f32>(values.len()).w()?;
         if !values.is_empty() {
-            let buffer = match self.0.take() {
+            let buffer = match self.buffer.take() {
                 Some(buffer) if buffer.len() == values.len() => buffer,
                 _ => {
-                    let context = device.cuda_stream().context().clone();
+                    let context = self.stream.context();
                     // SAFETY: the memory is the driver's, holds `len` numbers of 32 bits, any of which is an f32, and is
                     // written in full before it is read.
                     unsafe { context.alloc_pinned::<f32>(values.len()) }.w()?
                 }
             };
-            let buffer = self.0.insert(buffer);
+            let buffer = self.buffer.insert(buffer);
             // This waits until the values before have left.
             buffer.as_mut_slice().w()?.copy_from_slice(values);
-            device.memcpy_htod(&*buffer, &mut out)?;
+            self.stream.memcpy_htod(&*buffer, &mut out).w()?;
         }
         Ok(CudaStorage {
             slice: CudaStorageSlice::F32(out),
-            device: device.clone(),
+            device: self.device.clone(),
         })
     }
+}
+
+/// Copies from a GPU on a stream of their own.
+pub struct Downloads(Arc<CudaStream>);
+
+impl Downloads {
+    /// From `device`.
+    ///
+    /// # Errors
+    /// When the GPU fails.
+    pub fn from(device: &CudaDevice) -> Result<Self> {
+        Ok(Self(stream_beside(device)?))
+    }
+
+    /// The values `range` of those at `values`, f32, once they are computed.
+    ///
+    /// # Errors
+    /// When the values are of another type, or the GPU fails.
+    pub fn download(&self, values: &CudaStorage, range: Range<usize>) -> Result<Vec<f32>> {
+        let values = values.as_cuda_slice::<f32>()?;
+        match values.len() {
+            0 => Ok(Vec::new()),
+            _ => self.0.clone_dtoh(&values.slice(range)).w(),
+        }
+    }
+}
+
+/// A stream beside the one that `device` computes on. cudarc has each wait for what the other writes to a value that it
+/// takes, from the first stream of a device that is not the driver's own on.
+fn stream_beside(device: &CudaDevice) -> Result<Arc<CudaStream>> {
+    device.cuda_stream().context().new_stream().w()
 }
 
 #[cfg(test)]

@@ -9,4 +9,4 @@ mod filled;
 mod product;
 
 pub use filled::{filled_in_chunks, three_filled_in_chunks};
-pub use product::{Matrix, MatrixMut, product, product_in_blocks};
+pub use product::{Cut, Matrix, MatrixMut, product, product_in_blocks};

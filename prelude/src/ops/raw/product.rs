@@ -2,7 +2,6 @@
 
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 
 /// A matrix that lies in a slice with any distances between its rows and columns: a transpose or a part of a wider
 /// matrix needs no copy.
@@ -144,21 +143,43 @@ pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
     }
 }
 
-/// `a b` on all cores, as many rows a task as `rows_each` and as many columns at a time as `columns_each`; `finish` is
-/// given each row of such a block, from the column on that it is told, while the block is in the core's cache.
+/// How a product is cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Rows and columns of the part of the result that a task makes.
+    pub task: (usize, usize),
+    /// Columns of it that are made at a time.
+    pub columns_each: usize,
+}
+
+/// A result that is written to by several tasks at once, each in a part of its own.
+struct Target(*mut f32);
+
+// SAFETY: it is an address; whoever writes there says why nothing else does.
+unsafe impl Sync for Target {}
+
+impl Target {
+    fn at(&self, place: usize) -> *mut f32 {
+        self.0.wrapping_add(place)
+    }
+}
+
+/// `a b` on all cores; `finish` is given each row of each block, from the column on that it is told, while the block is in
+/// the core's cache.
 ///
 /// # Panics
 /// When the shapes do not fit, or a block would be empty.
 pub fn product_in_blocks(
     a: Matrix,
     b: Matrix,
-    (rows_each, columns_each): (usize, usize),
+    cut: Cut,
     finish: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
     let ((m, k), (inner, n)) = (a.shape, b.shape);
+    let (rows_each, columns_of_task) = cut.task;
     assert!(
-        k == inner && rows_each > 0 && columns_each > 0,
-        "the product of {:?} and {:?} in blocks of {rows_each} x {columns_each}",
+        k == inner && rows_each > 0 && columns_of_task > 0 && cut.columns_each > 0,
+        "the product of {:?} and {:?}, cut as {cut:?}",
         a.shape,
         b.shape
     );
@@ -167,49 +188,55 @@ pub fn product_in_blocks(
     if len == 0 {
         return out;
     }
+    let target = Target(out.as_mut_ptr());
     let columns = b.transposed();
-    let task = |(task, piece): (usize, &mut [MaybeUninit<f32>])| {
-        let rows = piece.len() / n;
-        let a = a.rows(task * rows_each, rows);
-        for from in (0..n).step_by(columns_each) {
-            let count = columns_each.min(n - from);
-            let b = columns.rows(from, count).transposed();
-            // SAFETY: `a` is `rows` x k and `b` k x `count`, within their slices, as for `product`. The result is written
-            // to columns `from .. from + count` of the `rows` rows of n values that the piece consists of, each value of
-            // them (zeros where k is 0); the piece is borrowed mutably and is not read (`read_dst` is false).
-            unsafe {
-                gemm(
-                    rows,
-                    count,
-                    k,
-                    piece.as_mut_ptr().cast::<f32>().add(from),
-                    1,
-                    n as isize,
-                    false,
-                    a.data.as_ptr(),
-                    a.strides.1 as isize,
-                    a.strides.0 as isize,
-                    b.data.as_ptr(),
-                    b.strides.1 as isize,
-                    b.strides.0 as isize,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
-                )
+    let across = n.div_ceil(columns_of_task);
+    (0..m.div_ceil(rows_each) * across)
+        .into_par_iter()
+        .for_each(|task| {
+            let (top, left) = (task / across * rows_each, task % across * columns_of_task);
+            let rows = rows_each.min(m - top);
+            let right = n.min(left + columns_of_task);
+            let a = a.rows(top, rows);
+            for from in (left..right).step_by(cut.columns_each) {
+                let count = cut.columns_each.min(right - from);
+                let b = columns.rows(from, count).transposed();
+                // SAFETY: `a` is `rows` x k and `b` k x `count`, within their slices, as for `product`. The result is
+                // written to rows `top .. top + rows` and columns `from .. from + count` of the m rows of n values that
+                // `out` has room for, each value of them (zeros where k is 0). Tasks differ in their rows or in their
+                // columns, and the blocks of a task in their columns, so that no two write to one value; nothing else
+                // uses `out` before the tasks have ended, and it is not read (`read_dst` is false).
+                unsafe {
+                    gemm(
+                        rows,
+                        count,
+                        k,
+                        target.at(top * n + from),
+                        1,
+                        n as isize,
+                        false,
+                        a.data.as_ptr(),
+                        a.strides.1 as isize,
+                        a.strides.0 as isize,
+                        b.data.as_ptr(),
+                        b.strides.1 as isize,
+                        b.strides.0 as isize,
+                        0.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        Parallelism::None,
+                    )
+                }
+                for row in top..top + rows {
+                    // SAFETY: these `count` values were written by the product above, and are this block's alone.
+                    let row =
+                        unsafe { std::slice::from_raw_parts_mut(target.at(row * n + from), count) };
+                    finish(from, row)
+                }
             }
-            for row in piece.chunks_exact_mut(n) {
-                // SAFETY: the product above has written these columns of each row.
-                finish(from, unsafe { row[from..from + count].assume_init_mut() })
-            }
-        }
-    };
-    out.spare_capacity_mut()[..len]
-        .par_chunks_mut(rows_each * n)
-        .enumerate()
-        .for_each(task);
+        });
     // SAFETY: the capacity is at least `len`, and the tasks have written all columns of all rows.
     unsafe { out.set_len(len) }
     out
@@ -285,8 +312,16 @@ mod tests {
             );
             let mut want = vec![0.0; m * n];
             product(a, b, 1.0, MatrixMut::new(&mut want, (m, n), n));
-            for blocks in [(1, 1), (16, 7), (33, 65), (1000, 1000)] {
-                let got = product_in_blocks(a, b, blocks, |from, row| {
+            for (task, columns_each) in [
+                ((1, 1), 1),
+                ((16, 7), 3),
+                ((33, 65), 65),
+                ((9, 1000), 7),
+                ((1000, 64), 1000),
+                ((1000, 1000), 1000),
+            ] {
+                let cut = Cut { task, columns_each };
+                let got = product_in_blocks(a, b, cut, |from, row| {
                     for (i, x) in row.iter_mut().enumerate() {
                         *x += (from + i) as f32
                     }
@@ -295,7 +330,7 @@ mod tests {
                 for (i, (got, want)) in got.iter().zip(&want).enumerate() {
                     assert!(
                         (got - want - (i % n) as f32).abs() < 1e-4,
-                        "{m} {n} {k} {blocks:?}"
+                        "{m} {n} {k} {cut:?}"
                     );
                 }
             }
