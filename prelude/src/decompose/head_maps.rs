@@ -12,7 +12,11 @@ use crate::trace::{Node, NodeId};
 use candle_core::Tensor;
 use std::collections::HashMap;
 
-/// The map of each attention layer below a patch merging, by its node: H x Kc/H x d, where merges put K rows of c channels
+/// Rows that merges above a layer may put side by side, at most: the maps of layers below several merges are larger than the
+/// few rows of these layers are worth (100 MB in Swin-B, of four layers).
+const MOST_ROWS: usize = 4;
+
+/// The map of each attention layer below one patch merging, by its node: H x Kc/H x d, where merges put K rows of c channels
 /// side by side.
 #[derive(Debug)]
 pub(super) struct HeadMaps(HashMap<NodeId, Tensor>);
@@ -25,7 +29,7 @@ struct Layer {
 }
 
 impl HeadMaps {
-    /// Of the layers that `plan` comes to, by the weights in `nodes`; none where no merging is above them. `like` is a
+    /// Of the layers that `plan` comes to, by the weights in `nodes`; none where no layer is below one merging. `like` is a
     /// representation, B x d.
     pub fn new(
         plan: &Plan,
@@ -36,7 +40,7 @@ impl HeadMaps {
         let start = walk::start_map(nodes, plan, options, like.device())?;
         let mut layers = Vec::new();
         find(&plan.route, nodes, options, &start, &mut layers)?;
-        layers.retain(|layer| layer.map.merged() > 1);
+        layers.retain(|layer| (2..=MOST_ROWS).contains(&layer.map.merged()));
         if layers.is_empty() {
             return Ok(None);
         }

@@ -254,7 +254,7 @@ impl<'m> Decomposer<'m> {
         };
         drop(features);
         let maps = self.maps(&nodes, &representation)?;
-        let found = walk::evaluate(&self.plan, &nodes, &self.options, maps, representation)?;
+        let found = walk::evaluate(&self.plan, nodes, &self.options, maps, representation)?;
         Ok(found.after_tokens(self.model.tokens_before()))
     }
 }

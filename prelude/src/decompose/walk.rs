@@ -79,7 +79,9 @@ impl Found {
 }
 
 struct Walk<'a> {
-    nodes: &'a [Node],
+    ops: &'a [Op],
+    /// What was kept of each node. A component's values are let go once they are pooled.
+    kept: Vec<Kept>,
     options: &'a DecomposeOptions,
     maps: Option<&'a HeadMaps>,
     batch: usize,
@@ -91,17 +93,22 @@ struct Walk<'a> {
     tokens: Vec<(TokenFactors, Option<Rc<Share>>)>,
 }
 
-/// Walk the trace of one batch, with the maps of heads multiplied out where they are given.
+/// Walk the trace of one batch, which is let go on the way, with the maps of heads multiplied out where they are given.
 pub(super) fn evaluate(
     plan: &Plan,
-    nodes: &[Node],
+    nodes: Vec<Node>,
     options: &DecomposeOptions,
     maps: Option<&HeadMaps>,
     representation: Tensor,
 ) -> Result<Contributions> {
     let (batch, width) = representation.dims2()?;
+    let device = representation.device();
+    let map = start_map(&nodes, plan, options, device)?;
+    let (ops, kept): (Vec<Op>, Vec<Kept>) =
+        nodes.into_iter().map(|node| (node.op, node.kept)).unzip();
     let mut walk = Walk {
-        nodes,
+        ops: &ops,
+        kept,
         options,
         maps,
         batch,
@@ -110,11 +117,10 @@ pub(super) fn evaluate(
         bias: Constant::default(),
         tokens: Vec::new(),
     };
-    let device = representation.device();
     let start = Functional {
         weights: Tensor::ones((1, 1), representation.dtype(), device)?,
         slots: Slots::one(1),
-        map: start_map(nodes, plan, options, device)?,
+        map,
     };
     walk.go(&plan.route, &start, None)?;
     let applied = walk.pending.apply()?;
@@ -194,7 +200,7 @@ impl Walk<'_> {
                 component,
                 constants,
             } => {
-                let pooled = functional.pool(self.value(*node)?)?;
+                let pooled = functional.pool(&self.take(*node)?)?;
                 let place = self.pending.push(pooled, functional.map.clone());
                 let less = self.chain_constant(constants, functional)?;
                 if !less.0.is_empty() {
@@ -210,11 +216,13 @@ impl Walk<'_> {
                 Ok(())
             }
             Route::Heads { node, site, heads } => {
-                let mixed = match &self.nodes[*node].kept {
-                    Kept::Attention { mixed, .. } => mixed,
-                    _ => self.value(*node)?,
+                let (mixed, factors) = match std::mem::take(&mut self.kept[*node]) {
+                    Kept::Attention { mixed, probs, v } => (mixed, Some((probs, v))),
+                    Kept::Value(mixed) => (mixed, None),
+                    _ => return Err(not_kept(*node)),
                 };
-                let pooled = functional.pool(mixed)?;
+                let pooled = functional.pool(&mixed)?;
+                drop(mixed);
                 let mapped = match self.maps {
                     Some(maps) => maps.apply(*node, self.batch, &pooled)?,
                     None => None,
@@ -238,14 +246,13 @@ impl Walk<'_> {
                         share: share.cloned(),
                     })
                 }
-                if let (Kept::Attention { probs, v, .. }, Op::Attend { windows, .. }) =
-                    (&self.nodes[*node].kept, &self.nodes[*node].op)
+                if let (Some((probs, v)), Op::Attend { windows, .. }) = (factors, &self.ops[*node])
                 {
                     let factors = TokenFactors::new(
                         *site,
                         self.batch,
                         (&functional.weights, &functional.slots),
-                        (probs, v.clone()),
+                        (&probs, v),
                         windows.clone(),
                         functional.map.clone(),
                     )?;
@@ -257,25 +264,25 @@ impl Walk<'_> {
     }
 
     /// The kept value of a node, B x R x C.
-    fn value(&self, node: NodeId) -> Result<&Tensor> {
-        match &self.nodes[node].kept {
+    fn take(&mut self, node: NodeId) -> Result<Tensor> {
+        match std::mem::take(&mut self.kept[node]) {
             Kept::Value(value) => Ok(value),
-            _ => Err(Error::trace(format!("node {node} was not kept"))),
+            _ => Err(not_kept(node)),
         }
     }
 
     /// Mean and reciprocal standard deviation a layer norm had, each B x R.
-    fn statistics(&self, node: NodeId) -> Result<(&Tensor, &Tensor)> {
-        match &self.nodes[node].kept {
-            Kept::Statistics { mean, rstd } => Ok((mean, rstd)),
-            _ => Err(Error::trace(format!("node {node} was not kept"))),
+    fn statistics(&self, node: NodeId) -> Result<(Tensor, Tensor)> {
+        match &self.kept[node] {
+            Kept::Statistics { mean, rstd } => Ok((mean.clone(), rstd.clone())),
+            _ => Err(not_kept(node)),
         }
     }
 
     /// What the op of `node` adds whatever its input is, seen through `functional`; no terms where it adds nothing.
     fn constant(&mut self, node: NodeId, functional: &Functional) -> Result<Constant> {
-        let nodes = self.nodes;
-        match &nodes[node].op {
+        let ops = self.ops;
+        match &ops[node] {
             Op::Linear {
                 bias: Some(bias), ..
             } => Ok(functional.of_constant(bias, &mut self.pending)?),
@@ -286,7 +293,7 @@ impl Walk<'_> {
                 }
                 let (mean, rstd) = self.statistics(node)?;
                 let centre = Functional {
-                    weights: functional.weights.broadcast_mul(&(mean * rstd)?)?,
+                    weights: functional.weights.broadcast_mul(&(mean * &rstd)?)?,
                     ..functional.clone()
                 };
                 Ok(beta.minus(centre.of_constant(gamma, &mut self.pending)?))
@@ -297,14 +304,14 @@ impl Walk<'_> {
 
     /// The functional of the op's input that `functional` is of its output.
     fn pull(&self, node: NodeId, functional: &Functional) -> Result<Functional> {
-        let op = &self.nodes[node].op;
+        let op = &self.ops[node];
         let map = map_before(op, &functional.map, self.options.sharing)?;
         let weights = functional.weights.clone();
         let slots = functional.slots.clone();
         let (weights, slots) = match op {
             Op::LayerNorm { .. } => {
                 let (_, rstd) = self.statistics(node)?;
-                (weights.broadcast_mul(rstd)?, slots)
+                (weights.broadcast_mul(&rstd)?, slots)
             }
             Op::MeanTokens { len, .. } => {
                 let each = (weights / *len as f64)?;
@@ -362,6 +369,10 @@ impl Walk<'_> {
             Sharing::Equal => Some(Share::new(share.cloned(), constant, leaves)),
         }
     }
+}
+
+fn not_kept(node: NodeId) -> Error {
+    Error::trace(format!("node {node} was not kept, or was taken before"))
 }
 
 /// The map of the op's input that `map` is of its output.

@@ -34,8 +34,8 @@ pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};
 pub use slot_sums::{Slots, slot_sums};
 pub use softmax::softmax_last_dim;
-pub use unfold::conv;
 pub(crate) use transfer::{Upload, moved};
+pub use unfold::conv;
 pub use weighted_products::weighted_products;
 
 use candle_core::{D, DType, Result, Tensor, bail};
