@@ -3,7 +3,7 @@
 
 use super::kernel::computed;
 use super::raw::{Matrix, MatrixMut, filled_in_chunks, product, three_filled_in_chunks};
-use super::rows::{exp, max_of, sum_of, vectorised};
+use super::rows::{exp, max_of, replace_and_sum, vectorised};
 use super::{Path, path};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -158,8 +158,11 @@ struct Places<'a> {
 }
 
 thread_local! {
-    /// q, k and v of one group, and scores, queries x keys: buffers that stay with a thread, as large as the largest
-    /// part of an attention that it has computed.
+    /// q, k and v of one group: a buffer that stays with a thread, as large as the largest that it has gathered.
+    static GATHERED: RefCell<Vec<f32>> = RefCell::default();
+
+    /// Scores, queries x keys, and the factor of each query, as large as the largest part of an attention that a thread has
+    /// computed.
     static SCRATCH: RefCell<(Vec<f32>, Vec<f32>)> = RefCell::default();
 }
 
@@ -173,7 +176,7 @@ impl Attend<'_> {
                 mixed: out,
                 mut kept,
             } = places;
-            SCRATCH.with_borrow_mut(|(gathered, scores)| {
+            GATHERED.with_borrow_mut(|gathered| {
                 let rows = match self.order {
                     None => &qkv[at * n * three..][..n * three],
                     Some((order, _)) => {
@@ -199,15 +202,7 @@ impl Attend<'_> {
                         &mut probs[i * each..][..each]
                     });
                     let out = (&mut out[i * d..], count * d);
-                    self.head(
-                        rows,
-                        (head, width),
-                        queries.clone(),
-                        bias,
-                        scores,
-                        out,
-                        kept,
-                    )
+                    self.head(rows, (head, width), queries.clone(), bias, out, kept)
                 }
             })
         };
@@ -251,14 +246,12 @@ impl Attend<'_> {
 
     /// Some queries of one head of one group, whose q, k and v are `rows`; into the first columns of `out`, the rows of
     /// which are as far apart as it says.
-    #[allow(clippy::too_many_arguments)]
     fn head(
         &self,
         rows: &[f32],
         (head, width): (usize, usize),
         queries: Range<usize>,
         bias: Option<&[f32]>,
-        scores: &mut Vec<f32>,
         (out, apart): (&mut [f32], usize),
         kept: Option<&mut [f32]>,
     ) {
@@ -268,44 +261,63 @@ impl Attend<'_> {
             let start = from * three + which * width + head * d;
             Matrix::new(&rows[start..], (count, d), (three, 1))
         };
-        scores.resize(count * n, 0.0);
-        let scores = &mut scores[..count * n];
-        let scale = (d as f32).powf(-0.5);
-        product(
-            of(0, queries.start, count),
-            of(1, 0, n).transposed(),
-            scale,
-            MatrixMut::new(scores, (count, n), n),
-        );
-        vectorised(
-            #[inline(always)]
-            || match bias {
-                Some(bias) => {
-                    let bias = bias[queries.start * n..].chunks_exact(n);
-                    for (scores, bias) in scores.chunks_exact_mut(n).zip(bias) {
-                        for (score, bias) in scores.iter_mut().zip(bias) {
-                            *score += bias
+        SCRATCH.with_borrow_mut(|(scores, factors)| {
+            scores.resize((count * n).max(scores.len()), 0.0);
+            factors.resize(count.max(factors.len()), 0.0);
+            let (scores, factors) = (&mut scores[..count * n], &mut factors[..count]);
+            product(
+                of(0, queries.start, count),
+                of(1, 0, n).transposed(),
+                (d as f32).powf(-0.5),
+                MatrixMut::new(scores, (count, n), n),
+            );
+            vectorised(
+                #[inline(always)]
+                || match bias {
+                    Some(bias) => {
+                        let bias = bias[queries.start * n..].chunks_exact(n);
+                        let each = scores.chunks_exact_mut(n).zip(bias).zip(&mut *factors);
+                        for ((scores, bias), factor) in each {
+                            for (score, bias) in scores.iter_mut().zip(bias) {
+                                *score += bias
+                            }
+                            *factor = exponentials(scores)
                         }
-                        softmax(scores)
                     }
-                }
-                // A loop: `for_each` would be a function of its own, compiled for all processors.
-                None => {
-                    for scores in scores.chunks_exact_mut(n) {
-                        softmax(scores)
+                    // A loop: `for_each` would be a function of its own, compiled for all processors.
+                    None => {
+                        for (scores, factor) in scores.chunks_exact_mut(n).zip(&mut *factors) {
+                            *factor = exponentials(scores)
+                        }
                     }
-                }
-            },
-        );
-        if let (Some(kept), Some(range)) = (kept, &self.kept) {
-            kept.copy_from_slice(&scores[range.start * n..range.end * n])
-        }
-        product(
-            Matrix::new(scores, (count, n), (n, 1)),
-            of(2, 0, n),
-            1.0,
-            MatrixMut::new(out, (count, d), apart),
-        );
+                },
+            );
+            product(
+                Matrix::new(scores, (count, n), (n, 1)),
+                of(2, 0, n),
+                1.0,
+                MatrixMut::new(out, (count, d), apart),
+            );
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (out, factor) in out.chunks_mut(apart).zip(&*factors) {
+                        for out in &mut out[..d] {
+                            *out *= factor
+                        }
+                    }
+                    if let (Some(kept), Some(range)) = (kept, &self.kept) {
+                        let rows = scores[range.start * n..].chunks_exact(n);
+                        let rows = rows.zip(&factors[range.start..]);
+                        for (kept, (row, factor)) in kept.chunks_exact_mut(n).zip(rows) {
+                            for (kept, x) in kept.iter_mut().zip(row) {
+                                *kept = x * factor
+                            }
+                        }
+                    }
+                },
+            );
+        })
     }
 
     /// The rows of all images, which lie group by group, where their tokens are.
@@ -349,16 +361,16 @@ fn side_by_side(mixed: Vec<f32>, parts: usize, n: usize, width: usize) -> Vec<f3
     })
 }
 
+/// Puts e^(x - max) in place of each x; what they are to be multiplied with so that they sum up to 1.
 #[inline(always)]
-fn softmax(row: &mut [f32]) {
+fn exponentials(row: &mut [f32]) -> f32 {
     let max = max_of(row);
-    for x in row.iter_mut() {
-        *x = exp(*x - max)
-    }
-    let scale = 1.0 / sum_of(row, |x| x);
-    for x in row {
-        *x *= scale
-    }
+    let sum = replace_and_sum(
+        row,
+        #[inline(always)]
+        |x| exp(x - max),
+    );
+    1.0 / sum
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Softmax over the last dimension.
 
 use super::kernel::computed;
-use super::rows::{exp, f32_slice, map_rows, max_of, sum_of, sum_of_pairs, zip_rows};
+use super::rows::{exp, f32_slice, map_rows, max_of, replace_and_sum, sum_of_pairs, zip_rows};
 use super::{Path, path, widened};
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 
@@ -21,10 +21,13 @@ impl CustomOp1 for Forward {
             #[inline(always)]
             |x, out| {
                 let max = max_of(x);
-                for (o, &x) in out.iter_mut().zip(x) {
-                    *o = exp(x - max)
-                }
-                let scale = 1.0 / sum_of(out, |x| x);
+                out.copy_from_slice(x);
+                let sum = replace_and_sum(
+                    out,
+                    #[inline(always)]
+                    |x| exp(x - max),
+                );
+                let scale = 1.0 / sum;
                 out.iter_mut().for_each(|o| *o *= scale)
             },
         );
