@@ -10,9 +10,9 @@
 // timm there also as PyTorch compiles it. Nothing else may run beside it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use vitrepl_prelude::data::ahead::Loading;
-use vitrepl_prelude::session::{set_cache_folder, set_loading};
+use vitrepl_prelude::session::{drop_cached, set_cache_folder, set_loading};
 
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
@@ -35,28 +35,41 @@ for i in 1..images {
 
 // PyTorch writes the model that both take.
 
-let python = std::env::var("VITREPL_BENCH_PYTHON").unwrap_or_else(|_| "target/bench-python/bin/python".into());
-if !std::path::Path::new(&python).exists() {
-    return Err("run benches/side_by_side.rs first, which installs PyTorch, or set VITREPL_BENCH_PYTHON".into());
+struct Torch {
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
+
+impl Torch {
+    fn start(threads: usize, device: &str) -> std::result::Result<Self, Box<dyn std::error::Error>> {
+        let python = std::env::var("VITREPL_BENCH_PYTHON").unwrap_or_else(|_| "target/bench-python/bin/python".into());
+        if !std::path::Path::new(&python).exists() {
+            return Err("run benches/side_by_side.rs first, which installs PyTorch, or set VITREPL_BENCH_PYTHON".into());
+        }
+        let mut torch = Command::new(python)
+            .args(["benches/side_by_side.py", &threads.to_string(), device, "f32"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (orders, answers) = (torch.stdin.take().ok_or("no input")?, torch.stdout.take().ok_or("no output")?);
+        Ok(Self { orders, answers: BufReader::new(answers) })
+    }
+
+    /// The seconds that it took.
+    fn does(&mut self, order: &str) -> std::result::Result<f64, Box<dyn std::error::Error>> {
+        writeln!(self.orders, "{order}")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        let seconds = answer.split_whitespace().next().and_then(|seconds| seconds.parse().ok());
+        seconds.ok_or_else(|| format!("{answer:?} was answered to {order:?}").into())
+    }
+}
+
 let threads = std::thread::available_parallelism()?.get();
-let mut torch = Command::new(python)
-    .args(["benches/side_by_side.py", &threads.to_string(), &on, "f32"])
-    .stdin(Stdio::piped())
-    .stdout(Stdio::piped())
-    .spawn()?;
-let mut orders = torch.stdin.take().ok_or("no input")?;
-let mut answers = BufReader::new(torch.stdout.take().ok_or("no output")?);
-let mut ask = |order: &str| -> std::result::Result<f64, Box<dyn std::error::Error>> {
-    writeln!(orders, "{order}")?;
-    let mut answer = String::new();
-    answers.read_line(&mut answer)?;
-    let seconds = answer.split_whitespace().next().and_then(|seconds| seconds.parse().ok());
-    seconds.ok_or_else(|| format!("{answer:?} was answered to {order:?}").into())
-};
+let mut torch = Torch::start(threads, &on)?;
 let saved = folder.join("model");
-ask("model vit_base_patch16_224 1")?;
-ask(&format!("save {}", saved.display()))?;
+torch.does("model vit_base_patch16_224 1")?;
+torch.does(&format!("save {}", saved.display()))?;
 let vit = load(&saved.to_string_lossy())?;
 let set = FolderSet::open(&pictures, OnUnreadable::Fail)?;
 
@@ -82,7 +95,7 @@ for round in 0..=3 {
                 assert_eq!(c.images(), images);
                 start.elapsed().as_secs_f64()
             }
-            other => ask(&format!("files {batch} {} {}", other.contains("compiled"), pictures.display()))?,
+            other => torch.does(&format!("files {batch} {} {}", other.contains("compiled"), pictures.display()))?,
         };
         if round > 0 {
             all.push(took)
