@@ -7,7 +7,7 @@ use super::plan::{Plan, Route};
 use super::tokens::{TokenContributions, TokenFactors};
 use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
 use crate::ops::{Slots, slot_sums};
-use crate::trace::{Kept, Node, NodeId, Op};
+use crate::trace::{Kept, Node, NodeId, Op, Site};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use std::rc::Rc;
@@ -216,13 +216,7 @@ impl Walk<'_> {
                 Ok(())
             }
             Route::Heads { node, site, heads } => {
-                let (mixed, factors) = match std::mem::take(&mut self.kept[*node]) {
-                    Kept::Attention { mixed, probs, v } => (mixed, Some((probs, v))),
-                    Kept::Value(mixed) => (mixed, None),
-                    _ => return Err(not_kept(*node)),
-                };
-                let pooled = functional.pool(&mixed)?;
-                drop(mixed);
+                let (pooled, factors) = self.pooled_heads((*node, *site), functional)?;
                 let mapped = match self.maps {
                     Some(maps) => maps.apply(*node, self.batch, &pooled)?,
                     None => None,
@@ -246,21 +240,41 @@ impl Walk<'_> {
                         share: share.cloned(),
                     })
                 }
-                if let (Some((probs, v)), Op::Attend { windows, .. }) = (factors, &self.ops[*node])
-                {
-                    let factors = TokenFactors::new(
-                        *site,
-                        self.batch,
-                        (&functional.weights, &functional.slots),
-                        (&probs, v),
-                        windows.clone(),
-                        functional.map.clone(),
-                    )?;
+                if let Some(factors) = factors {
                     self.tokens.push((factors, share.cloned()))
                 }
                 Ok(())
             }
         }
+    }
+
+    /// What all heads of a layer mixed, pooled: BK x C; and their source tokens, where they were kept.
+    fn pooled_heads(
+        &mut self,
+        (node, site): (NodeId, Site),
+        functional: &Functional,
+    ) -> Result<(Tensor, Option<TokenFactors>)> {
+        let (mixed, probs, v) = match std::mem::take(&mut self.kept[node]) {
+            Kept::Value(mixed) => return Ok((functional.pool(&mixed)?, None)),
+            Kept::Attention { mixed, probs, v } => (mixed, probs, v),
+            _ => return Err(not_kept(node)),
+        };
+        let Op::Attend { windows, .. } = &self.ops[node] else {
+            return Err(not_kept(node));
+        };
+        let factors = TokenFactors::new(
+            site,
+            self.batch,
+            (&functional.weights, &functional.slots),
+            (&probs, v),
+            windows.clone(),
+            functional.map.clone(),
+        )?;
+        let pooled = match mixed {
+            Some(mixed) => functional.pool(&mixed)?,
+            None => factors.pooled()?,
+        };
+        Ok((pooled, Some(factors)))
     }
 
     /// The kept value of a node, B x R x C.

@@ -88,9 +88,10 @@ pub enum Kept {
     /// Each B x R.
     Statistics { mean: Tensor, rstd: Tensor },
     /// `mixed`: B x R x C; `probs`: B x H x R x S; `v`: B x H x S x C/H. With windows, `probs` and `v` have a window
-    /// where they have an image here: W windows of N tokens give BW x H x N x N and BW x H x N x C/H.
+    /// where they have an image here: W windows of N tokens give BW x H x N x N and BW x H x N x C/H. `mixed` is none
+    /// where it is the product of the others but for the order of sums in f32: it is as large as `v`.
     Attention {
-        mixed: Tensor,
+        mixed: Option<Tensor>,
         probs: Tensor,
         v: Tensor,
     },

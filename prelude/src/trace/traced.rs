@@ -248,7 +248,7 @@ impl Traced {
         };
         Self::record_keeping(&self.tape, value, op, &[self], |keep, value| match keep {
             Keep::Attention(rows) => Ok(Kept::Attention {
-                mixed: rows.of(value)?,
+                mixed: Some(rows.of(value)?),
                 probs: match windows {
                     Some(windows) => {
                         check_window_rows(rows, value.dim(1)?, Some(windows))?;
@@ -289,14 +289,14 @@ impl Traced {
             heads,
             windows: windows.cloned(),
         };
-        Self::record_keeping(&self.tape, made.mixed, op, &[self], |keep, mixed| {
+        Self::record_keeping(&self.tape, made.mixed, op, &[self], |keep, _| {
             let (Keep::Attention(rows), Some(ops::attention::Factors { probs, v })) =
                 (keep, made.kept)
             else {
                 return Ok(Kept::Nothing);
             };
             check_window_rows(rows, t, windows)?;
-            let mixed = rows.of(mixed)?;
+            let mixed = None;
             Ok(Kept::Attention { mixed, probs, v })
         })
     }

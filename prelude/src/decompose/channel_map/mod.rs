@@ -4,7 +4,7 @@ mod steps;
 
 pub(crate) use steps::{MapStep, MapSteps};
 
-use crate::ops::linear;
+use crate::ops::{linear, scale};
 use candle_core::{D, Device, Result, Tensor};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Step {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Dense(weight) => linear(x, weight, None, None),
-            Self::Diagonal(gamma) => x.broadcast_mul(gamma),
+            Self::Diagonal(gamma) => scale(x, gamma),
             Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
             Self::Merge(slots) => x.reshape((x.dim(0)? / slots, slots * x.dim(1)?)),
         }
@@ -59,6 +59,10 @@ impl Step {
         }
     }
 }
+
+/// Rows beside which reading a step's matrix is little: these go through it, and what comes after them, so that the two take little
+/// memory.
+const MANY_ROWS: usize = 1024;
 
 /// A linear map from a node's channels to the target's, as a list whose head is applied first.
 ///
@@ -141,39 +145,30 @@ impl ChannelMap {
         Ok((mapped.flatten(0, 1)?, rest.clone()))
     }
 
-    /// Apply a map to each of several: the rows that come to the same step go through it together. A product with few rows
-    /// takes as long as it takes to read the matrix, and what is below one block of a stage is below all of it.
+    /// Apply a map to each of several: the rows that come to the same step go through it, and all that follow, together, as
+    /// long as there are not many. A product with few rows takes as long as it takes to read the matrix, and what is below
+    /// one block of a stage is below all of it. Rows are let go once a step has been applied to them.
     pub fn apply_all(of: Vec<(Tensor, Self)>) -> Result<Vec<Tensor>> {
-        let mut all: Vec<(Tensor, Self, usize)> = of
-            .into_iter()
-            .map(|(x, map)| {
-                let steps = map.nodes().len();
-                (x, map, steps)
-            })
-            .collect();
+        let mut applied = vec![None; of.len()];
+        let mut left: Vec<Together> = of.into_iter().enumerate().map(Together::one).collect();
         // Those with most steps to go have not come to the steps that they share with others.
-        while let Some(steps) = all
-            .iter()
-            .map(|(.., steps)| *steps)
-            .max()
-            .filter(|s| *s > 0)
-        {
-            let first = all.iter().position(|(.., own)| *own == steps);
-            let Some(node) = first.and_then(|i| all[i].1.0.clone()) else {
-                break;
-            };
-            let is_here = |map: &Self| map.0.as_ref().is_some_and(|own| Arc::ptr_eq(own, &node));
-            let here: Vec<usize> = (0..all.len()).filter(|&i| is_here(&all[i].1)).collect();
-            let rows: Vec<&Tensor> = here.iter().map(|&i| &all[i].0).collect();
-            let together = node.0.apply(&Tensor::cat(&rows, 0)?)?;
-            let mut start = 0;
-            for &i in &here {
-                let rows = node.0.rows(all[i].0.dim(0)?);
-                all[i] = (together.narrow(0, start, rows)?, node.1.clone(), steps - 1);
-                start += rows;
+        let next = |left: &[Together]| left.iter().max_by_key(|rows| rows.steps)?.map.0.clone();
+        while let Some(node) = next(&left) {
+            let (here, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|rows| rows.is_at(&node));
+            left = others;
+            for some in Together::shared_out(here) {
+                left.push(Together::after(some, &node)?)
             }
         }
-        Ok(all.into_iter().map(|(x, ..)| x).collect())
+        for together in left {
+            let mut start = 0;
+            for (place, rows) in together.members {
+                applied[place] = Some(together.rows.narrow(0, start, rows)?);
+                start += rows
+            }
+        }
+        Ok(applied.into_iter().flatten().collect())
     }
 
     /// Apply to head `head` of `heads` alone: N x c/H -> N x d.
@@ -247,6 +242,71 @@ impl ChannelMap {
             map = &node.1;
         }
         nodes
+    }
+}
+
+/// Rows that the same map is to be applied to.
+struct Together {
+    rows: Tensor,
+    map: ChannelMap,
+    /// Of the map.
+    steps: usize,
+    /// Whose rows these are, one's after the other's, and how many.
+    members: Vec<(usize, usize)>,
+}
+
+impl Together {
+    fn one((place, (rows, map)): (usize, (Tensor, ChannelMap))) -> Self {
+        Self {
+            steps: map.nodes().len(),
+            members: vec![(place, rows.dims()[0])],
+            rows,
+            map,
+        }
+    }
+
+    fn is_at(&self, node: &Arc<(Step, ChannelMap)>) -> bool {
+        self.map
+            .0
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, node))
+    }
+
+    /// Parts of at least [`MANY_ROWS`] rows, as far as there are so many.
+    fn shared_out(all: Vec<Self>) -> Vec<Vec<Self>> {
+        let mut parts: Vec<Vec<Self>> = Vec::new();
+        let mut rows = MANY_ROWS;
+        for one in all {
+            if rows >= MANY_ROWS {
+                parts.push(Vec::new());
+                rows = 0
+            }
+            rows += one.rows.dims()[0];
+            if let Some(part) = parts.last_mut() {
+                part.push(one)
+            }
+        }
+        parts
+    }
+
+    /// What the first step of their map makes of several, which are all at `node`.
+    fn after(several: Vec<Self>, node: &Arc<(Step, ChannelMap)>) -> Result<Self> {
+        let members = several.iter().flat_map(|rows| &rows.members);
+        let members = members.map(|(place, rows)| (*place, node.0.rows(*rows)));
+        let members = members.collect();
+        let rows = {
+            let rows: Vec<Tensor> = several.into_iter().map(|part| part.rows).collect();
+            match &rows[..] {
+                [rows] => rows.clone(),
+                _ => Tensor::cat(&rows, 0)?,
+            }
+        };
+        Ok(Self {
+            rows: node.0.apply(&rows)?,
+            steps: node.1.nodes().len(),
+            map: node.1.clone(),
+            members,
+        })
     }
 }
 

@@ -59,6 +59,16 @@ impl TokenFactors {
         })
     }
 
+    /// The sums over all source tokens, the heads side by side: BK x C.
+    pub fn pooled(&self) -> Result<Tensor> {
+        let (groups, heads, k, _) = self.weights.dims4()?;
+        let windows = groups / self.images();
+        let sums = self.weights.matmul(&self.v)?;
+        let sums = sums.reshape((self.images(), windows, ()))?.sum(1)?;
+        let sums = sums.reshape((self.images(), heads, k, ()))?;
+        Ok(sums.transpose(1, 2)?.flatten(2, 3)?.flatten(0, 1)?)
+    }
+
     /// These of so many images, whose heads each have `share` of the constants, B x d or 1 x d.
     pub fn with_share(self, images: usize, share: Option<Tensor>) -> Result<Self> {
         let share = match share {
