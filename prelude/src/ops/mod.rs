@@ -22,6 +22,7 @@ pub mod softmax;
 mod transfer;
 pub mod unfold;
 pub mod weighted_products;
+pub mod window_sums;
 
 pub use activation::{gelu, gelu_tanh, quick_gelu};
 pub use add::add;
@@ -37,6 +38,7 @@ pub use softmax::softmax_last_dim;
 pub(crate) use transfer::{Upload, moved};
 pub use unfold::conv;
 pub use weighted_products::weighted_products;
+pub use window_sums::window_sums;
 
 use candle_core::{D, DType, Result, Tensor, bail};
 

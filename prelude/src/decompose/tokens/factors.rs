@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::part::rows;
-use crate::ops::{Slots, moved, slot_sums, weighted_products};
+use crate::ops::{Slots, moved, slot_sums, weighted_products, window_sums};
 use crate::trace::{Site, Windows};
 use candle_core::{D, Device, Tensor};
 use std::sync::Arc;
@@ -61,11 +61,8 @@ impl TokenFactors {
 
     /// The sums over all source tokens, the heads side by side: BK x C.
     pub fn pooled(&self) -> Result<Tensor> {
-        let (groups, heads, k, _) = self.weights.dims4()?;
-        let windows = groups / self.images();
-        let sums = self.weights.matmul(&self.v)?;
-        let sums = sums.reshape((self.images(), windows, ()))?.sum(1)?;
-        let sums = sums.reshape((self.images(), heads, k, ()))?;
+        let windows = self.windows.as_ref().map_or(1, |windows| windows.count());
+        let sums = window_sums(&self.v, &self.weights, windows)?;
         Ok(sums.transpose(1, 2)?.flatten(2, 3)?.flatten(0, 1)?)
     }
 
