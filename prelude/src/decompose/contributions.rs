@@ -1,5 +1,6 @@
 //! The result of a decomposition.
 
+use super::channel_map::MapCopies;
 use super::names::{index_of, names_in_words};
 use super::origin::{Side, same_components};
 use super::{Component, HeadTokens, Origin, TokenContributions};
@@ -112,11 +113,19 @@ impl Contributions {
 
     /// This value on `device`.
     pub(crate) fn to_device(&self, device: &Device) -> Result<Self> {
+        self.copied(&mut MapCopies::on(device))
+    }
+
+    /// This value, which is another batch than those before, on the device of `copies`.
+    pub(crate) fn copied(&self, copies: &mut MapCopies) -> Result<Self> {
+        copies.begin();
         let tokens = self.tokens.as_ref();
+        let tokens = tokens.map(|tokens| tokens.copied(copies)).transpose()?;
+        let device = copies.device();
         Ok(Self {
             values: moved(&self.values, device)?,
             representation: moved(&self.representation, device)?,
-            tokens: tokens.map(|tokens| tokens.to_device(device)).transpose()?,
+            tokens,
             ..self.clone()
         })
     }

@@ -41,7 +41,7 @@ mod tokens;
 mod walk;
 
 pub(crate) use assembly::Assembly;
-pub(crate) use channel_map::ChannelMap;
+pub(crate) use channel_map::{ChannelMap, MapCopies};
 pub(crate) use chunked::ChunkSource;
 pub use chunked::ChunkedContributions;
 pub use chunks::ImageChunks;

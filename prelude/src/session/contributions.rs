@@ -8,7 +8,7 @@ use super::registry::{resident_or, take};
 use super::replay;
 use super::room;
 use crate::data::{DataSet, ahead};
-use crate::decompose::{Assembly, Contributions, DecomposeOptions, Decomposer, Origin};
+use crate::decompose::{Assembly, Contributions, DecomposeOptions, Decomposer, MapCopies, Origin};
 use crate::identity::{ImageEmbeddings, ImageOrigin, ImagesId, ModelId};
 use crate::models::Model;
 use crate::ops::Upload;
@@ -85,9 +85,10 @@ fn contributions(
         let mut all = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         let (missing, mut done) = (all.missing(), all.done());
         let whole = &mut *all;
+        let mut copies = MapCopies::on(&device);
         // Copying a batch off the device and writing it to the cache goes on while the next one is computed.
         let put = |(start, batch): (usize, Contributions)| {
-            let batch = batch.to_device(&device)?;
+            let batch = batch.copied(&mut copies)?;
             if let Some(kept) = &mut kept {
                 kept.add(start, &batch);
             }

@@ -3,7 +3,9 @@
 use super::contributions::each_batch;
 use super::replay;
 use crate::data::DataSet;
-use crate::decompose::{ChunkedContributions, Contributions, DecomposeOptions, Decomposer, Origin};
+use crate::decompose::{
+    ChunkedContributions, Contributions, DecomposeOptions, Decomposer, MapCopies, Origin,
+};
 use crate::identity::{ImagesId, ModelId};
 use crate::models::Model;
 use crate::process::{beside::beside, stop};
@@ -220,9 +222,10 @@ pub fn decompose_shard(
         let range = store.range(missing.start).start..store.range(missing.end - 1).end;
         let mut cutter = Cutter::new(store.images_of_chunk(), set.len());
         let written = AtomicUsize::new(progress.done);
+        let mut copies = MapCopies::on(&Device::Cpu);
         // Batches are copied off the device and written while the next ones are computed.
         let put = |(start, batch): (usize, Contributions)| {
-            cutter.add(start, batch.to_device(&Device::Cpu)?, |index, images| {
+            cutter.add(start, batch.copied(&mut copies)?, |index, images| {
                 store.write(index, images)?;
                 written.fetch_add(images.images(), Ordering::Relaxed);
                 Ok(())

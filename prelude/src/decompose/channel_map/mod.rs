@@ -1,11 +1,13 @@
 //! A linear map over channels, kept as the list of steps it came from.
 
+mod copies;
 mod steps;
 
+pub(crate) use copies::MapCopies;
 pub(crate) use steps::{MapStep, MapSteps};
 
 use crate::ops::{linear, scale};
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use std::sync::Arc;
 
 /// One step on the way from a node to the target.
@@ -93,20 +95,6 @@ impl ChannelMap {
     /// This map after `slots` rows have been put side by side.
     pub fn after_merge(&self, slots: usize) -> Self {
         self.push(Step::Merge(slots))
-    }
-
-    /// This map on `device`.
-    pub fn to_device(&self, device: &Device) -> Result<Self> {
-        let Some(node) = &self.0 else {
-            return Ok(Self::default());
-        };
-        let step = match &node.0 {
-            Step::Dense(weight) => Step::Dense(weight.to_device(device)?),
-            Step::Diagonal(gamma) => Step::Diagonal(gamma.to_device(device)?),
-            Step::Centre => Step::Centre,
-            Step::Merge(rows) => Step::Merge(*rows),
-        };
-        Ok(node.1.to_device(device)?.push(step))
     }
 
     /// Rows of a value that become one of the target, K: 1 without merges.

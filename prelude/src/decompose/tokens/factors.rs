@@ -1,11 +1,11 @@
 //! One attention layer's source tokens, as the products they are.
 
 use crate::Result;
-use crate::decompose::channel_map::ChannelMap;
+use crate::decompose::channel_map::{ChannelMap, MapCopies};
 use crate::decompose::part::rows;
 use crate::ops::{Slots, moved, slot_sums, weighted_products, window_sums};
 use crate::trace::{Site, Windows};
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Tensor};
 use std::sync::Arc;
 
 /// One attention layer: a head's contribution from source token s is `(weight[s] v[s]) W`. B images of W windows of N
@@ -75,8 +75,9 @@ impl TokenFactors {
         Ok(Self { share, ..self })
     }
 
-    /// These on `device`, the channel map with them.
-    pub fn to_device(&self, device: &Device) -> Result<Self> {
+    /// These on the device of `copies`, the channel map with them.
+    pub fn copied(&self, copies: &mut MapCopies) -> Result<Self> {
+        let device = &copies.device().clone();
         if self.v.device().same_device(device) {
             return Ok(self.clone());
         }
@@ -88,7 +89,7 @@ impl TokenFactors {
             weights: to(&self.weights)?,
             v: to(&self.v)?,
             windows: windows.transpose()?.map(Arc::new),
-            map: self.map.to_device(device)?,
+            map: copies.map(&self.map)?,
             share: self.share.as_ref().map(to).transpose()?,
         })
     }

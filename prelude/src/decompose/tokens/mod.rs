@@ -22,12 +22,12 @@ pub(crate) use parts::{LayerShape, LayerValues, TokenShape};
 pub use scores::{TokenScores, TokenShares};
 pub(crate) use together::{along_each, of_heads};
 
+use super::channel_map::MapCopies;
 use super::{BlockPart, Component};
 use crate::data::ModelInput;
 use crate::identity::ModelId;
 use crate::trace::Block;
 use crate::{Error, Result};
-use candle_core::Device;
 
 /// The heads' contributions split over source tokens, for B images. A head's share of the constants is spread
 /// evenly, so that tokens sum to their head.
@@ -121,9 +121,9 @@ impl TokenContributions {
         }
     }
 
-    /// These on `device`.
-    pub(super) fn to_device(&self, device: &Device) -> Result<Self> {
-        let layers = self.layers.iter().map(|layer| layer.to_device(device));
+    /// These on the device of `copies`.
+    pub(super) fn copied(&self, copies: &mut MapCopies) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| layer.copied(copies));
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             ..self.clone()
