@@ -218,11 +218,11 @@ pub fn decompose_shard(
     };
     progress.found = progress.done;
     tell(&progress);
+    let mut copies = MapCopies::on(&Device::Cpu);
     for missing in runs(own.filter(|chunk| !finished.contains(chunk))) {
         let range = store.range(missing.start).start..store.range(missing.end - 1).end;
         let mut cutter = Cutter::new(store.images_of_chunk(), set.len());
         let written = AtomicUsize::new(progress.done);
-        let mut copies = MapCopies::on(&Device::Cpu);
         // Batches are copied off the device and written while the next ones are computed.
         let put = |(start, batch): (usize, Contributions)| {
             cutter.add(start, batch.copied(&mut copies)?, |index, images| {

@@ -39,7 +39,7 @@ impl Step {
     fn transpose(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Dense(weight) => x.matmul(weight),
-            Self::Diagonal(gamma) => x.broadcast_mul(gamma),
+            Self::Diagonal(gamma) => scale(x, gamma),
             Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
             Self::Merge(slots) => x.reshape((x.dim(0)? * slots, x.dim(1)? / slots)),
         }
@@ -62,8 +62,8 @@ impl Step {
     }
 }
 
-/// Rows beside which reading a step's matrix is little: these go through it, and what comes after them, so that the two take little
-/// memory.
+/// Rows enough that reading a step's matrix is little beside the product with them: more go through it in parts, which take
+/// less memory.
 const MANY_ROWS: usize = 1024;
 
 /// A linear map from a node's channels to the target's, as a list whose head is applied first.
