@@ -2,7 +2,8 @@
 
 use super::activation::Activation;
 use super::kernel::computed;
-use super::raw::{Cut, Matrix, product_in_blocks};
+use super::panels;
+use super::raw::{Cut, Matrix, MatrixMut, filled_in_blocks, product_in_blocks};
 use super::rows::vectorised;
 use super::{Path, check_channels, path};
 use candle_core::{CpuStorage, Result, Storage, Tensor};
@@ -60,9 +61,23 @@ pub fn linear(
     };
     let values = &values[layout.start_offset()..];
     let weight = Matrix::new(values, (output, input), (down, across));
-    let product = |x: &[f32], bias: Option<&[f32]>| {
+    let made = |x: &[f32], bias: Option<&[f32]>| {
         let x = Matrix::new(x, (rows, input), (input, 1));
-        let cut = cut((rows, output), rayon::current_num_threads());
+        let threads = rayon::current_num_threads();
+        if panels::fit() {
+            let each = block((rows, output), threads);
+            return filled_in_blocks((rows, output), each, |rows, columns, block| {
+                let x = x.rows(rows.start, rows.len());
+                let weight = weight.rows(columns.start, columns.len());
+                let width = columns.len();
+                let out = MatrixMut::new(block, (rows.len(), width), width);
+                panels::product(x, weight.transposed(), 1.0, out);
+                for row in block.chunks_exact_mut(width) {
+                    finish(row, bias.map(|bias| &bias[columns.clone()]), activation)
+                }
+            });
+        }
+        let cut = cut((rows, output), threads);
         product_in_blocks(x, weight.transposed(), cut, |from, row| {
             let bias = bias.map(|bias| &bias[from..from + row.len()]);
             finish(row, bias, activation)
@@ -70,9 +85,9 @@ pub fn linear(
     };
     match bias {
         Some(bias) => computed("linear", [&flat, bias], shape, |[x, bias]| {
-            product(x, Some(bias))
+            made(x, Some(bias))
         }),
-        None => computed("linear", [&flat], shape, |[x]| product(x, None)),
+        None => computed("linear", [&flat], shape, |[x]| made(x, None)),
     }
 }
 
@@ -95,6 +110,23 @@ fn cut((rows, output): (usize, usize), threads: usize) -> Cut {
         task: (rows_each, columns_of_task),
         columns_each: (BLOCK / rows_each).next_multiple_of(64),
     }
+}
+
+/// Rows and columns of a block of the result where products are taken by panels. A block packs its columns of the weight,
+/// which is little beside the product with many rows, and small enough to stay in a core's own cache.
+fn block((rows, output): (usize, usize), threads: usize) -> (usize, usize) {
+    // Several for each core, so that a core that others slow down does not keep the rest waiting.
+    let wanted = 4 * threads;
+    let mut down = rows.div_ceil(800).max(1);
+    let blocks = |down: usize, columns: usize| down * output.div_ceil(columns);
+    while blocks(down, 96) < wanted && rows / (2 * down) >= ROWS_OF_TASK {
+        down *= 2
+    }
+    let columns = [96, 48, 32]
+        .into_iter()
+        .find(|&columns| blocks(down, columns) >= wanted)
+        .unwrap_or(16);
+    (rows.div_ceil(down).max(1), columns)
 }
 
 /// Adds the bias to, and applies the activation to, a part of a row.
@@ -187,6 +219,12 @@ mod tests {
     fn every_core_has_a_task() {
         for threads in [1, 2, 3, 16, 64] {
             for (rows, output) in [(197, 3072), (1576, 768), (25088, 128), (128, 768)] {
+                let each = block((rows, output), threads);
+                let blocks = rows.div_ceil(each.0) * output.div_ceil(each.1);
+                assert!(
+                    blocks >= threads.min(output / 16),
+                    "{rows} x {output} on {threads}: {each:?}"
+                );
                 let Cut { task, columns_each } = cut((rows, output), threads);
                 let tasks = rows.div_ceil(task.0) * output.div_ceil(task.1);
                 assert!(

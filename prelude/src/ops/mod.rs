@@ -14,6 +14,7 @@ pub mod depthwise;
 mod kernel;
 pub mod layer_norm;
 pub mod linear;
+mod panels;
 mod raw;
 mod rows;
 pub mod scale;

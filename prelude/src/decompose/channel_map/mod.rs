@@ -38,7 +38,7 @@ impl Step {
     /// that of these with the row.
     fn transpose(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(weight) => x.matmul(weight),
+            Self::Dense(weight) => linear(x, &weight.t()?, None, None),
             Self::Diagonal(gamma) => scale(x, gamma),
             Self::Centre => x.broadcast_sub(&x.mean_keepdim(D::Minus1)?),
             Self::Merge(slots) => x.reshape((x.dim(0)? * slots, x.dim(1)? / slots)),

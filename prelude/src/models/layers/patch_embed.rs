@@ -1,4 +1,5 @@
 use crate::models::weights::Checkpoint;
+use crate::ops::linear;
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
@@ -48,11 +49,7 @@ impl PatchEmbed {
         let patches = pixels.contiguous()?.reshape(&[b, c, side, p, side, p])?;
         let patches = patches.permute([0, 2, 4, 1, 3, 5].to_vec())?;
         let patches = patches.reshape((b * side * side, c * p * p))?;
-        let tokens = patches.matmul(&self.weight.t()?)?;
-        let tokens = match &self.bias {
-            Some(bias) => crate::ops::add_bias(&tokens, bias)?,
-            None => tokens,
-        };
+        let tokens = linear(&patches, &self.weight, self.bias.as_ref(), None)?;
         tokens.reshape((b, side * side, ()))
     }
 }

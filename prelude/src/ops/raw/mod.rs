@@ -8,5 +8,5 @@ pub mod cuda;
 mod filled;
 mod product;
 
-pub use filled::{filled_in_chunks, three_filled_in_chunks};
+pub use filled::{filled_in_blocks, filled_in_chunks, three_filled_in_chunks};
 pub use product::{Cut, Matrix, MatrixMut, product, product_in_blocks};

@@ -1,5 +1,6 @@
 //! One matrix product on the calling thread, by the crate that candle multiplies with.
 
+use super::filled::Target;
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
@@ -62,6 +63,30 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// The value in a row and a column, and what lies behind it.
+    ///
+    /// # Panics
+    /// When there is no such value.
+    pub fn from(&self, row: usize, column: usize) -> &'a [f32] {
+        let ((rows, columns), (down, across)) = (self.shape, self.strides);
+        assert!(
+            row < rows && column < columns,
+            "row {row}, column {column} of {:?}",
+            self.shape
+        );
+        &self.data[row * down + column * across..]
+    }
+
+    /// The distances from one row to the next, and from one column to the next.
+    pub fn strides(&self) -> (usize, usize) {
+        self.strides
+    }
+
     /// Rows `from .. from + count` alone.
     ///
     /// # Panics
@@ -96,6 +121,20 @@ impl<'a> MatrixMut<'a> {
             shape,
             row_stride,
         }
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// A row.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.shape.0, "row {row} of {:?}", self.shape);
+        &mut self.data[row * self.row_stride..][..self.shape.1]
     }
 }
 
@@ -152,18 +191,6 @@ pub struct Cut {
     pub columns_each: usize,
 }
 
-/// A result that is written to by several tasks at once, each in a part of its own.
-struct Target(*mut f32);
-
-// SAFETY: it is an address; whoever writes there says why nothing else does.
-unsafe impl Sync for Target {}
-
-impl Target {
-    fn at(&self, place: usize) -> *mut f32 {
-        self.0.wrapping_add(place)
-    }
-}
-
 /// `a b` on all cores; `finish` is given each row of each block, from the column on that it is told, while the block is in
 /// the core's cache.
 ///
@@ -188,7 +215,7 @@ pub fn product_in_blocks(
     if len == 0 {
         return out;
     }
-    let target = Target(out.as_mut_ptr());
+    let target = Target::new(&mut out);
     let columns = b.transposed();
     let across = n.div_ceil(columns_of_task);
     (0..m.div_ceil(rows_each) * across)

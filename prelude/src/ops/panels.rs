@@ -1,0 +1,300 @@
+//! Matrix products for processors with AVX2 but without AVX-512. The right factor is packed into panels once for many rows,
+//! and the left one is read where it lies; the crate `gemm` packs both anew for each block of a result.
+
+use super::raw::{self, Matrix, MatrixMut};
+use pulp::{Simd, WithSimd};
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Rows of a tile of the result, whose sums are held in registers.
+const ROWS: usize = 6;
+
+/// Vectors of columns of a tile: 12 of 16 registers hold sums.
+const VECTORS: usize = 2;
+
+/// Terms that are summed at a time: panels of so many for a block's columns stay in a core's own cache.
+const DEPTH: usize = 768;
+
+thread_local! {
+    /// Panels of the right factor: a buffer that stays with a thread, as large as the largest panels that it has packed.
+    static PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Whether [`product`] is the faster one on this processor. Tiles are sized for 16 registers of 8 values; where there are
+/// larger ones, the crate `gemm` has kernels for them.
+pub fn fit() -> bool {
+    struct Fit;
+    impl WithSimd for Fit {
+        type Output = bool;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> bool {
+            S::F32_LANES == 8
+        }
+    }
+    pulp::Arch::new().dispatch(Fit)
+}
+
+/// `out = scale * a b` on this thread alone. The values of a row of `a` are to lie side by side.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
+    let ((m, k), (inner, n)) = (a.shape(), b.shape());
+    assert!(
+        k == inner && out.shape() == (m, n),
+        "the product of {:?} and {:?} for {:?}",
+        a.shape(),
+        b.shape(),
+        out.shape()
+    );
+    if a.strides().1 != 1 && k > 1 || m * n * k == 0 {
+        return raw::product(a, b, scale, out);
+    }
+    let mut buffer = PANELS.take();
+    pulp::Arch::new().dispatch(Product {
+        a,
+        b,
+        scale,
+        out,
+        buffer: &mut buffer,
+    });
+    PANELS.set(buffer)
+}
+
+struct Product<'a> {
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    scale: f32,
+    out: MatrixMut<'a>,
+    buffer: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let ((m, k), n) = (self.a.shape(), self.b.shape().1);
+        let width = VECTORS * S::F32_LANES;
+        for from in (0..k).step_by(DEPTH) {
+            let terms = from..k.min(from + DEPTH);
+            let len = n.div_ceil(width) * width * terms.len();
+            // A vector that lies across two lines of the cache takes two reads.
+            let line = 16;
+            if self.buffer.len() < len + line {
+                self.buffer.resize(len + line, 0.0)
+            }
+            let start = self.buffer.as_ptr().align_offset(64).min(line);
+            let panels = &mut self.buffer[start..][..len];
+            let each = width * terms.len();
+            for (i, panel) in panels.chunks_exact_mut(each).enumerate() {
+                let columns = i * width..n.min((i + 1) * width);
+                pack(self.b, terms.clone(), columns, panel, width)
+            }
+            let panels = &*panels;
+            let part = Part {
+                a: self.a,
+                scale: self.scale,
+                panels,
+                terms,
+            };
+            for top in (0..m).step_by(ROWS) {
+                let out = &mut self.out;
+                match m - top {
+                    1 => part.rows::<S, 1>(simd, top, out),
+                    2 => part.rows::<S, 2>(simd, top, out),
+                    3 => part.rows::<S, 3>(simd, top, out),
+                    4 => part.rows::<S, 4>(simd, top, out),
+                    5 => part.rows::<S, 5>(simd, top, out),
+                    _ => part.rows::<S, ROWS>(simd, top, out),
+                }
+            }
+        }
+    }
+}
+
+/// Some terms of the sums.
+struct Part<'a> {
+    a: Matrix<'a>,
+    scale: f32,
+    panels: &'a [f32],
+    terms: Range<usize>,
+}
+
+impl Part<'_> {
+    /// Adds these terms to so many rows of the result, or begins them.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(&self, simd: S, top: usize, out: &mut MatrixMut) {
+        let width = VECTORS * S::F32_LANES;
+        let (first, depth) = (self.terms.start, self.terms.len());
+        let mut rows: [&[f32]; R] = [&[]; R];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = &self.a.from(top + i, first)[..depth]
+        }
+        let scale = simd.splat_f32s(self.scale);
+        for (at, panel) in self.panels.chunks_exact(width * depth).enumerate() {
+            let sums = tile(simd, rows, S::as_simd_f32s(panel).0);
+            for (i, sums) in sums.into_iter().enumerate() {
+                let row = &mut out.row(top + i)[at * width..];
+                let count = row.len().min(width);
+                if count == width {
+                    let (values, _) = S::as_mut_simd_f32s(&mut row[..width]);
+                    for (value, sum) in values.iter_mut().zip(sums) {
+                        *value = match first {
+                            0 => simd.mul_f32s(sum, scale),
+                            _ => simd.mul_add_f32s(sum, scale, *value),
+                        }
+                    }
+                    continue;
+                }
+                for (value, sum) in row[..count].iter_mut().zip(values_of::<S>(&sums)) {
+                    *value = match first {
+                        0 => sum * self.scale,
+                        _ => sum.mul_add(self.scale, *value),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The values of vectors, one after the other.
+#[inline(always)]
+fn values_of<S: Simd>(vectors: &[S::f32s]) -> &[f32] {
+    bytemuck::cast_slice(vectors)
+}
+
+/// The products of R rows with a panel's columns.
+#[inline(always)]
+fn tile<S: Simd, const R: usize>(
+    simd: S,
+    rows: [&[f32]; R],
+    panel: &[S::f32s],
+) -> [[S::f32s; VECTORS]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+    let (panel, _) = panel.as_chunks::<VECTORS>();
+    let depth = panel.len();
+    // All of one length that is known here, so that no place has to be checked below.
+    let rows: [&[f32]; R] = std::array::from_fn(
+        #[inline(always)]
+        |r| &rows[r][..depth],
+    );
+    for i in 0..depth {
+        for r in 0..R {
+            let value = simd.splat_f32s(rows[r][i]);
+            for v in 0..VECTORS {
+                sums[r][v] = simd.mul_add_f32s(panel[i][v], value, sums[r][v])
+            }
+        }
+    }
+    sums
+}
+
+/// Writes some terms of some columns into a panel: the values of one term side by side, zero beyond the last column.
+#[inline(always)]
+fn pack(b: Matrix, terms: Range<usize>, columns: Range<usize>, panel: &mut [f32], width: usize) {
+    let (down, across) = b.strides();
+    if columns.len() < width {
+        panel.fill(0.0)
+    }
+    let from = b.from(terms.start, columns.start);
+    if across == 1 {
+        for (i, line) in panel.chunks_exact_mut(width).enumerate() {
+            line[..columns.len()].copy_from_slice(&from[i * down..][..columns.len()])
+        }
+        return;
+    }
+    // Some columns together, so that they are read value by value and lines are written in parts.
+    const TOGETHER: usize = 8;
+    for first in (0..columns.len()).step_by(TOGETHER) {
+        let count = TOGETHER.min(columns.len() - first);
+        if down == 1 && count == TOGETHER {
+            let mut values: [&[f32]; TOGETHER] = [&[]; TOGETHER];
+            for (i, values) in values.iter_mut().enumerate() {
+                *values = &from[(first + i) * across..][..terms.len()]
+            }
+            for (i, line) in panel.chunks_exact_mut(width).enumerate() {
+                for (out, values) in line[first..][..TOGETHER].iter_mut().zip(values) {
+                    *out = values[i]
+                }
+            }
+            continue;
+        }
+        for (i, line) in panel.chunks_exact_mut(width).enumerate() {
+            for (column, out) in line[first..][..count].iter_mut().enumerate() {
+                *out = from[i * down + (first + column) * across]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        let number = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 1.0;
+        (0..n).map(number).collect()
+    }
+
+    /// Every remainder of rows, columns and terms, weights as they are, transposed and apart, beside other values.
+    #[test]
+    fn products_are_the_sums_written_out() {
+        let of_rows = (1..=13).map(|m| (m, 33, 20));
+        let of_columns = (1..=35).map(|n| (7, n, 9));
+        let of_terms = [0, 1, 2, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 5].map(|k| (8, 19, k));
+        for (m, n, k) in of_rows.chain(of_columns).chain(of_terms) {
+            let (wide_a, wide_out) = (k + 3, n + 2);
+            let a = numbers(m * wide_a, 1);
+            for (down, across) in [(n + 1, 1), (1, k + 2), (2, 2 * k + 1)] {
+                let b = numbers(k * down + n * across + 1, 2);
+                let mut out = vec![9.0; m * wide_out];
+                product(
+                    Matrix::new(&a, (m, k), (wide_a, 1)),
+                    Matrix::new(&b, (k, n), (down, across)),
+                    0.5,
+                    MatrixMut::new(&mut out, (m, n), wide_out),
+                );
+                for (row, got) in out.chunks(wide_out).enumerate() {
+                    for (column, got) in got[..n].iter().enumerate() {
+                        let term = |i: usize| {
+                            a[row * wide_a + i] as f64 * b[i * down + column * across] as f64
+                        };
+                        let want = 0.5 * (0..k).map(term).sum::<f64>();
+                        assert!(
+                            (*got as f64 - want).abs() < 1e-5 * (k + 1) as f64,
+                            "{m} {n} {k} {down} {across}"
+                        );
+                    }
+                    assert!(got[n..].iter().all(|x| *x == 9.0), "beside the rows")
+                }
+            }
+        }
+    }
+
+    /// The crate `gemm` takes what has no rows side by side.
+    #[test]
+    fn a_transposed_left_factor_is_multiplied_too() {
+        let (a, b) = (numbers(12, 1), numbers(8, 2));
+        let mut out = vec![0.0; 6];
+        product(
+            Matrix::new(&a, (3, 4), (1, 3)),
+            Matrix::new(&b, (4, 2), (2, 1)),
+            1.0,
+            MatrixMut::new(&mut out, (3, 2), 2),
+        );
+        for (i, got) in out.iter().enumerate() {
+            let want: f32 = (0..4).map(|k| a[k * 3 + i / 2] * b[k * 2 + i % 2]).sum();
+            assert!((got - want).abs() < 1e-5)
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the product of (2, 3) and (2, 3) for (2, 2)")]
+    fn shapes_that_do_not_fit_are_refused() {
+        let x = [0.0; 6];
+        let a = Matrix::new(&x, (2, 3), (3, 1));
+        product(a, a, 1.0, MatrixMut::new(&mut [0.0; 4], (2, 2), 2));
+    }
+}
