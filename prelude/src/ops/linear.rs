@@ -65,7 +65,7 @@ pub fn linear(
         let x = Matrix::new(x, (rows, input), (input, 1));
         let threads = rayon::current_num_threads();
         if panels::fit() {
-            let each = block((rows, output), threads);
+            let each = block_shape((rows, output), threads);
             return filled_in_blocks((rows, output), each, |rows, columns, block| {
                 let x = x.rows(rows.start, rows.len());
                 let weight = weight.rows(columns.start, columns.len());
@@ -91,7 +91,7 @@ pub fn linear(
     }
 }
 
-/// A task for each core, or several where there are many rows. A task packs its part of both factors, so tasks are few, and
+/// How a product is cut where the crate `gemm` takes it: a task for each core, or several where there are many rows. A task packs its part of both factors, so tasks are few, and
 /// where they would have few rows each, columns are dealt out too, as has the least to pack.
 fn cut((rows, output): (usize, usize), threads: usize) -> Cut {
     let most = (4 * BLOCK / output.max(1)).clamp(384, 4096);
@@ -114,7 +114,7 @@ fn cut((rows, output): (usize, usize), threads: usize) -> Cut {
 
 /// Rows and columns of a block of the result where products are taken by panels. A block packs its columns of the weight,
 /// which is little beside the product with many rows, and small enough to stay in a core's own cache.
-fn block((rows, output): (usize, usize), threads: usize) -> (usize, usize) {
+fn block_shape((rows, output): (usize, usize), threads: usize) -> (usize, usize) {
     // Several for each core, so that a core that others slow down does not keep the rest waiting.
     let wanted = 4 * threads;
     let mut down = rows.div_ceil(800).max(1);
@@ -219,7 +219,7 @@ mod tests {
     fn every_core_has_a_task() {
         for threads in [1, 2, 3, 16, 64] {
             for (rows, output) in [(197, 3072), (1576, 768), (25088, 128), (128, 768)] {
-                let each = block((rows, output), threads);
+                let each = block_shape((rows, output), threads);
                 let blocks = rows.div_ceil(each.0) * output.div_ceil(each.1);
                 assert!(
                     blocks >= threads.min(output / 16),
