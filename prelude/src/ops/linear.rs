@@ -91,8 +91,9 @@ pub fn linear(
     }
 }
 
-/// How a product is cut where the crate `gemm` takes it: a task for each core, or several where there are many rows. A task packs its part of both factors, so tasks are few, and
-/// where they would have few rows each, columns are dealt out too, as has the least to pack.
+/// How a product is cut where the crate `gemm` takes it: a task for each core, or several where there are many rows. A task
+/// packs its part of both factors, so tasks are few, and where they would have few rows each, columns are dealt out too, as
+/// has the least to pack.
 fn cut((rows, output): (usize, usize), threads: usize) -> Cut {
     let most = (4 * BLOCK / output.max(1)).clamp(384, 4096);
     let tasks = (rows / most).next_multiple_of(threads).max(threads);

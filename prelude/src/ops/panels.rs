@@ -231,12 +231,8 @@ fn pack(b: Matrix, terms: Range<usize>, columns: Range<usize>, panel: &mut [f32]
 
 #[cfg(test)]
 mod tests {
+    use super::raw::numbers;
     use super::*;
-
-    fn numbers(n: usize, seed: usize) -> Vec<f32> {
-        let number = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 1.0;
-        (0..n).map(number).collect()
-    }
 
     /// Every remainder of rows, columns and terms, weights as they are, transposed and apart, beside other values.
     #[test]

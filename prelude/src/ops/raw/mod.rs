@@ -10,3 +10,6 @@ mod product;
 
 pub use filled::{filled_in_blocks, filled_in_chunks, three_filled_in_chunks};
 pub use product::{Cut, Matrix, MatrixMut, product, product_in_blocks};
+
+#[cfg(test)]
+pub use product::tests::numbers;

@@ -270,10 +270,11 @@ pub fn product_in_blocks(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+    /// Numbers between -1 and 1, other ones for another seed.
+    pub fn numbers(n: usize, seed: usize) -> Vec<f32> {
         let number = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 500.0 - 1.0;
         (0..n).map(number).collect()
     }
