@@ -1,13 +1,13 @@
-//! How forward passes and decompositions scale: over threads, and in time and memory over many batches, each in a process of
-//! its own.
+//! What decompositions take over the forward pass, in turn, and how both scale: over threads, and in time and memory over many
+//! batches, each in processes of its own.
 //!
 //!     cargo bench --locked --workspace --bench scaling
 //!
-//! `VITREPL_BENCH_MODEL=Swin` takes one model.
+//! `VITREPL_BENCH_MODEL=Swin` takes one model, `VITREPL_BENCH_ROUNDS=9` that many rounds of processes in turn (3).
 
 mod shapes;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use shapes::{Shape, median, peak_after, seconds, shapes};
 use std::hint::black_box;
 use vitrepl_prelude::decompose::{DecomposeOptions, Decomposer, Granularity};
@@ -36,9 +36,11 @@ fn child(what: &str) {
     let size = model.image_size();
     let pixels = Tensor::full(0.5f32, (BATCH, 3, size, size), &Device::Cpu).expect("pixels");
     let granularity = match part {
-        "tokens" => Granularity::Tokens,
+        "tokens" | "along" => Granularity::Tokens,
         _ => Granularity::Heads,
     };
+    let directions = Tensor::ones((10, model.width()), DType::F32, &Device::Cpu);
+    let directions = directions.expect("directions");
     let options = DecomposeOptions {
         granularity,
         ..DecomposeOptions::default()
@@ -48,6 +50,11 @@ fn child(what: &str) {
         "forward" => drop(black_box(
             model.forward(&pixels, &Tape::off()).expect("a pass"),
         )),
+        "along" => {
+            let c = decomposer.run(&pixels).expect("a decomposition");
+            let along = c.tokens_along("* head *", &directions);
+            drop(black_box(along.expect("tokens along directions")))
+        }
         _ => drop(black_box(decomposer.run(&pixels).expect("a decomposition"))),
     };
     let mut times = Vec::new();
@@ -74,6 +81,33 @@ fn run(shape: &Shape, part: &str, batches: usize, threads: usize) -> Ran {
     }
 }
 
+/// Prints times and the peaks of first batches over the forward pass's, in turn.
+fn over_forward(shape: &Shape, threads: usize) {
+    const PARTS: [&str; 4] = ["forward", "heads", "tokens", "along"];
+    let rounds = std::env::var("VITREPL_BENCH_ROUNDS").ok();
+    let rounds: usize = rounds.and_then(|n| n.parse().ok()).unwrap_or(3);
+    let mut times = PARTS.map(|_| Vec::new());
+    let mut peaks = PARTS.map(|_| Vec::new());
+    for _ in 0..rounds {
+        for (i, part) in PARTS.iter().enumerate() {
+            peaks[i].push(run(shape, part, 1, threads).peak);
+            // Channel maps of heads are multiplied out after 32 images.
+            let late = run(shape, part, 9, threads).seconds.split_off(5);
+            times[i].extend(late)
+        }
+    }
+    let (times, peaks) = (times.map(median), peaks.map(median));
+    for (i, part) in PARTS.iter().enumerate() {
+        println!(
+            "  {part}: {:.3} s, {:.2} of the forward pass; peak of the first batch {:.0} MB, {:.2}",
+            times[i],
+            times[i] / times[0],
+            peaks[i],
+            peaks[i] / peaks[0]
+        )
+    }
+}
+
 fn main() {
     if let Ok(what) = std::env::var(RUN) {
         return child(&what);
@@ -82,6 +116,7 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     for shape in shapes().iter().filter(|shape| shape.name.contains(&only)) {
         println!("{}, {BATCH} images a batch", shape.name);
+        over_forward(shape, cores);
         for part in ["forward", "heads"] {
             let (mut one, mut all) = (Vec::new(), Vec::new());
             for _ in 0..3 {

@@ -149,6 +149,14 @@ struct Written {
     v: Vec<f32>,
 }
 
+/// Those of some queries whose probabilities are asked for.
+struct Asked {
+    /// Counted from the first of these queries.
+    of: Range<usize>,
+    /// The place of their first one among all that are asked for.
+    place: usize,
+}
+
 /// Where some queries of a group leave the results of some heads.
 struct Places<'a> {
     /// A row for each query, the heads side by side.
@@ -193,7 +201,7 @@ impl Attend<'_> {
                     let part = at * self.heads + head;
                     let bias =
                         bias.map(|bias| &bias[part % (bias.len() / (n * n)) * n * n..][..n * n]);
-                    let kept = kept.as_mut().map(|(probs, v)| {
+                    let mut kept = kept.as_mut().map(|(probs, v)| {
                         let each = probs.len() / count;
                         let v = v[i * n * d..][..n * d].chunks_exact_mut(d);
                         for (v, row) in v.zip(rows.chunks_exact(three)) {
@@ -201,8 +209,16 @@ impl Attend<'_> {
                         }
                         &mut probs[i * each..][..each]
                     });
-                    let out = (&mut out[i * d..], count * d);
-                    self.head(rows, (head, width), queries.clone(), bias, out, kept)
+                    for some in in_parts(queries.clone(), queries.len().div_ceil(QUERIES)) {
+                        let first = (some.start - queries.start) * count * d + i * d;
+                        let out = (&mut out[first..], count * d);
+                        let kept = kept.as_mut().zip(self.asked_of(&some));
+                        let kept = kept.map(|(probs, asked)| {
+                            let probs = &mut probs[asked.place * n..][..asked.of.len() * n];
+                            (probs, asked.of)
+                        });
+                        self.head(rows, (head, width), some, bias, out, kept)
+                    }
                 }
             })
         };
@@ -244,8 +260,18 @@ impl Attend<'_> {
         (self.in_place(mixed), None)
     }
 
+    /// Those of some queries whose probabilities are asked for, if any.
+    fn asked_of(&self, some: &Range<usize>) -> Option<Asked> {
+        let asked = self.kept.as_ref()?;
+        let (from, to) = (asked.start.max(some.start), asked.end.min(some.end));
+        (from < to).then(|| Asked {
+            of: from - some.start..to - some.start,
+            place: from - asked.start,
+        })
+    }
+
     /// Some queries of one head of one group, whose q, k and v are `rows`; into the first columns of `out`, the rows of
-    /// which are as far apart as it says.
+    /// which are as far apart as it says. The probabilities of those of them that `kept` names are written there.
     fn head(
         &self,
         rows: &[f32],
@@ -253,7 +279,7 @@ impl Attend<'_> {
         queries: Range<usize>,
         bias: Option<&[f32]>,
         (out, apart): (&mut [f32], usize),
-        kept: Option<&mut [f32]>,
+        kept: Option<(&mut [f32], Range<usize>)>,
     ) {
         let (n, d, three) = (self.size, width / self.heads, 3 * width);
         let count = queries.len();
@@ -306,9 +332,9 @@ impl Attend<'_> {
                             *out *= factor
                         }
                     }
-                    if let (Some(kept), Some(range)) = (kept, &self.kept) {
-                        let rows = scores[range.start * n..].chunks_exact(n);
-                        let rows = rows.zip(&factors[range.start..]);
+                    if let Some((kept, of)) = kept {
+                        let rows = scores[of.start * n..].chunks_exact(n);
+                        let rows = rows.zip(&factors[of.start..]);
                         for (kept, (row, factor)) in kept.chunks_exact_mut(n).zip(rows) {
                             for (kept, x) in kept.iter_mut().zip(row) {
                                 *kept = x * factor
@@ -339,6 +365,15 @@ impl Attend<'_> {
             }
         })
     }
+}
+
+/// A range in so many parts of one length, but for the last.
+fn in_parts(range: Range<usize>, parts: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = range.len().div_ceil(parts.max(1)).max(1);
+    let end = range.end;
+    range
+        .step_by(each)
+        .map(move |from| from..end.min(from + each))
 }
 
 /// As many of `heads` together as leave at least `tasks` tasks, or one.
@@ -412,7 +447,7 @@ mod tests {
         gap.and_then(|x| x.to_scalar()).expect("a gap")
     }
 
-    /// One token and more than are scored together, one head and several, causal masks, biases for each head, and for
+    /// One token and more than are scored together, of which some or one are asked for, one head and several, causal masks, biases for each head, and for
     /// each head of each image; an input that is a view.
     #[test]
     fn attention_is_candles_on_these_cores() -> Result<()> {
@@ -428,7 +463,13 @@ mod tests {
 
     fn attention_is_candles() -> Result<()> {
         let cpu = &Device::Cpu;
-        for (b, t, heads, d) in [(1, 1, 1, 3), (2, 13, 3, 5), (1, 300, 2, 16), (3, 65, 1, 8)] {
+        for (b, t, heads, d) in [
+            (1, 1, 1, 3),
+            (2, 13, 3, 5),
+            (1, 300, 2, 16),
+            (1, 600, 2, 4),
+            (3, 65, 1, 8),
+        ] {
             let qkv = Tensor::randn(0f32, 1., (b, 3 * heads * d, t), cpu)?.transpose(1, 2)?;
             let causal: Vec<f32> = (0..t * t)
                 .map(|i| {
@@ -450,15 +491,16 @@ mod tests {
                 let got = attention(&qkv, heads, bias, None, None)?;
                 assert!(gap(&got.mixed, &mixed) < 2e-6, "{b} {t} {heads}");
                 assert!(got.kept.is_none());
-                let asked = t / 3..t / 3 + t.div_ceil(2);
-                let got = attention(&qkv, heads, bias, None, Some(asked.clone()))?;
-                assert!(gap(&got.mixed, &mixed) < 2e-6);
-                let probs = probs.narrow(2, asked.start, asked.len())?;
-                let kept = got.kept.expect("what was asked for");
-                assert!(gap(&kept.probs, &probs) < 2e-6);
-                let v = qkv.narrow(2, 2 * heads * d, heads * d)?;
-                let v = v.reshape((b, t, heads, d))?.transpose(1, 2)?;
-                assert_eq!(gap(&kept.v, &v), 0.0);
+                for asked in [t / 3..t / 3 + t.div_ceil(2), 0..1, t - 1..t, 0..t] {
+                    let got = attention(&qkv, heads, bias, None, Some(asked.clone()))?;
+                    assert!(gap(&got.mixed, &mixed) < 2e-6);
+                    let probs = probs.narrow(2, asked.start, asked.len())?;
+                    let kept = got.kept.expect("what was asked for");
+                    assert!(gap(&kept.probs, &probs) < 2e-6, "{t}: {asked:?}");
+                    let v = qkv.narrow(2, 2 * heads * d, heads * d)?;
+                    let v = v.reshape((b, t, heads, d))?.transpose(1, 2)?;
+                    assert_eq!(gap(&kept.v, &v), 0.0);
+                }
             }
         }
         Ok(())

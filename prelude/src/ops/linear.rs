@@ -71,7 +71,7 @@ pub fn linear(
                 let weight = weight.rows(columns.start, columns.len());
                 let width = columns.len();
                 let out = MatrixMut::new(block, (rows.len(), width), width);
-                panels::product(x, weight.transposed(), 1.0, out);
+                panels::product(x, weight.transposed(), out);
                 for row in block.chunks_exact_mut(width) {
                     finish(row, bias.map(|bias| &bias[columns.clone()]), activation)
                 }

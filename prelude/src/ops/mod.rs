@@ -30,7 +30,7 @@ pub use add::add;
 pub use batch_norm::batch_norm;
 pub use bias::{add_bias, mean_over_tokens};
 pub use depthwise::depthwise_conv;
-pub use layer_norm::layer_norm;
+pub use layer_norm::{layer_norm, layer_norm_statistics};
 pub use linear::linear;
 pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};

@@ -35,27 +35,20 @@ pub fn fit() -> bool {
     pulp::Arch::new().dispatch(Fit)
 }
 
-/// `out = scale * a b` on this thread alone. The values of a row of `a` are to lie side by side.
+/// `out = a b` on this thread alone. The values of a row of `a` are to lie side by side.
 ///
 /// # Panics
-/// When the shapes do not fit.
-pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
-    let ((m, k), (inner, n)) = (a.shape(), b.shape());
-    assert!(
-        k == inner && out.shape() == (m, n),
-        "the product of {:?} and {:?} for {:?}",
-        a.shape(),
-        b.shape(),
-        out.shape()
-    );
-    if a.strides().1 != 1 && k > 1 || m * n * k == 0 {
-        return raw::product(a, b, scale, out);
+/// When the shapes do not fit, or the values of a row of `a` lie apart.
+pub fn product(a: Matrix, b: Matrix, out: MatrixMut) {
+    let (m, n, k) = raw::sizes(&a, &b, &out);
+    if m * n * k == 0 {
+        return raw::product(a, b, 1.0, out);
     }
+    assert_eq!(a.strides().1, 1, "the distance of a row's values");
     let mut buffer = PANELS.take();
     pulp::Arch::new().dispatch(Product {
         a,
         b,
-        scale,
         out,
         buffer: &mut buffer,
     });
@@ -65,7 +58,6 @@ pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
 struct Product<'a> {
     a: Matrix<'a>,
     b: Matrix<'a>,
-    scale: f32,
     out: MatrixMut<'a>,
     buffer: &'a mut Vec<f32>,
 }
@@ -95,7 +87,6 @@ impl WithSimd for Product<'_> {
             let panels = &*panels;
             let part = Part {
                 a: self.a,
-                scale: self.scale,
                 panels,
                 terms,
             };
@@ -117,7 +108,6 @@ impl WithSimd for Product<'_> {
 /// Some terms of the sums.
 struct Part<'a> {
     a: Matrix<'a>,
-    scale: f32,
     panels: &'a [f32],
     terms: Range<usize>,
 }
@@ -132,7 +122,6 @@ impl Part<'_> {
         for (i, row) in rows.iter_mut().enumerate() {
             *row = &self.a.from(top + i, first)[..depth]
         }
-        let scale = simd.splat_f32s(self.scale);
         for (at, panel) in self.panels.chunks_exact(width * depth).enumerate() {
             let sums = tile(simd, rows, S::as_simd_f32s(panel).0);
             for (i, sums) in sums.into_iter().enumerate() {
@@ -142,16 +131,16 @@ impl Part<'_> {
                     let (values, _) = S::as_mut_simd_f32s(&mut row[..width]);
                     for (value, sum) in values.iter_mut().zip(sums) {
                         *value = match first {
-                            0 => simd.mul_f32s(sum, scale),
-                            _ => simd.mul_add_f32s(sum, scale, *value),
+                            0 => sum,
+                            _ => simd.add_f32s(sum, *value),
                         }
                     }
                     continue;
                 }
                 for (value, sum) in row[..count].iter_mut().zip(values_of::<S>(&sums)) {
                     *value = match first {
-                        0 => sum * self.scale,
-                        _ => sum.mul_add(self.scale, *value),
+                        0 => *sum,
+                        _ => sum + *value,
                     }
                 }
             }
@@ -231,7 +220,7 @@ fn pack(b: Matrix, terms: Range<usize>, columns: Range<usize>, panel: &mut [f32]
 
 #[cfg(test)]
 mod tests {
-    use super::raw::numbers;
+    use super::raw::assert_product;
     use super::*;
 
     /// Every remainder of rows, columns and terms, weights as they are, transposed and apart, beside other values.
@@ -241,49 +230,19 @@ mod tests {
         let of_columns = (1..=35).map(|n| (7, n, 9));
         let of_terms = [0, 1, 2, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 5].map(|k| (8, 19, k));
         for (m, n, k) in of_rows.chain(of_columns).chain(of_terms) {
-            let (wide_a, wide_out) = (k + 3, n + 2);
-            let a = numbers(m * wide_a, 1);
-            for (down, across) in [(n + 1, 1), (1, k + 2), (2, 2 * k + 1)] {
-                let b = numbers(k * down + n * across + 1, 2);
-                let mut out = vec![9.0; m * wide_out];
-                product(
-                    Matrix::new(&a, (m, k), (wide_a, 1)),
-                    Matrix::new(&b, (k, n), (down, across)),
-                    0.5,
-                    MatrixMut::new(&mut out, (m, n), wide_out),
-                );
-                for (row, got) in out.chunks(wide_out).enumerate() {
-                    for (column, got) in got[..n].iter().enumerate() {
-                        let term = |i: usize| {
-                            a[row * wide_a + i] as f64 * b[i * down + column * across] as f64
-                        };
-                        let want = 0.5 * (0..k).map(term).sum::<f64>();
-                        assert!(
-                            (*got as f64 - want).abs() < 1e-5 * (k + 1) as f64,
-                            "{m} {n} {k} {down} {across}"
-                        );
-                    }
-                    assert!(got[n..].iter().all(|x| *x == 9.0), "beside the rows")
-                }
+            for apart in [(n + 1, 1), (1, k + 2), (2, 2 * k + 1)] {
+                assert_product((m, n, k), [(k + 3, 1), apart], 1.0, product)
             }
         }
     }
 
-    /// The crate `gemm` takes what has no rows side by side.
     #[test]
-    fn a_transposed_left_factor_is_multiplied_too() {
-        let (a, b) = (numbers(12, 1), numbers(8, 2));
-        let mut out = vec![0.0; 6];
-        product(
-            Matrix::new(&a, (3, 4), (1, 3)),
-            Matrix::new(&b, (4, 2), (2, 1)),
-            1.0,
-            MatrixMut::new(&mut out, (3, 2), 2),
-        );
-        for (i, got) in out.iter().enumerate() {
-            let want: f32 = (0..4).map(|k| a[k * 3 + i / 2] * b[k * 2 + i % 2]).sum();
-            assert!((got - want).abs() < 1e-5)
-        }
+    #[should_panic(expected = "the distance of a row's values")]
+    fn a_transposed_left_factor_is_refused() {
+        let (a, b) = ([0.0; 12], [0.0; 8]);
+        let a = Matrix::new(&a, (3, 4), (1, 3));
+        let b = Matrix::new(&b, (4, 2), (2, 1));
+        product(a, b, MatrixMut::new(&mut [0.0; 6], (3, 2), 2));
     }
 
     #[test]
@@ -291,6 +250,6 @@ mod tests {
     fn shapes_that_do_not_fit_are_refused() {
         let x = [0.0; 6];
         let a = Matrix::new(&x, (2, 3), (3, 1));
-        product(a, a, 1.0, MatrixMut::new(&mut [0.0; 4], (2, 2), 2));
+        product(a, a, MatrixMut::new(&mut [0.0; 4], (2, 2), 2));
     }
 }

@@ -29,7 +29,7 @@ pub fn f32_slice<'a>(
 }
 
 /// Rows of `width` a task should take together.
-fn rows_per_task(width: usize) -> usize {
+pub fn rows_per_task(width: usize) -> usize {
     (GRAIN / width.max(1)).max(1)
 }
 

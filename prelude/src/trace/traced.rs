@@ -5,7 +5,7 @@ use super::op::{Keep, Kept, Op, Rows};
 use super::tape::{Node, NodeId, Tape};
 use super::{Branch, Site, Windows};
 use crate::ops;
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use std::sync::Arc;
 
 /// A tensor with its place on a tape. Shapes are B x T x C, or B x C once tokens are pooled.
@@ -185,13 +185,8 @@ impl Traced {
         };
         Self::record_keeping(&self.tape, value, op, &[self], |keep, _| match keep {
             Keep::Statistics(rows) => {
-                let x = rows.of(&self.value)?;
-                let mean = x.mean_keepdim(D::Minus1)?;
-                let var = x.broadcast_sub(&mean)?.sqr()?.mean(D::Minus1)?;
-                Ok(Kept::Statistics {
-                    mean: mean.squeeze(D::Minus1)?,
-                    rstd: (var + eps)?.sqrt()?.recip()?,
-                })
+                let (mean, rstd) = ops::layer_norm_statistics(&rows.of(&self.value)?, eps)?;
+                Ok(Kept::Statistics { mean, rstd })
             }
             _ => Ok(Kept::Nothing),
         })

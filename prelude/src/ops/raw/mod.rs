@@ -9,7 +9,7 @@ mod filled;
 mod product;
 
 pub use filled::{filled_in_blocks, filled_in_chunks, three_filled_in_chunks};
-pub use product::{Cut, Matrix, MatrixMut, product, product_in_blocks};
+pub use product::{Cut, Matrix, MatrixMut, product, product_in_blocks, sizes};
 
 #[cfg(test)]
-pub use product::tests::numbers;
+pub use product::tests::assert_product;

@@ -123,11 +123,6 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// Rows and columns.
-    pub fn shape(&self) -> (usize, usize) {
-        self.shape
-    }
-
     /// A row.
     ///
     /// # Panics
@@ -138,11 +133,11 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// `out = scale * a b`, on this thread alone.
+/// The rows and columns of the product of `a` and `b`, and the terms of its sums.
 ///
 /// # Panics
-/// When the shapes do not fit.
-pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
+/// When the shapes do not fit, or `out` has another.
+pub fn sizes(a: &Matrix, b: &Matrix, out: &MatrixMut) -> (usize, usize, usize) {
     let ((m, k), (inner, n)) = (a.shape, b.shape);
     assert!(
         k == inner && out.shape == (m, n),
@@ -151,6 +146,15 @@ pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
         b.shape,
         out.shape
     );
+    (m, n, k)
+}
+
+/// `out = scale * a b`, on this thread alone.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn product(a: Matrix, b: Matrix, scale: f32, out: MatrixMut) {
+    let (m, n, k) = sizes(&a, &b, &out);
     // The stride of a single row or column is never followed, and may be any number.
     let stride = |x: usize| x as isize;
     // SAFETY: `gemm` reads `a` and `b` and writes `out` at row * row stride + column * column stride for the rows and
@@ -279,6 +283,37 @@ pub(super) mod tests {
         (0..n).map(number).collect()
     }
 
+    /// Checks that `multiply` writes `scale` times the product of an m x k and a k x n matrix, whose rows and columns are so
+    /// far apart, and nothing beside it.
+    pub fn assert_product(
+        (m, n, k): (usize, usize, usize),
+        [apart_a, apart_b]: [(usize, usize); 2],
+        scale: f64,
+        multiply: impl FnOnce(Matrix, Matrix, MatrixMut),
+    ) {
+        let values = |shape, apart, seed| numbers(reach(shape, apart).expect("a size"), seed);
+        let (a, b) = (values((m, k), apart_a, 1), values((k, n), apart_b, 2));
+        let a = Matrix::new(&a, (m, k), apart_a);
+        let b = Matrix::new(&b, (k, n), apart_b);
+        let wide = n + 2;
+        let mut out = vec![9.0; m * wide];
+        multiply(a, b, MatrixMut::new(&mut out, (m, n), wide));
+        for (row, got) in out.chunks(wide).enumerate() {
+            for (column, got) in got[..n].iter().enumerate() {
+                let term = |i| a.from(row, i)[0] as f64 * b.from(i, column)[0] as f64;
+                let want = scale * (0..k).map(term).sum::<f64>();
+                assert!(
+                    (*got as f64 - want).abs() < 1e-5 * (k + 1) as f64,
+                    "{m} {n} {k} {apart_a:?} {apart_b:?}: {got}, {want}"
+                );
+            }
+            assert!(
+                got[n..].iter().all(|x| *x == 9.0),
+                "written beside the rows"
+            );
+        }
+    }
+
     /// Parts of wider matrices, as they are and transposed, of sizes that no kernel divides.
     #[test]
     fn products_are_the_sums_written_out() {
@@ -292,40 +327,8 @@ pub(super) mod tests {
             (2, 300, 1),
         ];
         for (m, n, k) in sizes {
-            for transposed in [false, true] {
-                let (wide_a, wide_b, wide_out) = (m.max(k) + 3, n.max(k) + 1, n + 2);
-                let a = numbers(wide_a * wide_a, 1);
-                let b = numbers(wide_b * wide_b, 2);
-                let strides = |wide| match transposed {
-                    true => (1, wide),
-                    false => (wide, 1),
-                };
-                let mut out = vec![9.0; m * wide_out];
-                product(
-                    Matrix::new(&a, (m, k), strides(wide_a)),
-                    Matrix::new(&b, (k, n), strides(wide_b)),
-                    0.5,
-                    MatrixMut::new(&mut out, (m, n), wide_out),
-                );
-                let at = |x: &[f32], wide, row, column| match transposed {
-                    true => x[column * wide + row] as f64,
-                    false => x[row * wide + column] as f64,
-                };
-                for (row, got) in out.chunks(wide_out).enumerate() {
-                    for (column, got) in got[..n].iter().enumerate() {
-                        let terms =
-                            (0..k).map(|i| at(&a, wide_a, row, i) * at(&b, wide_b, i, column));
-                        let want = 0.5 * terms.sum::<f64>();
-                        assert!(
-                            (*got as f64 - want).abs() < 1e-4,
-                            "{m} {n} {k} {transposed}"
-                        );
-                    }
-                    assert!(
-                        got[n..].iter().all(|x| *x == 9.0),
-                        "written beside the rows"
-                    );
-                }
+            for apart in [[(k + 3, 1), (n + 1, 1)], [(1, m + 3), (1, k + 1)]] {
+                assert_product((m, n, k), apart, 0.5, |a, b, out| product(a, b, 0.5, out))
             }
         }
     }
