@@ -1,5 +1,5 @@
-//! Matrix products for processors with AVX2 but without AVX-512. The right factor is packed into panels once for many rows,
-//! and the left one is read where it lies; the crate `gemm` packs both anew for each block of a result.
+//! Matrix products whose right factor is packed into panels once for many rows, and whose left one is read where it lies. The
+//! crate `gemm` packs both anew for each block of a result; large products on processors with AVX-512 are left to it.
 
 use super::raw::{self, Matrix, MatrixMut};
 use pulp::{Simd, WithSimd};
@@ -20,7 +20,7 @@ thread_local! {
     static PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Whether [`product`] is the faster one on this processor. Tiles are sized for 16 registers of 8 values; where there are
+/// Whether [`product`] is the faster one for large products on this processor. Tiles are sized for 16 registers of 8 values; where there are
 /// larger ones, the crate `gemm` has kernels for them.
 pub fn fit() -> bool {
     struct Fit;

@@ -1,7 +1,8 @@
 //! What source tokens of attention heads come to, window by window, on all cores.
 
 use super::kernel::computed;
-use super::raw::{Matrix, MatrixMut, filled_in_chunks, product};
+use super::panels;
+use super::raw::{Matrix, MatrixMut, filled_in_chunks};
 use super::rows::vectorised;
 use super::{Path, path, widened};
 use candle_core::{Result, Tensor, bail};
@@ -69,10 +70,9 @@ fn summed(
             let sums = &mut sums[..k * c];
             for window in image * windows..(image + 1) * windows {
                 let part = window * h + head;
-                product(
+                panels::product(
                     Matrix::new(&weights[part * k * n..], (k, n), (n, 1)),
                     Matrix::new(&v[part * n * c..], (n, c), (c, 1)),
-                    1.0,
                     MatrixMut::new(sums, (k, c), c),
                 );
                 vectorised(

@@ -6,8 +6,8 @@ mod steps;
 pub(crate) use copies::MapCopies;
 pub(crate) use steps::{MapStep, MapSteps};
 
-use crate::ops::{linear, scale};
-use candle_core::{D, Device, Result, Tensor};
+use crate::ops::{batched_linear, linear, scale};
+use candle_core::{D, Result, Tensor};
 use std::sync::Arc;
 
 /// One step on the way from a node to the target.
@@ -123,15 +123,9 @@ impl ChannelMap {
         let (mapped, rest) = match self.0.as_deref() {
             Some((Step::Dense(weight), rest)) => {
                 let out = weight.dim(0)?;
-                // W_O, one slice a head: H x c/H x out.
-                let slices = weight.reshape((out, heads, width))?;
-                let slices = slices.permute((1, 2, 0))?;
-                // On the CPU a product of few rows takes less time than a copy of the weight, and reads it as it lies.
-                let slices = match slices.device() {
-                    Device::Cpu => slices,
-                    _ => slices.contiguous()?,
-                };
-                (x.contiguous()?.matmul(&slices)?, rest)
+                // W_O, one slice a head: H x out x c/H.
+                let slices = weight.reshape((out, heads, width))?.transpose(0, 1)?;
+                (batched_linear(x, &slices)?, rest)
             }
             _ => (embed_heads(x)?, self),
         };
