@@ -35,6 +35,19 @@ fn kernels(c: &mut Criterion) {
             }),
         ],
     );
+    // What the norm of Swin-B's first merging is taken by.
+    let merged = random(&[8, 784, 512]);
+    group(
+        c,
+        "statistics of a layer norm, 8 x 784 x 512",
+        &[
+            ("ours", &|| Ok(ops::layer_norm_statistics(&merged, 1e-6)?.1)),
+            ("candle", &|| {
+                let centred = merged.broadcast_sub(&merged.mean_keepdim(D::Minus1)?)?;
+                (centred.sqr()?.mean(D::Minus1)? + 1e-6)?.sqrt()?.recip()
+            }),
+        ],
+    );
     let (weight, bias) = (random(&[3072, 768]), random(&[3072]));
     group(
         c,
@@ -73,6 +86,16 @@ fn kernels(c: &mut Criterion) {
             }),
         ],
     );
+    // The maps of a layer of Swin-B's third stage, of 16 heads.
+    let (rows, maps) = (random(&[16, 8, 128]), random(&[16, 1024, 128]));
+    group(
+        c,
+        "layers side by side, 16 of 128 to 1024 on 8 rows each",
+        &[
+            ("ours", &|| ops::batched_linear(&rows, &maps)),
+            ("candle", &|| rows.matmul(&maps.t()?)),
+        ],
+    );
     let (a, b) = (random(&[8, 3136, 128]), random(&[8, 3136, 128]));
     group(
         c,
@@ -108,6 +131,17 @@ fn kernels(c: &mut Criterion) {
         &[("ours", &|| {
             ops::weighted_products(&v, &products, &directions, 1)
         })],
+    );
+    group(
+        c,
+        "the sums over all tokens, 512 windows of 49, 64 rows, 4 heads",
+        &[
+            ("ours", &|| ops::window_sums(&v, &products, 64)),
+            ("candle", &|| {
+                let sums = products.matmul(&v)?;
+                sums.reshape((8, 64, 4, 64, 32))?.sum(1)
+            }),
+        ],
     );
 }
 
