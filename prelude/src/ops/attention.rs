@@ -447,8 +447,8 @@ mod tests {
         gap.and_then(|x| x.to_scalar()).expect("a gap")
     }
 
-    /// One token and more than are scored together, of which some or one are asked for, one head and several, causal masks, biases for each head, and for
-    /// each head of each image; an input that is a view.
+    /// One token and more than are scored together, of which some or one are asked for, one head and several, causal masks,
+    /// biases for each head, and for each head of each image; an input that is a view.
     #[test]
     fn attention_is_candles_on_these_cores() -> Result<()> {
         attention_is_candles()

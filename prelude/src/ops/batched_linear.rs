@@ -66,17 +66,9 @@ pub fn batched_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{gap, random};
     use super::*;
-    use candle_core::{DType, Device, Var};
-
-    fn random(shape: &[usize]) -> Result<Tensor> {
-        Tensor::randn(0f32, 1., shape, &Device::Cpu)
-    }
-
-    fn gap(a: &Tensor, b: &Tensor) -> Result<f32> {
-        assert_eq!(a.dims(), b.dims());
-        (a - b)?.abs()?.max_all()?.to_scalar()
-    }
+    use candle_core::{DType, Var};
 
     /// One group and several, one row and many, one term; weights that are a part of a wider matrix, as heads have them, and
     /// weights whose values lie apart.

@@ -21,6 +21,8 @@ mod rows;
 pub mod scale;
 pub mod slot_sums;
 pub mod softmax;
+#[cfg(test)]
+mod testing;
 mod transfer;
 pub mod unfold;
 pub mod weighted_products;

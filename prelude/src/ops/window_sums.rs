@@ -90,17 +90,9 @@ fn summed(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{gap, random};
     use super::*;
-    use candle_core::{DType, Device, Var};
-
-    fn random(shape: &[usize]) -> Result<Tensor> {
-        Tensor::randn(0f32, 1., shape, &Device::Cpu)
-    }
-
-    fn gap(a: &Tensor, b: &Tensor) -> Result<f32> {
-        assert_eq!(a.dims(), b.dims());
-        (a - b)?.abs()?.max_all()?.to_scalar()
-    }
+    use candle_core::{DType, Var};
 
     #[test]
     fn sums_are_those_of_candles_products() -> Result<()> {

@@ -284,11 +284,11 @@ pub(super) mod tests {
     }
 
     /// Checks that `multiply` writes `scale` times the product of an m x k and a k x n matrix, whose rows and columns are so
-    /// far apart, and nothing beside it.
+    /// far apart, `within` a distance of the sums written out, and nothing beside it.
     pub fn assert_product(
         (m, n, k): (usize, usize, usize),
         [apart_a, apart_b]: [(usize, usize); 2],
-        scale: f64,
+        (scale, within): (f64, f64),
         multiply: impl FnOnce(Matrix, Matrix, MatrixMut),
     ) {
         let values = |shape, apart, seed| numbers(reach(shape, apart).expect("a size"), seed);
@@ -303,7 +303,7 @@ pub(super) mod tests {
                 let term = |i| a.from(row, i)[0] as f64 * b.from(i, column)[0] as f64;
                 let want = scale * (0..k).map(term).sum::<f64>();
                 assert!(
-                    (*got as f64 - want).abs() < 1e-5 * (k + 1) as f64,
+                    (*got as f64 - want).abs() < within,
                     "{m} {n} {k} {apart_a:?} {apart_b:?}: {got}, {want}"
                 );
             }
@@ -328,7 +328,9 @@ pub(super) mod tests {
         ];
         for (m, n, k) in sizes {
             for apart in [[(k + 3, 1), (n + 1, 1)], [(1, m + 3), (1, k + 1)]] {
-                assert_product((m, n, k), apart, 0.5, |a, b, out| product(a, b, 0.5, out))
+                assert_product((m, n, k), apart, (0.5, 1e-4), |a, b, out| {
+                    product(a, b, 0.5, out)
+                })
             }
         }
     }
