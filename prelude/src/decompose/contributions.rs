@@ -175,21 +175,34 @@ impl Contributions {
                 ));
             }
         }
+        Self::joined(batches.to_vec())
+    }
+
+    /// As [`Self::concat`], of batches of one decomposer. Source tokens are joined layer by layer, and a layer's parts let go.
+    pub(super) fn joined(batches: Vec<Self>) -> Result<Self> {
+        if let [only] = &batches[..] {
+            return Ok(only.clone());
+        }
+        let [first, ..] = &batches[..] else {
+            return Err(Error::data("contributions", "no batch to join"));
+        };
+        let first = first.without_tokens();
         let values: Vec<_> = batches.iter().map(|b| &b.values).collect();
         let representations: Vec<_> = batches.iter().map(|b| &b.representation).collect();
-        let tokens: Option<Vec<_>> = batches.iter().map(|b| b.tokens.as_ref()).collect();
+        let (values, representation) =
+            (Tensor::cat(&values, 1)?, Tensor::cat(&representations, 0)?);
         let origins: Option<Vec<_>> = batches.iter().map(|b| b.origin.as_ref()).collect();
         let origin = origins.map(|origins| Origin {
             images: ImagesId::concat(origins.iter().map(|origin| &origin.images)),
             ..origins[0].clone()
         });
+        let tokens: Option<Vec<_>> = batches.into_iter().map(|batch| batch.tokens).collect();
         Ok(Self {
-            components: first.components.clone(),
-            values: Tensor::cat(&values, 1)?,
-            representation: Tensor::cat(&representations, 0)?,
-            tokens: tokens.map(|t| TokenContributions::concat(&t)).transpose()?,
+            values,
+            representation,
+            tokens: tokens.map(TokenContributions::joined).transpose()?,
             origin,
-            part_of: first.part_of,
+            ..first
         })
     }
 

@@ -30,6 +30,7 @@ mod deferred;
 pub(crate) mod export;
 mod head_maps;
 mod loaded;
+mod microbatch;
 mod names;
 mod origin;
 pub(crate) mod part;
@@ -145,6 +146,8 @@ pub struct Decomposer<'m> {
     images: AtomicUsize,
     /// None in it where the model has no use for them.
     maps: OnceLock<Option<HeadMaps>>,
+    /// Bytes kept of an image's forward pass, once there was one.
+    kept: OnceLock<usize>,
 }
 
 impl<'m> Decomposer<'m> {
@@ -200,6 +203,7 @@ impl<'m> Decomposer<'m> {
             stop: None,
             images: AtomicUsize::new(0),
             maps: OnceLock::new(),
+            kept: OnceLock::new(),
         })
     }
 
@@ -231,13 +235,23 @@ impl<'m> Decomposer<'m> {
         self.run(&pixels)
     }
 
-    /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d.
+    /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d. On the CPU it goes through the batch in parts
+    /// ([`Self::run_in_parts`]), so that what it needs beside the result does not grow with the batch.
     ///
     /// # Errors
     /// When the pixels do not have the model's shape, are not f32 or not finite, or the run was stopped
     /// ([`Self::until`]).
     pub fn run(&self, pixels: &Tensor) -> Result<Contributions> {
-        check_pixels(pixels)?;
+        let mut parts = Vec::new();
+        self.run_in_parts(pixels, |_, part| {
+            parts.push(part);
+            Ok(())
+        })?;
+        Contributions::joined(parts)
+    }
+
+    /// As [`Self::run`], all images together.
+    fn part(&self, pixels: &Tensor) -> Result<Contributions> {
         let tape = Tape::keeping(self.plan.keep());
         let tape = match self.stop {
             Some(stop) => tape.until(stop),
@@ -245,6 +259,10 @@ impl<'m> Decomposer<'m> {
         };
         let features = self.model.forward(pixels, &tape)?;
         let nodes = tape.take_nodes();
+        self.kept.get_or_init(|| {
+            let kept: usize = nodes.iter().map(|node| node.kept.bytes()).sum();
+            kept / pixels.dims()[0].max(1)
+        });
         let representation = match self.options.target {
             DecomposeTarget::Representation => features.representation.value().clone(),
             DecomposeTarget::Logit(k) => match &features.logits {
@@ -260,6 +278,11 @@ impl<'m> Decomposer<'m> {
 }
 
 impl Decomposer<'_> {
+    /// Bytes kept of an image's forward pass; not known before the first one.
+    fn kept_of_image(&self) -> Option<usize> {
+        self.kept.get().copied()
+    }
+
     /// The maps of heads multiplied out, once there were images enough.
     fn maps(&self, nodes: &[Node], representation: &Tensor) -> Result<Option<&HeadMaps>> {
         if let Some(maps) = self.maps.get() {

@@ -1,5 +1,5 @@
 //! Matrix products whose right factor is packed into panels once for many rows, and whose left one is read where it lies. The
-//! crate `gemm` packs both anew for each block of a result; large products on processors with AVX-512 are left to it.
+//! crate `gemm` packs both anew for each block of a result.
 
 use super::raw::{self, Matrix, MatrixMut};
 use pulp::{Simd, WithSimd};
@@ -20,8 +20,8 @@ thread_local! {
     static PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Whether [`product`] is the faster one for large products on this processor. Tiles are sized for 16 registers of 8 values; where there are
-/// larger ones, the crate `gemm` has kernels for them.
+/// Whether [`product`] is the faster one for large products on this processor: with AVX2 and AVX-512. Tiles are sized for 16
+/// registers of at least 8 values; larger tiles were slower with 32 of 16 values too.
 pub fn fit() -> bool {
     struct Fit;
     impl WithSimd for Fit {
@@ -29,7 +29,7 @@ pub fn fit() -> bool {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> bool {
-            S::F32_LANES == 8
+            S::F32_LANES >= 8
         }
     }
     pulp::Arch::new().dispatch(Fit)

@@ -96,11 +96,14 @@ fn contributions(
         };
         beside(put, |give| {
             missing.into_iter().try_for_each(|missing| {
-                each_batch("decompose", model, set, missing, |start, pixels| {
-                    let batch = decomposer.run(pixels)?.seen_at(model.input());
-                    done += batch.images();
-                    give((start, batch))?;
-                    Ok(done)
+                each_part("decompose", model, set, missing, |start, pixels, tell| {
+                    decomposer.run_in_parts(pixels, |at, part| {
+                        let part = part.seen_at(model.input());
+                        done += part.images();
+                        give((start + at, part))?;
+                        tell(done);
+                        Ok(())
+                    })
                 })
             })
         })?;
@@ -165,6 +168,20 @@ pub(crate) fn each_batch(
     images: Range<usize>,
     mut f: impl FnMut(usize, &Tensor) -> Result<usize>,
 ) -> Result<()> {
+    each_part(verb, model, set, images, |start, pixels, tell| {
+        tell(f(start, pixels)?);
+        Ok(())
+    })
+}
+
+/// As [`each_batch`], where `f` tells how many images of the set are done as they are, within a batch too.
+pub(super) fn each_part(
+    verb: &str,
+    model: &Model,
+    set: &dyn DataSet,
+    images: Range<usize>,
+    mut f: impl FnMut(usize, &Tensor, &mut dyn FnMut(usize)) -> Result<()>,
+) -> Result<()> {
     stop::begin();
     let encoder = model.encoder();
     let (total, mut done) = (set.len(), images.start);
@@ -187,13 +204,15 @@ pub(crate) fn each_batch(
             encoder.normalisation().apply(&pixels)
         },
         |batch, pixels| {
-            match f(batch.start, &pixels) {
-                // It ended in the middle of the batch, of which nothing is kept.
-                Err(_) if stop::requested() => return Ok(ControlFlow::Break(())),
-                ended => done = ended?,
+            let mut tell = |images| {
+                done = images;
+                progress.at(done, "")
+            };
+            match f(batch.start, &pixels, &mut tell) {
+                // It ended in the middle of a forward pass.
+                Err(_) if stop::requested() => Ok(ControlFlow::Break(())),
+                ended => ended.map(ControlFlow::Continue),
             }
-            progress.at(done, "");
-            Ok(ControlFlow::Continue(()))
         },
     )?;
     match ended {

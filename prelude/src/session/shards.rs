@@ -1,6 +1,6 @@
 //! The decomposition of a data set into a store, in shards: what the `decompose` program runs on each of many machines.
 
-use super::contributions::each_batch;
+use super::contributions::each_part;
 use super::replay;
 use crate::data::DataSet;
 use crate::decompose::{
@@ -239,12 +239,15 @@ pub fn decompose_shard(
             }
         };
         let ended = beside(put, |give| {
-            each_batch("decompose", model, set, range, |start, pixels| {
-                let batch = decomposer.run(pixels)?.seen_at(model.input());
-                let done = start + batch.images();
-                give((start, batch))?;
-                told(&written);
-                Ok(done)
+            each_part("decompose", model, set, range, |start, pixels, tell| {
+                decomposer.run_in_parts(pixels, |at, part| {
+                    let part = part.seen_at(model.input());
+                    let done = start + at + part.images();
+                    give((start + at, part))?;
+                    told(&written);
+                    tell(done);
+                    Ok(())
+                })
             })
         });
         told(&written);

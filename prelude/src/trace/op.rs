@@ -96,3 +96,16 @@ pub enum Kept {
         v: Tensor,
     },
 }
+
+impl Kept {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        match self {
+            Self::Nothing => 0,
+            Self::Value(value) => of(value),
+            Self::Statistics { mean, rstd } => of(mean) + of(rstd),
+            Self::Attention { mixed, probs, v } => mixed.as_ref().map_or(0, of) + of(probs) + of(v),
+        }
+    }
+}

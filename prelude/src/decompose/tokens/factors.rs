@@ -185,7 +185,7 @@ impl TokenFactors {
     }
 
     /// The images of `parts`, of the same layer, one after the other.
-    pub fn concat(parts: &[&Self]) -> Result<Self> {
+    pub fn concat(parts: &[Self]) -> Result<Self> {
         let join = |f: &dyn Fn(&Self) -> Tensor| {
             let all: Vec<_> = parts.iter().map(|part| f(part)).collect();
             Tensor::cat(&all, 0)

@@ -148,14 +148,21 @@ impl TokenContributions {
         })
     }
 
-    pub(super) fn concat(parts: &[&Self]) -> Result<Self> {
-        let layers = (0..parts[0].layers.len()).map(|i| {
-            let of_layer: Vec<_> = parts.iter().map(|part| &part.layers[i]).collect();
-            TokenFactors::concat(&of_layer)
-        });
+    /// The images of `parts` one after the other: layer by layer, and a layer's parts are let go.
+    pub(super) fn joined(mut parts: Vec<Self>) -> Result<Self> {
+        let first = Self {
+            layers: Vec::new(),
+            ..parts[0].clone()
+        };
+        let mut left: Vec<_> = parts
+            .iter_mut()
+            .map(|part| std::mem::take(&mut part.layers).into_iter())
+            .collect();
+        let next = || -> Option<Vec<_>> { left.iter_mut().map(Iterator::next).collect() };
+        let layers = std::iter::from_fn(next).map(|parts| TokenFactors::concat(&parts));
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
-            ..parts[0].clone()
+            ..first
         })
     }
 
