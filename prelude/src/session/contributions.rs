@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a finer decomposition of the same images holds is not computed again: heads come from one by tokens, and by the
 /// rule [`Sharing::Own`](crate::decompose::Sharing::Own) layers from one by heads.
 ///
-/// A call that is stopped keeps its finished batches and goes on from them when it is made again. What is finished is on
+/// A call that is stopped keeps its finished images and goes on from them when it is made again. What is finished is on
 /// disk too, in the cache, and a later process reads it; source tokens where they take no more than a quarter of the cache.
 ///
 /// What will not fit in memory is refused before it starts, with how many images would fit; what takes more than half of it

@@ -187,7 +187,7 @@ impl TokenFactors {
     /// The images of `parts`, of the same layer, one after the other.
     pub fn concat(parts: &[Self]) -> Result<Self> {
         let join = |f: &dyn Fn(&Self) -> Tensor| {
-            let all: Vec<_> = parts.iter().map(|part| f(part)).collect();
+            let all: Vec<_> = parts.iter().map(f).collect();
             Tensor::cat(&all, 0)
         };
         let shares: Option<Vec<_>> = parts.iter().map(|part| part.share.as_ref()).collect();
