@@ -172,9 +172,14 @@ pub(crate) fn size(bytes: usize) -> String {
     }
 }
 
+/// Bytes that a tensor's values take.
+pub(crate) fn bytes(t: &Tensor) -> usize {
+    t.elem_count() * t.dtype().size_in_bytes()
+}
+
 /// Shape, type, bytes and place of a tensor: `43 x 1000 x 96, f32, 16.5 MB on cpu`.
 pub(crate) fn tensor(t: &Tensor) -> String {
-    held(t, t.elem_count() * t.dtype().size_in_bytes())
+    held(t, bytes(t))
 }
 
 /// [`tensor`] of a value that holds `bytes` with it.

@@ -86,8 +86,10 @@ impl ActivationCache {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
-        self.entries.iter().map(|(_, value)| of(value)).sum()
+        self.entries
+            .iter()
+            .map(|(_, value)| facts::bytes(value))
+            .sum()
     }
 
     /// The names, in the order of the forward pass.

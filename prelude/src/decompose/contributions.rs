@@ -178,15 +178,10 @@ impl Contributions {
         Self::joined(batches.to_vec())
     }
 
-    /// As [`Self::concat`], of batches of one decomposer. Source tokens are joined layer by layer, and a layer's parts let go.
+    /// As [`Self::concat`], of one batch or several of one decomposer. Source tokens are joined layer by layer, and those of
+    /// a layer let go.
     pub(super) fn joined(batches: Vec<Self>) -> Result<Self> {
-        if let [only] = &batches[..] {
-            return Ok(only.clone());
-        }
-        let [first, ..] = &batches[..] else {
-            return Err(Error::data("contributions", "no batch to join"));
-        };
-        let first = first.without_tokens();
+        let first = batches[0].without_tokens();
         let values: Vec<_> = batches.iter().map(|b| &b.values).collect();
         let representations: Vec<_> = batches.iter().map(|b| &b.representation).collect();
         let (values, representation) =
@@ -339,7 +334,7 @@ impl Contributions {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        let of = crate::facts::bytes;
         let tokens = self.tokens.as_ref().map_or(0, TokenContributions::bytes);
         of(&self.values) + of(&self.representation) + tokens
     }

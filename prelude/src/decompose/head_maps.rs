@@ -111,9 +111,10 @@ fn find(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::small_vit;
     use super::super::{DecomposeTarget, Decomposer, Granularity, IMAGES_BEFORE_MAPS, Sharing};
     use super::*;
-    use crate::models::{ImageEncoder, Swin, SwinConfig, Vit, VitConfig};
+    use crate::models::{ImageEncoder, Swin, SwinConfig};
     use candle_core::Device;
 
     /// The components of the first run of a decomposer, and of one after maps were multiplied out.
@@ -152,15 +153,7 @@ mod tests {
             ..SwinConfig::default()
         };
         let swin = Swin::random(&config, 3)?;
-        let vit = VitConfig {
-            img_size: 16,
-            patch_size: 8,
-            embed_dim: 16,
-            depth: 2,
-            num_heads: 4,
-            ..VitConfig::default()
-        };
-        let vit = Vit::random(&vit, 0)?;
+        let vit = small_vit()?;
         for sharing in [Sharing::Equal, Sharing::Own] {
             for granularity in [Granularity::Layers, Granularity::Heads, Granularity::Tokens] {
                 for target in [DecomposeTarget::Representation, DecomposeTarget::Logit(3)] {

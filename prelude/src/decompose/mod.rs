@@ -38,6 +38,8 @@ mod plan;
 pub(crate) mod show;
 mod sources;
 mod stack;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod walk;
 
@@ -235,15 +237,15 @@ impl<'m> Decomposer<'m> {
         self.run(&pixels)
     }
 
-    /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d. On the CPU it goes through the batch in parts
-    /// ([`Self::run_in_parts`]), so that what it needs beside the result does not grow with the batch.
+    /// Decompose a batch of normalised images, B x 3 x H x W: n x B x d. On the CPU it goes through the batch in
+    /// microbatches ([`Self::run_in_microbatches`]), so that what it needs beside the result does not grow with the batch.
     ///
     /// # Errors
     /// When the pixels do not have the model's shape, are not f32 or not finite, or the run was stopped
     /// ([`Self::until`]).
     pub fn run(&self, pixels: &Tensor) -> Result<Contributions> {
         let mut parts = Vec::new();
-        self.run_in_parts(pixels, |_, part| {
+        self.run_in_microbatches(pixels, |_, part| {
             parts.push(part);
             Ok(())
         })?;
@@ -251,7 +253,7 @@ impl<'m> Decomposer<'m> {
     }
 
     /// As [`Self::run`], all images together.
-    fn part(&self, pixels: &Tensor) -> Result<Contributions> {
+    fn microbatch(&self, pixels: &Tensor) -> Result<Contributions> {
         let tape = Tape::keeping(self.plan.keep());
         let tape = match self.stop {
             Some(stop) => tape.until(stop),
@@ -278,11 +280,6 @@ impl<'m> Decomposer<'m> {
 }
 
 impl Decomposer<'_> {
-    /// Bytes kept of an image's forward pass; not known before the first one.
-    fn kept_of_image(&self) -> Option<usize> {
-        self.kept.get().copied()
-    }
-
     /// The maps of heads multiplied out, once there were images enough.
     fn maps(&self, nodes: &[Node], representation: &Tensor) -> Result<Option<&HeadMaps>> {
         if let Some(maps) = self.maps.get() {

@@ -149,13 +149,9 @@ fn finish(row: &mut [f32], bias: Option<&[f32]>, activation: Option<Activation>)
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::gap;
     use super::*;
     use candle_core::{Device, Var};
-
-    fn gap(a: &Tensor, b: &Tensor) -> Result<f32> {
-        assert_eq!(a.dims(), b.dims());
-        (a - b)?.abs()?.max_all()?.to_scalar()
-    }
 
     fn written_out(
         x: &Tensor,

@@ -22,7 +22,7 @@ pub mod scale;
 pub mod slot_sums;
 pub mod softmax;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transfer;
 pub mod unfold;
 pub mod weighted_products;

@@ -96,8 +96,8 @@ fn contributions(
         };
         beside(put, |give| {
             missing.into_iter().try_for_each(|missing| {
-                each_part("decompose", model, set, missing, |start, pixels, tell| {
-                    decomposer.run_in_parts(pixels, |at, part| {
+                each_batch_telling("decompose", model, set, missing, |start, pixels, tell| {
+                    decomposer.run_in_microbatches(pixels, |at, part| {
                         let part = part.seen_at(model.input());
                         done += part.images();
                         give((start + at, part))?;
@@ -168,14 +168,14 @@ pub(crate) fn each_batch(
     images: Range<usize>,
     mut f: impl FnMut(usize, &Tensor) -> Result<usize>,
 ) -> Result<()> {
-    each_part(verb, model, set, images, |start, pixels, tell| {
+    each_batch_telling(verb, model, set, images, |start, pixels, tell| {
         tell(f(start, pixels)?);
         Ok(())
     })
 }
 
 /// As [`each_batch`], where `f` tells how many images of the set are done as they are, within a batch too.
-pub(super) fn each_part(
+pub(super) fn each_batch_telling(
     verb: &str,
     model: &Model,
     set: &dyn DataSet,

@@ -1,6 +1,6 @@
 //! The decomposition of a data set into a store, in shards: what the `decompose` program runs on each of many machines.
 
-use super::contributions::each_part;
+use super::contributions::each_batch_telling;
 use super::replay;
 use crate::data::DataSet;
 use crate::decompose::{
@@ -239,8 +239,8 @@ pub fn decompose_shard(
             }
         };
         let ended = beside(put, |give| {
-            each_part("decompose", model, set, range, |start, pixels, tell| {
-                decomposer.run_in_parts(pixels, |at, part| {
+            each_batch_telling("decompose", model, set, range, |start, pixels, tell| {
+                decomposer.run_in_microbatches(pixels, |at, part| {
                     let part = part.seen_at(model.input());
                     let done = start + at + part.images();
                     give((start + at, part))?;

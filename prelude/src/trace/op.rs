@@ -100,7 +100,7 @@ pub enum Kept {
 impl Kept {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        let of = crate::facts::bytes;
         match self {
             Self::Nothing => 0,
             Self::Value(value) => of(value),

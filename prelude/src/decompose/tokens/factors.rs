@@ -110,7 +110,7 @@ impl TokenFactors {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let of = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
+        let of = crate::facts::bytes;
         of(&self.weights) + of(&self.v) + self.share.as_ref().map_or(0, of)
     }
 
