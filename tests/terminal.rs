@@ -102,7 +102,7 @@ fn documentation_comes_from_the_library_and_from_rust() {
     );
     ran.ends_with(1)
         .says("pub fn decompose(")
-        .says("A call that is stopped keeps its finished batches")
+        .says("A call that is stopped keeps its finished images")
         .says("pub epochs: usize")
         .says("pub fn top(")
         .says("Vec<u8>")

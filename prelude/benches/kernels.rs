@@ -88,11 +88,15 @@ fn kernels(c: &mut Criterion) {
     );
     // The maps of a layer of Swin-B's third stage, of 16 heads.
     let (rows, maps) = (random(&[16, 8, 128]), random(&[16, 1024, 128]));
+    let lines = random(&[16, 128, 1024]);
     group(
         c,
         "layers side by side, 16 of 128 to 1024 on 8 rows each",
         &[
             ("ours", &|| ops::batched_linear(&rows, &maps)),
+            ("ours, in lines", &|| {
+                ops::batched_linear(&rows, &lines.transpose(1, 2)?)
+            }),
             ("candle", &|| rows.matmul(&maps.t()?)),
         ],
     );
@@ -129,7 +133,7 @@ fn kernels(c: &mut Criterion) {
         c,
         "a head's tokens along 10 directions, 512 windows of 49, 64 rows",
         &[("ours", &|| {
-            ops::weighted_products(&v, &products, &directions, 1)
+            ops::weighted_products(&v, &products, &directions, 1, None)
         })],
     );
     group(

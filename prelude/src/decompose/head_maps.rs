@@ -17,7 +17,7 @@ use std::collections::HashMap;
 /// few rows of these layers are worth (100 MB in Swin-B, of four layers).
 const MOST_ROWS: usize = 4;
 
-/// The map of each attention layer below one patch merging, by its node: H x d x Kc/H, where merges put K rows of c channels
+/// The map of each attention layer below one patch merging, by its node: H x Kc/H x d, where merges put K rows of c channels
 /// side by side.
 #[derive(Debug)]
 pub(super) struct HeadMaps(HashMap<NodeId, Tensor>);
@@ -53,8 +53,8 @@ impl HeadMaps {
             let (d, k, channels) = pulled.dims3()?;
             let width = channels / layer.heads;
             let apart = pulled.reshape((d, k, layer.heads, width))?;
-            let apart = apart.permute((2, 0, 1, 3))?;
-            Ok((layer.node, apart.reshape((layer.heads, d, k * width))?))
+            let apart = apart.permute((2, 1, 3, 0))?;
+            Ok((layer.node, apart.reshape((layer.heads, k * width, d))?))
         });
         Ok(Some(Self(maps.collect::<Result<_>>()?)))
     }
@@ -70,12 +70,14 @@ impl HeadMaps {
         let Some(map) = self.0.get(&node) else {
             return Ok(None);
         };
-        let (heads, _, numbers) = map.dims3()?;
+        let (heads, numbers, _) = map.dims3()?;
         let (rows, channels) = pooled.dims2()?;
         let by_head = pooled.reshape((batch, rows / batch, heads, channels / heads))?;
         let by_head = by_head.permute((2, 0, 1, 3))?;
         let by_head = by_head.reshape((heads, batch, numbers))?;
-        Ok(Some(batched_linear(&by_head, map)?.flatten(0, 1)?))
+        Ok(Some(
+            batched_linear(&by_head, &map.transpose(1, 2)?)?.flatten(0, 1)?,
+        ))
     }
 }
 

@@ -410,11 +410,16 @@ fn exponentials(row: &mut [f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::gap;
     use super::*;
     use candle_core::{D, DType, Device};
 
-    /// B x T x C and B x H x T x T, of candle's own operations.
+    /// How far results may be from those in f64, whose values are some units.
+    const WITHIN: f32 = 5e-6;
+
+    /// B x T x C and B x H x T x T, of candle's own operations in f64.
     fn written_out(qkv: &Tensor, heads: usize, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let qkv = qkv.to_dtype(DType::F64)?;
         let (b, t, width) = qkv.dims3()?;
         let d = width / 3 / heads;
         let split = qkv.reshape((b, t, 3, heads, d))?;
@@ -430,7 +435,7 @@ mod tests {
         if let Some(bias) = bias {
             let groups = bias.elem_count() / (t * t);
             let apart = scores.reshape(((), groups, t, t))?;
-            let bias = bias.reshape((groups, t, t))?;
+            let bias = bias.to_dtype(DType::F64)?.reshape((groups, t, t))?;
             scores = apart.broadcast_add(&bias)?.reshape((b, heads, t, t))?
         }
         let probs = candle_nn::ops::softmax(&scores, D::Minus1)?;
@@ -438,13 +443,7 @@ mod tests {
             .matmul(&v)?
             .transpose(1, 2)?
             .reshape((b, t, heads * d))?;
-        Ok((mixed, probs))
-    }
-
-    fn gap(a: &Tensor, b: &Tensor) -> f32 {
-        assert_eq!(a.dims(), b.dims());
-        let gap = (a - b).and_then(|x| x.abs()?.max_all());
-        gap.and_then(|x| x.to_scalar()).expect("a gap")
+        Ok((mixed.to_dtype(DType::F32)?, probs.to_dtype(DType::F32)?))
     }
 
     /// One token and more than are scored together, of which some or one are asked for, one head and several, causal masks,
@@ -489,17 +488,18 @@ mod tests {
             for bias in biases.iter().map(Option::as_ref) {
                 let (mixed, probs) = written_out(&qkv, heads, bias)?;
                 let got = attention(&qkv, heads, bias, None, None)?;
-                assert!(gap(&got.mixed, &mixed) < 2e-6, "{b} {t} {heads}");
+                let apart = gap(&got.mixed, &mixed)?;
+                assert!(apart < WITHIN, "{b} {t} {heads}: {apart}");
                 assert!(got.kept.is_none());
                 for asked in [t / 3..t / 3 + t.div_ceil(2), 0..1, t - 1..t, 0..t] {
                     let got = attention(&qkv, heads, bias, None, Some(asked.clone()))?;
-                    assert!(gap(&got.mixed, &mixed) < 2e-6);
+                    assert!(gap(&got.mixed, &mixed)? < WITHIN);
                     let probs = probs.narrow(2, asked.start, asked.len())?;
                     let kept = got.kept.expect("what was asked for");
-                    assert!(gap(&kept.probs, &probs) < 2e-6, "{t}: {asked:?}");
+                    assert!(gap(&kept.probs, &probs)? < WITHIN, "{t}: {asked:?}");
                     let v = qkv.narrow(2, 2 * heads * d, heads * d)?;
                     let v = v.reshape((b, t, heads, d))?.transpose(1, 2)?;
-                    assert_eq!(gap(&kept.v, &v), 0.0);
+                    assert_eq!(gap(&kept.v, &v)?, 0.0);
                 }
             }
         }
@@ -532,13 +532,13 @@ mod tests {
             };
             let groups = Groups { size, order };
             let got = attention(&qkv, heads, Some(&bias), Some(&groups), None)?;
-            assert!(gap(&got.mixed, &mixed) < 2e-6);
+            assert!(gap(&got.mixed, &mixed)? < WITHIN);
             let got = attention(&qkv, heads, Some(&bias), Some(&groups), Some(0..size))?;
-            assert!(gap(&got.mixed, &mixed) < 2e-6);
+            assert!(gap(&got.mixed, &mixed)? < WITHIN);
             let kept = got.kept.expect("what was asked for");
-            assert!(gap(&kept.probs, &probs) < 2e-6);
+            assert!(gap(&kept.probs, &probs)? < WITHIN);
             let v = apart.narrow(2, 12, 6)?.reshape(((), size, heads, 3))?;
-            assert_eq!(gap(&kept.v, &v.transpose(1, 2)?), 0.0);
+            assert_eq!(gap(&kept.v, &v.transpose(1, 2)?)?, 0.0);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::kernel::computed;
 use super::panels;
 use super::raw::{Matrix, MatrixMut, filled_in_blocks};
+use super::rows::vectorised;
 use super::{Path, matmul, path};
 use candle_core::{CpuStorage, Result, Storage, Tensor, bail};
 use std::cell::Cell;
@@ -15,8 +16,12 @@ thread_local! {
     static TRANSPOSED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
+/// Lines of a weight that are read together.
+const LINES: usize = 8;
+
 /// `x[g] weight[g]^T` for each of G groups, x: G x R x K, `weight`: G x N x K; gives G x R x N, differentiable wherever one
-/// of them is tracked. A weight on the CPU may be a view whose last dimension lies side by side.
+/// of them is tracked. A weight on the CPU may be a view, where its last dimension lies side by side or the one before it
+/// does.
 ///
 /// # Errors
 /// When the shapes or types do not fit.
@@ -32,21 +37,33 @@ pub fn batched_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         )
     }
     let tracked = x.track_op() || weight.track_op();
-    let side_by_side = weight.stride()[2] == 1 || k == 1;
-    if path(x, &[x, weight]) != Path::Kernel || tracked || !side_by_side || g * r * n == 0 {
+    let &[apart, down, across] = weight.stride() else {
+        bail!("batched linear: {:?}", weight.layout())
+    };
+    let side_by_side = across == 1 || k == 1;
+    let in_lines = down == 1 && n > 1;
+    let kernel = path(x, &[x, weight]) == Path::Kernel && !tracked && g * r * n > 0;
+    if !kernel || !(side_by_side || in_lines) {
         return matmul(&x.contiguous()?, &weight.transpose(1, 2)?.contiguous()?);
     }
     let (storage, layout) = weight.storage_and_layout();
-    let (Storage::Cpu(CpuStorage::F32(values)), &[apart, down, _]) = (&*storage, layout.stride())
-    else {
+    let Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
         bail!("batched linear: the weights are no matrices of f32 on the CPU")
     };
     let values = &values[layout.start_offset()..];
     computed("batched linear", [x], (g, r, n), |[x]| {
         filled_in_blocks((g * r, n), (r, COLUMNS), |rows, columns, block| {
             let group = rows.start / r;
-            let x = Matrix::new(&x[group * r * k..], (r, k), (k, 1));
-            let weight = Matrix::new(&values[group * apart..], (n, k), (down, 1));
+            let (x, values) = (&x[group * r * k..][..r * k], &values[group * apart..]);
+            if in_lines {
+                let values = &values[columns.start..];
+                return vectorised(
+                    #[inline(always)]
+                    || sum_lines(x, (values, across), (k, columns.len()), block),
+                );
+            }
+            let x = Matrix::new(x, (r, k), (k, 1));
+            let weight = Matrix::new(values, (n, k), (down, 1));
             let weight = weight.rows(columns.start, columns.len());
             let mut transposed = TRANSPOSED.take();
             transposed.resize(block.len().max(transposed.len()), 0.0);
@@ -62,6 +79,46 @@ pub fn batched_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
             TRANSPOSED.set(transposed)
         })
     })
+}
+
+/// Fills `block` row by row, each of so many columns: for a row of `x`, k values, the sum of these times k lines, which begin
+/// so far from one another. Lines are read once for all rows.
+#[inline(always)]
+fn sum_lines(x: &[f32], lines: (&[f32], usize), sizes: (usize, usize), block: &mut [f32]) {
+    block.fill(0.0);
+    let (k, _) = sizes;
+    let whole = k - k % LINES;
+    for first in (0..whole).step_by(LINES) {
+        add_lines::<LINES>(x, first, lines, sizes, block)
+    }
+    for line in whole..k {
+        add_lines::<1>(x, line, lines, sizes, block)
+    }
+}
+
+/// Adds T lines from `first` on, times their values of `x`.
+#[inline(always)]
+fn add_lines<const T: usize>(
+    x: &[f32],
+    first: usize,
+    (values, apart): (&[f32], usize),
+    (k, columns): (usize, usize),
+    block: &mut [f32],
+) {
+    let mut lines: [&[f32]; T] = [&[]; T];
+    for (i, line) in lines.iter_mut().enumerate() {
+        *line = &values[(first + i) * apart..][..columns]
+    }
+    for (x, out) in x.chunks_exact(k).zip(block.chunks_exact_mut(columns)) {
+        let (x, out) = (&x[first..][..T], &mut out[..columns]);
+        for column in 0..columns {
+            let mut sum = out[column];
+            for t in 0..T {
+                sum = lines[t][column].mul_add(x[t], sum)
+            }
+            out[column] = sum
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// Values that a task should write at least.
 const GRAIN: usize = 1 << 12;
 
+/// Matrices for each thread from which on a task takes a whole one, row after row as they lie, which a core reads ahead of;
+/// where there are fewer, each slot is dealt out by itself.
+const MATRICES_PER_THREAD: usize = 16;
+
 /// The one of K slots in which each row of a group is added up. Groups are alike, or come in turns of W kinds (the windows
 /// of an image).
 #[derive(Clone, Debug)]
@@ -168,6 +172,24 @@ fn summed(
     slots: &Slots,
 ) -> Vec<f32> {
     let (k, kinds) = (slots.count, slots.kinds());
+    if g * h >= MATRICES_PER_THREAD * rayon::current_num_threads() {
+        return filled_in_chunks(g * h * k * c, k * c, |matrix, out| {
+            let group = matrix / h;
+            let rows = x[matrix * r * c..].chunks_exact(c);
+            let weights = &weights[group * r..][..r];
+            let of = &slots.of[group % kinds * r..];
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((x, weight), &slot) in rows.zip(weights).zip(of) {
+                        for (out, x) in out[slot as usize * c..][..c].iter_mut().zip(x) {
+                            *out += weight * x
+                        }
+                    }
+                },
+            )
+        });
+    }
     let each = (GRAIN / c).max(1);
     filled_in_chunks(g * h * k * c, each * c, |task, out| {
         vectorised(

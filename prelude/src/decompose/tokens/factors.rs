@@ -120,23 +120,34 @@ impl TokenFactors {
         Ok(directions.to_dtype(self.v.dtype())?)
     }
 
-    /// How much each source token of one head gives along `directions`, k x d: B x S x k. `pulled` are the directions as
-    /// [`ChannelMap::pull_back_all`] brings them to the channels of the layer's value vectors, so that B x S x d is never
-    /// written out.
-    pub fn along(&self, head: usize, directions: &Tensor, pulled: &Tensor) -> Result<Tensor> {
-        let values = weighted_products(&self.v, &self.weights, pulled, head)?;
-        let values = match &self.windows {
-            Some(windows) => windows.join(&values)?,
-            None => values,
+    /// What each token has of the constants along `directions`, k x d: B x k, the same for all heads of the layer.
+    pub fn constants(&self, directions: &Tensor) -> Result<Option<Tensor>> {
+        let Some(share) = &self.share else {
+            return Ok(None);
         };
-        let tokens = values.dim(1)?;
-        Ok(match &self.share {
-            Some(share) => {
-                let share = (share.matmul(&directions.t()?.contiguous()?)? / tokens as f64)?;
-                values.broadcast_add(&share.unsqueeze(1)?)?
-            }
-            None => values,
-        })
+        let share = share.matmul(&directions.t()?.contiguous()?)?;
+        Ok(Some((share / self.tokens() as f64)?))
+    }
+
+    /// How much each source token of one head gives along k directions: B x S x k. `pulled` are the directions as
+    /// [`ChannelMap::pull_back_all`] brings them to the channels of the layer's value vectors, so that B x S x d is never
+    /// written out; `constants` are as [`Self::constants`] has them.
+    pub fn along(
+        &self,
+        head: usize,
+        pulled: &Tensor,
+        constants: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let values = weighted_products(&self.v, &self.weights, pulled, head, constants)?;
+        match &self.windows {
+            Some(windows) => Ok(windows.join(&values)?),
+            None => Ok(values),
+        }
+    }
+
+    /// The layer's share of the constants, by which heads of one layer can be told.
+    pub fn share(&self) -> Option<&Tensor> {
+        self.share.as_ref()
     }
 
     /// What the tokens of each window have (BW x N x k) put where the tokens lie in the image: B x S x k.

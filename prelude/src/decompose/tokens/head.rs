@@ -2,7 +2,6 @@
 
 use super::{TokenFactors, TokenLayout, TokenScores, along_each};
 use crate::data::ModelInput;
-use crate::decompose::channel_map::ChannelMap;
 use crate::decompose::{Component, unrelated};
 use crate::facts::{self, Facts};
 use crate::identity::{ImagesId, ModelId, Vectors, debug_as_display};
@@ -171,15 +170,15 @@ impl HeadTokens {
         }
     }
 
-    /// How much each source token gives along directions called `names`: `aimed` as [`Self::aimed`] has them, `pulled` as
-    /// the layer's channel map brings them back.
+    /// How much each source token gives along directions called `names`: `pulled` are those as the layer's channel map brings
+    /// them back, `constants` what each token has of the constants along them.
     pub(super) fn scores(
         &self,
         names: Vec<String>,
-        aimed: &Tensor,
         pulled: &Tensor,
+        constants: Option<&Tensor>,
     ) -> Result<TokenScores> {
-        let values = self.factors.along(self.head, aimed, pulled)?;
+        let values = self.factors.along(self.head, pulled, constants)?;
         TokenScores::new(
             self.component.to_string(),
             names,
@@ -189,9 +188,9 @@ impl HeadTokens {
         .map(|scores| scores.of(self.model.clone(), self.images.clone(), self.input))
     }
 
-    /// The way from the layer's value vectors to the representation.
-    pub(super) fn channel_map(&self) -> &ChannelMap {
-        &self.factors.map
+    /// The layer's source tokens.
+    pub(super) fn factors(&self) -> &TokenFactors {
+        &self.factors
     }
 
     /// What the tokens of each window have (images and windows x N x k), put where they lie in the image: B x T x k.

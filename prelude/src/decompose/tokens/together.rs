@@ -7,6 +7,8 @@ use crate::identity::Vectors;
 use crate::{Error, Result, check};
 use candle_core::Tensor;
 use rayon::prelude::*;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Directions of all heads that are pulled back at the same time: more would fill memory, and a product of so many rows
 /// takes no less time a row than a larger one.
@@ -27,19 +29,40 @@ pub(crate) fn along_each<E: Vectors + ?Sized>(
     for some in heads.chunks((ROWS / count.max(1)).max(1)) {
         let aimed = some.iter().map(|head| {
             let aimed = head.aimed(directions)?;
-            Ok((aimed, head.channel_map().clone()))
+            Ok((aimed, head.factors().map.clone()))
         });
         let aimed: Vec<(Tensor, ChannelMap)> = aimed.collect::<Result<_>>()?;
         if all.is_empty() {
             check::finite("directions", directions.vectors())?;
         }
         let pulled = ChannelMap::pull_back_all(&aimed)?;
-        let each = some.par_iter().zip(&aimed).zip(&pulled);
-        let each =
-            each.map(|((head, (aimed, _)), pulled)| head.scores(names.clone(), aimed, pulled));
+        let constants = constants_of_each(some, &aimed)?;
+        let each = some.par_iter().zip(&pulled).zip(&constants);
+        let each = each.map(|((head, pulled), constants)| {
+            head.scores(names.clone(), pulled, constants.as_ref())
+        });
         all.extend(each.collect::<Result<Vec<_>>>()?);
     }
     Ok(all)
+}
+
+/// What each token of each of `heads` has of the constants along its directions, once for heads of a layer that have the same
+/// ones.
+fn constants_of_each(
+    heads: &[HeadTokens],
+    aimed: &[(Tensor, ChannelMap)],
+) -> Result<Vec<Option<Tensor>>> {
+    let mut known: HashMap<_, Option<Tensor>> = HashMap::new();
+    let each = heads.iter().zip(aimed).map(|(head, (aimed, _))| {
+        let factors = head.factors();
+        let share = factors.share().map(Tensor::id);
+        let constants = match known.entry((share, factors.tokens(), aimed.id())) {
+            Entry::Occupied(found) => found.get().clone(),
+            Entry::Vacant(free) => free.insert(factors.constants(aimed)?).clone(),
+        };
+        Ok(constants)
+    });
+    each.collect()
 }
 
 impl Contributions {
