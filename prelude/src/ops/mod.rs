@@ -116,15 +116,11 @@ fn check_channels(op: &str, name: &str, x: &Tensor, vector: &Tensor) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use super::testing::gap;
     use super::*;
     use candle_core::{Device, Var};
 
     type Op = fn(&Tensor) -> Result<Tensor>;
-
-    fn gap(a: &Tensor, b: &Tensor) -> f32 {
-        let gap = (a - b).unwrap().abs().unwrap();
-        gap.max_all().unwrap().to_scalar().unwrap()
-    }
 
     /// A tracked tensor on a GPU takes the composed path, which must be the kernel's function and gradient.
     #[test]
@@ -138,8 +134,8 @@ mod tests {
         };
         let norm = |x: &Tensor| layer_norm::composed(x, &gamma, &gamma, 1e-5);
         let kernel = layer_norm(&x, &gamma, &gamma, 1e-5)?;
-        assert!(gap(&kernel, &norm(&x)?) < 2e-6);
-        assert!(gap(&gradient(&kernel)?, &gradient(&norm(&x)?)?) < 2e-5);
+        assert!(gap(&kernel, &norm(&x)?)? < 2e-6);
+        assert!(gap(&gradient(&kernel)?, &gradient(&norm(&x)?)?)? < 2e-5);
         let pairs: [(Op, Op); 4] = [
             (softmax_last_dim, softmax::composed),
             (gelu, activation::composed_gelu),
@@ -148,8 +144,8 @@ mod tests {
         ];
         for (kernel, composed) in pairs {
             let (kernel, composed) = (kernel(&x)?, composed(&x)?);
-            assert!(gap(&kernel, &composed) < 2e-6);
-            assert!(gap(&gradient(&kernel)?, &gradient(&composed)?) < 5e-6);
+            assert!(gap(&kernel, &composed)? < 2e-6);
+            assert!(gap(&gradient(&kernel)?, &gradient(&composed)?)? < 5e-6);
         }
         Ok(())
     }
