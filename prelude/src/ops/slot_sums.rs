@@ -233,7 +233,9 @@ mod tests {
     #[test]
     fn sums_are_those_of_a_product_with_a_matrix_of_zeros_and_weights() -> Result<()> {
         for slots in some_slots()? {
-            for (h, c) in [(1, 1), (3, 7), (2, 5000)] {
+            // So many heads that each task takes a matrix.
+            let many = MATRICES_PER_THREAD * rayon::current_num_threads();
+            for (h, c) in [(1, 1), (3, 7), (2, 5000), (many, 3)] {
                 let (g, r) = (3 * slots.kinds(), slots.rows);
                 let (x, weights) = (random(&[g, h, r, c])?, random(&[g, r])?);
                 let half = |t: &Tensor| t.to_dtype(DType::F32);
