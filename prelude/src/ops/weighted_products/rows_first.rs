@@ -145,9 +145,10 @@ impl Group<'_> {
                         }
                     }
                 }
-                for t in 0..T.min(self.tokens - top) {
+                let left = T.min(self.tokens - top);
+                for (t, product) in products.iter().enumerate().take(left) {
                     self.out[(top + t) * count + at] =
-                        self.constants[at] + simd.reduce_sum_f32s(products[t])
+                        self.constants[at] + simd.reduce_sum_f32s(*product)
                 }
             }
         }
