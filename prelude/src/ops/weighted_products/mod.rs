@@ -4,6 +4,7 @@ mod products_first;
 mod rows_first;
 
 use super::kernel::computed;
+use super::raw::filled_in_chunks;
 use super::{Path, path, widened};
 use candle_core::{D, Result, Tensor, bail};
 
@@ -22,10 +23,36 @@ struct Sizes {
     images: usize,
 }
 
+/// What a head has in one group: N x c values, K x N weights, and the constants of the group's image.
+struct Part<'a> {
+    v: &'a [f32],
+    weights: &'a [f32],
+    constants: &'a [f32],
+}
+
 impl Sizes {
-    /// What `constants` adds to the sums of a group.
-    fn constants<'a>(&self, constants: &'a [f32], group: usize) -> &'a [f32] {
-        &constants[group / (self.g / self.images) * self.count..][..self.count]
+    /// The sums of all groups, of which `fill` writes one group's, N x k, at a time.
+    fn each_group(
+        self,
+        [v, weights, constants]: [&[f32]; 3],
+        head: usize,
+        fill: impl Fn(Part, &mut [f32]) + Sync,
+    ) -> Vec<f32> {
+        let (values, rows) = (self.n * self.c, self.k * self.n);
+        filled_in_chunks(
+            self.g * self.n * self.count,
+            self.n * self.count,
+            |group, out| {
+                let place = group * self.h + head;
+                let image = group / (self.g / self.images);
+                let part = Part {
+                    v: &v[place * values..][..values],
+                    weights: &weights[place * rows..][..rows],
+                    constants: &constants[image * self.count..][..self.count],
+                };
+                fill(part, out)
+            },
+        )
     }
 }
 
@@ -52,7 +79,7 @@ pub fn weighted_products(
         Some(constants) => constants.clone(),
         None => Tensor::zeros((1, count), v.dtype(), v.device())?,
     };
-    let images = constants.dims()[0].max(1);
+    let images = constants.dims2()?.0.max(1);
     let inputs = [v, weights, directions, &constants];
     if weights.dims() != [g, h, k, n]
         || channels != h * c

@@ -2,7 +2,7 @@
 //! while the block is in a core's own cache.
 
 use super::Sizes;
-use crate::ops::raw::{Matrix, MatrixMut, filled_in_chunks, product};
+use crate::ops::raw::{Matrix, MatrixMut, product};
 use crate::ops::rows::vectorised;
 use std::cell::RefCell;
 
@@ -21,21 +21,12 @@ pub(super) fn summed(
     head: usize,
 ) -> Vec<f32> {
     let Sizes {
-        g,
-        h,
-        n,
-        c,
-        count,
-        k,
-        ..
+        h, n, c, count, k, ..
     } = sizes;
     let channels = h * c;
     let each = (PRODUCTS / (k * n).max(1)).clamp(1, count);
-    filled_in_chunks(g * n * count, n * count, |group, out| {
-        let part = group * h + head;
-        let constants = sizes.constants(constants, group);
-        let v = Matrix::new(&v[part * n * c..], (n, c), (c, 1));
-        let weights = &weights[part * k * n..][..k * n];
+    sizes.each_group([v, weights, constants], head, |part, out| {
+        let v = Matrix::new(part.v, (n, c), (c, 1));
         SCRATCH.with_borrow_mut(|(products, sums)| {
             products.resize((each * k * n).max(products.len()), 0.0);
             sums.resize(n.max(sums.len()), 0.0);
@@ -54,8 +45,8 @@ pub(super) fn summed(
                     || {
                         for (i, products) in products.chunks_exact(k * n).enumerate() {
                             let sums = &mut sums[..n];
-                            sums.fill(constants[start + i]);
-                            add_weighted(products, weights, sums);
+                            sums.fill(part.constants[start + i]);
+                            add_weighted(products, part.weights, sums);
                             for (out, sum) in out.chunks_exact_mut(count).zip(sums) {
                                 out[start + i] = *sum
                             }

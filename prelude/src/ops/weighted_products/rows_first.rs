@@ -2,7 +2,6 @@
 //! is in registers: the rows are packed once for all groups, and no products lie in memory in between.
 
 use super::Sizes;
-use crate::ops::raw::filled_in_chunks;
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 
@@ -31,13 +30,7 @@ pub(super) fn summed(
     head: usize,
 ) -> Vec<f32> {
     let Sizes {
-        g,
-        h,
-        n,
-        c,
-        count,
-        k,
-        ..
+        h, n, c, count, k, ..
     } = sizes;
     let channels = c.next_multiple_of(CHANNELS);
     let mut rows = vec![0.0; count * k * channels];
@@ -49,14 +42,13 @@ pub(super) fn summed(
     }
     let rows = &rows[..];
     let places = n + BESIDE;
-    filled_in_chunks(g * n * count, n * count, |group, out| {
-        let part = group * h + head;
+    sizes.each_group([v, weights, constants], head, |part, out| {
         let (mut lines, mut values) = SCRATCH.take();
-        let used = gather(&weights[part * k * n..][..k * n], n, places, &mut lines);
+        let used = gather(part.weights, n, places, &mut lines);
         values.resize((places * channels).max(values.len()), 0.0);
         for (row, of) in values
             .chunks_exact_mut(channels)
-            .zip(v[part * n * c..].chunks_exact(c).take(n))
+            .zip(part.v.chunks_exact(c))
         {
             row[..c].copy_from_slice(of);
             row[c..].fill(0.0)
@@ -66,11 +58,11 @@ pub(super) fn summed(
             k,
             channels,
             used: &used,
-            weights: &lines[..],
+            weights: &lines,
             tokens: n,
             places,
             values: &values[..places * channels],
-            constants: sizes.constants(constants, group),
+            constants: part.constants,
             out,
         });
         SCRATCH.set((lines, values))
