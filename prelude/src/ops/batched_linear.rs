@@ -11,6 +11,12 @@ use std::cell::Cell;
 /// Columns of a block of results: so many rows of a weight stay in a core's own cache.
 const COLUMNS: usize = 256;
 
+/// Columns of a block where a weight is read in lines: parts of lines, so long that a core reads ahead in them.
+const COLUMNS_OF_LINES: usize = 512;
+
+/// Rows from which on packing a block of a weight is little beside their products, and less than the transpose of a result.
+const MANY_ROWS: usize = 32;
+
 thread_local! {
     /// The transpose of a block of results: a buffer that stays with a thread.
     static TRANSPOSED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -52,7 +58,11 @@ pub fn batched_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     };
     let values = &values[layout.start_offset()..];
     computed("batched linear", [x], (g, r, n), |[x]| {
-        filled_in_blocks((g * r, n), (r, COLUMNS), |rows, columns, block| {
+        let each = match in_lines {
+            true => COLUMNS_OF_LINES,
+            false => COLUMNS,
+        };
+        filled_in_blocks((g * r, n), (r, each), |rows, columns, block| {
             let group = rows.start / r;
             let (x, values) = (&x[group * r * k..][..r * k], &values[group * apart..]);
             if in_lines {
@@ -65,6 +75,10 @@ pub fn batched_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
             let x = Matrix::new(x, (r, k), (k, 1));
             let weight = Matrix::new(values, (n, k), (down, 1));
             let weight = weight.rows(columns.start, columns.len());
+            if r >= MANY_ROWS {
+                let out = MatrixMut::new(block, (r, columns.len()), columns.len());
+                return panels::product(x, weight.transposed(), out);
+            }
             let mut transposed = TRANSPOSED.take();
             transposed.resize(block.len().max(transposed.len()), 0.0);
             // The weight is the left factor, which is read where it lies: rows are few, and packing it would take longer
