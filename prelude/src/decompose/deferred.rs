@@ -38,8 +38,8 @@ impl Applied {
     }
 }
 
-/// One summand of a constant: mapped rows, multiplied by B x 1 weights where they are one row for all images, and by a
-/// factor.
+/// One summand of a constant: mapped rows, or where weights are given (B x K or 1 x K) the sums of K rows times these for each
+/// image; times a factor.
 #[derive(Clone)]
 pub(super) struct Term {
     pub place: Place,

@@ -28,13 +28,13 @@ mod component;
 mod contributions;
 mod deferred;
 pub(crate) mod export;
-mod head_maps;
 mod loaded;
 mod microbatch;
 mod names;
 mod origin;
 pub(crate) mod part;
 mod plan;
+mod precomputed;
 pub(crate) mod show;
 mod sources;
 mod stack;
@@ -67,7 +67,7 @@ use crate::models::ImageEncoder;
 use crate::trace::{Block, Node, Tape};
 use crate::{Error, Result};
 use candle_core::{DType, Tensor};
-use head_maps::HeadMaps;
+use precomputed::Precomputed;
 use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,7 +132,7 @@ pub struct DecomposeOptions {
     pub first_block: Option<Block>,
 }
 
-/// Images after which the maps of heads are multiplied out ([`head_maps`]). Swin-B's are some 25 billion products, and
+/// Images after which parts of channel maps are multiplied out ([`precomputed`]). Swin-B's are some 25 billion products, and
 /// decomposing an image takes some 0.7 billion less with them.
 const IMAGES_BEFORE_MAPS: usize = 32;
 
@@ -146,8 +146,8 @@ pub struct Decomposer<'m> {
     stop: Option<fn() -> bool>,
     /// Images decomposed so far.
     images: AtomicUsize,
-    /// None in it where the model has no use for them.
-    maps: OnceLock<Option<HeadMaps>>,
+    /// Once there were images enough.
+    precomputed: OnceLock<Precomputed>,
     /// Bytes kept of an image's forward pass, once there was one.
     kept: OnceLock<usize>,
 }
@@ -204,7 +204,7 @@ impl<'m> Decomposer<'m> {
             width: target_width,
             stop: None,
             images: AtomicUsize::new(0),
-            maps: OnceLock::new(),
+            precomputed: OnceLock::new(),
             kept: OnceLock::new(),
         })
     }
@@ -273,24 +273,24 @@ impl<'m> Decomposer<'m> {
             },
         };
         drop(features);
-        let maps = self.maps(&nodes, &representation)?;
-        let found = walk::evaluate(&self.plan, nodes, &self.options, maps, representation)?;
+        let known = self.precomputed(&nodes, &representation)?;
+        let found = walk::evaluate(&self.plan, nodes, &self.options, known, representation)?;
         Ok(found.after_tokens(self.model.tokens_before()))
     }
 }
 
 impl Decomposer<'_> {
-    /// The maps of heads multiplied out, once there were images enough.
-    fn maps(&self, nodes: &[Node], representation: &Tensor) -> Result<Option<&HeadMaps>> {
-        if let Some(maps) = self.maps.get() {
-            return Ok(maps.as_ref());
+    /// Parts of channel maps multiplied out, once there were images enough.
+    fn precomputed(&self, nodes: &[Node], representation: &Tensor) -> Result<Option<&Precomputed>> {
+        if let Some(known) = self.precomputed.get() {
+            return Ok(Some(known));
         }
         let batch = representation.dim(0)?;
         if self.images.fetch_add(batch, Ordering::Relaxed) + batch < IMAGES_BEFORE_MAPS {
             return Ok(None);
         }
-        let maps = HeadMaps::new(&self.plan, nodes, &self.options, representation)?;
-        Ok(self.maps.get_or_init(|| maps).as_ref())
+        let made = Precomputed::new(&self.plan, nodes, &self.options, representation)?;
+        Ok(Some(self.precomputed.get_or_init(|| made)))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::channel_map::ChannelMap;
 use super::deferred::{Applied, Constant, Pending, Place, Share, Term};
-use super::head_maps::HeadMaps;
 use super::plan::{Plan, Route};
+use super::precomputed::{Added, Precomputed};
 use super::tokens::{TokenContributions, TokenFactors};
 use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
 use crate::ops::{Slots, slot_sums};
@@ -30,23 +30,13 @@ impl Functional {
         slot_sums(&value.unsqueeze(1)?, &weights, &self.slots)?.flatten(0, 2)
     }
 
-    /// The value on a vector that is the same at every token, c -> B x d (or 1 x d).
-    fn of_constant(&self, vector: &Tensor, pending: &mut Pending) -> candle_core::Result<Constant> {
-        let vector = vector.to_dtype(self.weights.dtype())?.unsqueeze(0)?;
-        let (rows, weights) = match self.slots.count() {
-            1 => (vector, Some(self.weights.sum_keepdim(1)?)),
-            _ => {
-                let each = self.weights.reshape(((), 1, self.weights.dim(1)?, 1))?;
-                let totals = slot_sums(&each, &self.weights.ones_like()?, &self.slots)?;
-                let totals = totals.flatten_all()?.unsqueeze(1)?;
-                (totals.broadcast_mul(&vector)?, None)
-            }
-        };
-        Ok(Constant(vec![Term {
-            place: pending.push(rows, self.map.clone()),
-            weights,
-            factor: 1.0,
-        }]))
+    /// The sums of the weights of each slot, B x K (or 1 x K).
+    fn totals(&self) -> candle_core::Result<Tensor> {
+        if self.slots.count() == 1 {
+            return self.weights.sum_keepdim(1);
+        }
+        let each = self.weights.reshape(((), 1, self.weights.dim(1)?, 1))?;
+        slot_sums(&each, &self.weights.ones_like()?, &self.slots)?.flatten_from(1)
     }
 }
 
@@ -83,7 +73,7 @@ struct Walk<'a> {
     /// What was kept of each node. A component's values are let go once they are pooled.
     kept: Vec<Kept>,
     options: &'a DecomposeOptions,
-    maps: Option<&'a HeadMaps>,
+    precomputed: Option<&'a Precomputed>,
     batch: usize,
     pending: Pending,
     /// In the order met.
@@ -93,12 +83,12 @@ struct Walk<'a> {
     tokens: Vec<(TokenFactors, Option<Rc<Share>>)>,
 }
 
-/// Walk the trace of one batch, which is let go on the way, with the maps of heads multiplied out where they are given.
+/// Walk the trace of one batch, which is let go on the way, with what was multiplied out before where it is given.
 pub(super) fn evaluate(
     plan: &Plan,
     nodes: Vec<Node>,
     options: &DecomposeOptions,
-    maps: Option<&HeadMaps>,
+    precomputed: Option<&Precomputed>,
     representation: Tensor,
 ) -> Result<Contributions> {
     let (batch, width) = representation.dims2()?;
@@ -110,7 +100,7 @@ pub(super) fn evaluate(
         ops: &ops,
         kept,
         options,
-        maps,
+        precomputed,
         batch,
         pending: Pending::default(),
         found: Vec::new(),
@@ -217,8 +207,8 @@ impl Walk<'_> {
             }
             Route::Heads { node, site, heads } => {
                 let (pooled, factors) = self.pooled_heads((*node, *site), functional)?;
-                let mapped = match self.maps {
-                    Some(maps) => maps.apply(*node, self.batch, &pooled)?,
+                let mapped = match self.precomputed {
+                    Some(known) => known.heads.apply(*node, self.batch, &pooled)?,
                     None => None,
                 };
                 let place = match mapped {
@@ -295,25 +285,61 @@ impl Walk<'_> {
 
     /// What the op of `node` adds whatever its input is, seen through `functional`; no terms where it adds nothing.
     fn constant(&mut self, node: NodeId, functional: &Functional) -> Result<Constant> {
-        let ops = self.ops;
-        match &ops[node] {
-            Op::Linear {
-                bias: Some(bias), ..
-            } => Ok(functional.of_constant(bias, &mut self.pending)?),
-            Op::LayerNorm { gamma, beta } => {
-                let beta = functional.of_constant(beta, &mut self.pending)?;
-                if self.options.sharing == Sharing::Own {
-                    return Ok(beta);
+        let op = &self.ops[node];
+        let mut total = Constant::default();
+        for (added, vector) in Added::of(op) {
+            match added {
+                Added::Bias => {
+                    let part = self.of_vector((node, added), vector, functional)?;
+                    total = total.plus(part)
                 }
-                let (mean, rstd) = self.statistics(node)?;
-                let centre = Functional {
-                    weights: functional.weights.broadcast_mul(&(mean * &rstd)?)?,
-                    ..functional.clone()
-                };
-                Ok(beta.minus(centre.of_constant(gamma, &mut self.pending)?))
+                Added::Gamma if self.options.sharing == Sharing::Own => {}
+                Added::Gamma => {
+                    let (mean, rstd) = self.statistics(node)?;
+                    let centre = Functional {
+                        weights: functional.weights.broadcast_mul(&(mean * &rstd)?)?,
+                        ..functional.clone()
+                    };
+                    let part = self.of_vector((node, added), vector, &centre)?;
+                    total = total.minus(part)
+                }
             }
-            _ => Ok(Constant::default()),
         }
+        Ok(total)
+    }
+
+    /// `functional` of a vector of a node that is the same at every token.
+    fn of_vector(
+        &mut self,
+        (node, added): (NodeId, Added),
+        vector: &Tensor,
+        functional: &Functional,
+    ) -> Result<Constant> {
+        let totals = functional.totals()?;
+        let known = self.precomputed;
+        let known = known.and_then(|known| known.constants.get(node, added));
+        let (place, weights) = match known {
+            Some(rows) => {
+                let place = self.pending.push(rows.clone(), ChannelMap::default());
+                (place, Some(totals))
+            }
+            None => {
+                let vector = vector.to_dtype(totals.dtype())?.unsqueeze(0)?;
+                let (rows, weights) = match functional.slots.count() {
+                    1 => (vector, Some(totals)),
+                    _ => {
+                        let totals = totals.flatten_all()?.unsqueeze(1)?;
+                        (totals.broadcast_mul(&vector)?, None)
+                    }
+                };
+                (self.pending.push(rows, functional.map.clone()), weights)
+            }
+        };
+        Ok(Constant(vec![Term {
+            place,
+            weights,
+            factor: 1.0,
+        }]))
     }
 
     /// The functional of the op's input that `functional` is of its output.
