@@ -178,8 +178,7 @@ impl Contributions {
         Self::joined(batches.to_vec())
     }
 
-    /// As [`Self::concat`], of one batch or several of one decomposer. Source tokens are joined layer by layer, and those of
-    /// a layer let go.
+    /// As [`Self::concat`], of one batch or several of one decomposer.
     pub(super) fn joined(batches: Vec<Self>) -> Result<Self> {
         let first = batches[0].without_tokens();
         let values: Vec<_> = batches.iter().map(|b| &b.values).collect();
@@ -195,7 +194,7 @@ impl Contributions {
         Ok(Self {
             values,
             representation,
-            tokens: tokens.map(TokenContributions::joined).transpose()?,
+            tokens: tokens.map(TokenContributions::joined),
             origin,
             ..first
         })

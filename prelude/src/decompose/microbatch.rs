@@ -53,7 +53,7 @@ fn images_of_microbatch(images: usize, kept: Option<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::testing::small_vit;
-    use super::super::{DecomposeOptions, Granularity};
+    use super::super::{Assembly, DecomposeOptions, Granularity};
     use super::*;
     use crate::ops::testing::gap;
     use candle_core::Device;
@@ -109,6 +109,29 @@ mod tests {
             let head = whole.components()[1];
             let tokens = |c: &Contributions| c.token_contributions().unwrap().of(head);
             assert!(gap(&tokens(&whole)?, &tokens(other)?)? < 1e-5);
+            // Images in any order, those of one batch alone, and batches put in their places.
+            let directions = Tensor::randn(0f32, 1., (3, whole.values().dim(2)?), &Device::Cpu)?;
+            let along = |c: &Contributions| -> Result<Tensor> {
+                let scores = c.tokens_along("* head *", &directions)?;
+                let values: Vec<_> = scores.iter().map(|scores| scores.values()).collect();
+                Ok(Tensor::stack(&values, 0)?)
+            };
+            let chosen = [vec![9, 0, 0, 5, 3], vec![6, 10], vec![2]];
+            for chosen in chosen {
+                let (a, b) = (
+                    whole.select_images(chosen.clone())?,
+                    other.select_images(chosen)?,
+                );
+                assert!(gap(&along(&a)?, &along(&b)?)? < 1e-4);
+                assert!(gap(&tokens(&a)?, &tokens(&b)?)? < 1e-5);
+            }
+            let mut assembly = Assembly::new(13);
+            assembly.put(2, other)?;
+            assembly.put(0, &other.select_images(0..2)?)?;
+            let put = assembly.finish()?;
+            let (two, rest) = (put.select_images(0..2)?, put.select_images(2..13)?);
+            assert!(gap(&along(&two)?, &along(&whole)?.narrow(1, 0, 2)?)? < 1e-4);
+            assert!(gap(&along(&rest)?, &along(&whole)?)? < 1e-4);
         }
         Ok(())
     }

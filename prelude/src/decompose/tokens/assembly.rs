@@ -1,6 +1,6 @@
 //! Source tokens put together from batches, in memory that is taken once.
 
-use super::{TokenContributions, TokenFactors};
+use super::{TokenContributions, TokenFactors, TokenLayer};
 use crate::Result;
 use crate::decompose::assembly::put_in;
 use candle_core::Tensor;
@@ -8,7 +8,8 @@ use candle_core::Tensor;
 impl TokenContributions {
     /// Source tokens like these, of so many images, that are 0.
     pub(in crate::decompose) fn room_for(&self, images: usize) -> Result<Self> {
-        let layers = self.layers.iter().map(|layer| layer.room_for(images));
+        let layers = self.layers.iter();
+        let layers = layers.map(|layer| Ok(layer.first().room_for(images)?.into()));
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             ..self.clone()
@@ -19,6 +20,16 @@ impl TokenContributions {
     pub(in crate::decompose) fn put(&self, start: usize, batch: &Self) -> Result<()> {
         let mut layers = self.layers.iter().zip(&batch.layers);
         layers.try_for_each(|(whole, batch)| whole.put(start, batch))
+    }
+}
+
+impl TokenLayer {
+    fn put(&self, mut start: usize, batch: &Self) -> Result<()> {
+        for batch in batch.batches() {
+            self.first().put(start, batch)?;
+            start += batch.images()
+        }
+        Ok(())
     }
 }
 

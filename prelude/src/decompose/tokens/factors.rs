@@ -145,11 +145,6 @@ impl TokenFactors {
         }
     }
 
-    /// The layer's share of the constants, by which heads of one layer can be told.
-    pub fn share(&self) -> Option<&Tensor> {
-        self.share.as_ref()
-    }
-
     /// What the tokens of each window have (BW x N x k) put where the tokens lie in the image: B x S x k.
     pub fn in_place(&self, x: &Tensor) -> Result<Tensor> {
         match &self.windows {
@@ -196,9 +191,9 @@ impl TokenFactors {
     }
 
     /// The images of `parts`, of the same layer, one after the other.
-    pub fn concat(parts: &[Self]) -> Result<Self> {
+    pub fn concat(parts: &[&Self]) -> Result<Self> {
         let join = |f: &dyn Fn(&Self) -> Tensor| {
-            let all: Vec<_> = parts.iter().map(f).collect();
+            let all: Vec<_> = parts.iter().map(|part| f(part)).collect();
             Tensor::cat(&all, 0)
         };
         let shares: Option<Vec<_>> = parts.iter().map(|part| part.share.as_ref()).collect();

@@ -1,6 +1,6 @@
 //! One head's source tokens, to be asked about.
 
-use super::{TokenFactors, TokenLayout, TokenScores, along_each};
+use super::{TokenLayer, TokenLayout, TokenScores, along_each};
 use crate::data::ModelInput;
 use crate::decompose::{Component, unrelated};
 use crate::facts::{self, Facts};
@@ -17,7 +17,7 @@ use std::fmt;
 #[derive(Clone)]
 pub struct HeadTokens {
     component: Component,
-    factors: TokenFactors,
+    layer: TokenLayer,
     head: usize,
     layout: TokenLayout,
     /// Of the contributions written out.
@@ -50,14 +50,14 @@ impl TokenSpace {
 impl HeadTokens {
     pub(super) fn new(
         component: Component,
-        factors: TokenFactors,
+        layer: TokenLayer,
         head: usize,
         layout: TokenLayout,
         width: usize,
     ) -> Self {
         Self {
             component,
-            factors,
+            layer,
             head,
             layout,
             width,
@@ -107,7 +107,7 @@ impl HeadTokens {
 
     /// Number of images.
     pub fn images(&self) -> usize {
-        self.factors.images()
+        self.layer.images()
     }
 
     /// How much each source token gives along each of `directions`: k x d in the space of the model, or texts of the CLIP
@@ -164,21 +164,22 @@ impl HeadTokens {
             Some(map) => {
                 let map = map.to_device(vectors.device())?;
                 let aimed = check::f32(vectors)?.matmul(&map.t()?.contiguous()?)?;
-                self.factors.beside(&aimed)
+                self.layer.beside(&aimed)
             }
-            None => self.factors.beside(vectors),
+            None => self.layer.beside(vectors),
         }
     }
 
     /// How much each source token gives along directions called `names`: `pulled` are those as the layer's channel map brings
-    /// them back, `constants` what each token has of the constants along them.
+    /// them back, `constants` what each token has of the constants
+    /// along them, batch by batch.
     pub(super) fn scores(
         &self,
         names: Vec<String>,
         pulled: &Tensor,
-        constants: Option<&Tensor>,
+        constants: &[Option<Tensor>],
     ) -> Result<TokenScores> {
-        let values = self.factors.along(self.head, pulled, constants)?;
+        let values = self.layer.along(self.head, pulled, constants)?;
         TokenScores::new(
             self.component.to_string(),
             names,
@@ -189,13 +190,13 @@ impl HeadTokens {
     }
 
     /// The layer's source tokens.
-    pub(super) fn factors(&self) -> &TokenFactors {
-        &self.factors
+    pub(super) fn layer(&self) -> &TokenLayer {
+        &self.layer
     }
 
     /// What the tokens of each window have (images and windows x N x k), put where they lie in the image: B x T x k.
     pub(crate) fn in_place(&self, x: &Tensor) -> Result<Tensor> {
-        self.factors.in_place(x)
+        self.layer.first().in_place(x)
     }
 
     /// The contributions written out, B x T x d: large, and seldom needed.
@@ -203,7 +204,7 @@ impl HeadTokens {
     /// # Errors
     /// When the tensor library fails.
     pub fn values(&self) -> Result<Tensor> {
-        let values = self.factors.head(self.head)?;
+        let values = self.layer.head(self.head)?;
         match self.space.as_ref().and_then(|space| space.map.as_ref()) {
             Some(map) => {
                 let map = map.to_device(values.device())?.to_dtype(values.dtype())?;

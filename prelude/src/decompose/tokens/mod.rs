@@ -8,6 +8,7 @@ mod assembly;
 mod chunked;
 mod factors;
 mod head;
+mod layer;
 mod layout;
 mod parts;
 mod scores;
@@ -17,6 +18,7 @@ pub use chunked::ChunkedHeadTokens;
 pub(super) use factors::TokenFactors;
 pub use head::HeadTokens;
 pub(crate) use head::TokenSpace;
+use layer::TokenLayer;
 pub use layout::TokenLayout;
 pub(crate) use parts::{LayerShape, LayerValues, TokenShape};
 pub use scores::{TokenScores, TokenShares};
@@ -33,7 +35,7 @@ use crate::{Error, Result};
 /// evenly, so that tokens sum to their head.
 #[derive(Clone)]
 pub struct TokenContributions {
-    layers: Vec<TokenFactors>,
+    layers: Vec<TokenLayer>,
     /// Of the contributions written out.
     width: usize,
     /// In whose space they are, where that is known.
@@ -45,8 +47,9 @@ pub struct TokenContributions {
 }
 
 impl TokenContributions {
-    pub(super) fn new(mut layers: Vec<TokenFactors>, width: usize) -> Self {
-        layers.sort_by_key(|layer| layer.site);
+    pub(super) fn new(layers: Vec<TokenFactors>, width: usize) -> Self {
+        let mut layers: Vec<TokenLayer> = layers.into_iter().map(TokenLayer::from).collect();
+        layers.sort_by_key(TokenLayer::site);
         Self {
             layers,
             width,
@@ -89,7 +92,7 @@ impl TokenContributions {
         else {
             return Err(no_such_head(component));
         };
-        let layer = self.layers.iter().find(|layer| layer.site.block == block);
+        let layer = self.layers.iter().find(|layer| layer.site().block == block);
         match layer {
             Some(layer) if head < layer.heads() => {
                 let layout = TokenLayout::new(layer.tokens(), &self.before)?;
@@ -110,8 +113,8 @@ impl TokenContributions {
 
     /// The tokens of the layers that have one of `components` among their heads.
     pub(super) fn of_heads(&self, components: &[Component]) -> Self {
-        let asked = |layer: &&TokenFactors| {
-            let block = Some(layer.site.block);
+        let asked = |layer: &&TokenLayer| {
+            let block = Some(layer.site().block);
             let mut heads = components.iter().filter(|c| c.is_head());
             heads.any(|head| head.block() == block)
         };
@@ -132,7 +135,7 @@ impl TokenContributions {
 
     /// The tokens of one layer.
     pub(super) fn of_layer(&self, block: Block) -> Self {
-        let asked = |layer: &&TokenFactors| layer.site.block == block;
+        let asked = |layer: &&TokenLayer| layer.site().block == block;
         Self {
             layers: self.layers.iter().filter(asked).cloned().collect(),
             ..self.clone()
@@ -148,27 +151,27 @@ impl TokenContributions {
         })
     }
 
-    /// The images of `parts` one after the other: layer by layer, and a layer's parts are let go.
-    pub(super) fn joined(mut parts: Vec<Self>) -> Result<Self> {
+    /// The images of `parts` one after the other.
+    pub(super) fn joined(parts: Vec<Self>) -> Self {
         let first = Self {
             layers: Vec::new(),
             ..parts[0].clone()
         };
         let mut left: Vec<_> = parts
-            .iter_mut()
-            .map(|part| std::mem::take(&mut part.layers).into_iter())
+            .into_iter()
+            .map(|part| part.layers.into_iter())
             .collect();
         let next = || -> Option<Vec<_>> { left.iter_mut().map(Iterator::next).collect() };
-        let layers = std::iter::from_fn(next).map(|parts| TokenFactors::concat(&parts));
-        Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
+        let layers = std::iter::from_fn(next).filter_map(TokenLayer::joined);
+        Self {
+            layers: layers.collect(),
             ..first
-        })
+        }
     }
 
     /// What they are, in a line.
     pub(super) fn line(&self) -> String {
-        let heads: usize = self.layers.iter().map(TokenFactors::heads).sum();
+        let heads: usize = self.layers.iter().map(TokenLayer::heads).sum();
         let layers = crate::facts::count(self.layers.len(), "layer");
         let whose = self
             .model
@@ -182,7 +185,7 @@ impl TokenContributions {
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.layers.iter().map(TokenFactors::bytes).sum()
+        self.layers.iter().map(TokenLayer::bytes).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Source tokens taken apart into what a model fixes and what each image has, as a store keeps them.
 
-use super::{TokenContributions, TokenFactors};
+use super::{TokenContributions, TokenFactors, TokenLayer};
 use crate::data::ModelInput;
 use crate::decompose::channel_map::{ChannelMap, MapStep, MapSteps};
 use crate::trace::{Block, Division, Site, Windows};
@@ -111,14 +111,14 @@ impl TokenShape {
                 Some(division) => Some(Arc::new(Windows::of(division, &Device::Cpu)?)),
                 None => None,
             };
-            Ok(TokenFactors {
+            Ok(TokenLayer::from(TokenFactors {
                 site: Site::attention(shape.block),
                 weights: values.weights.flatten(0, 1)?,
                 v: values.values.flatten(0, 1)?,
                 windows,
                 map,
                 share: values.share,
-            })
+            }))
         });
         Ok(TokenContributions {
             layers: layers.collect::<Result<_>>()?,
@@ -135,6 +135,7 @@ impl TokenContributions {
     pub(crate) fn shape(&self) -> Result<(TokenShape, Vec<Tensor>)> {
         let mut table = MapSteps::default();
         let layers = self.layers.iter().map(|layer| {
+            let layer = layer.first();
             let (_, heads, rows, tokens) = layer.weights.dims4()?;
             let windows = layer.windows.as_deref();
             Ok(LayerShape {
@@ -164,7 +165,7 @@ impl TokenContributions {
 
     /// What the images have of the layer at `place`.
     pub(crate) fn layer_values(&self, place: usize) -> Result<LayerValues> {
-        let layer = &self.layers[place];
+        let layer = &self.layers[place].whole()?;
         let (images, windows) = (
             layer.images(),
             layer.windows.as_ref().map_or(1, |windows| windows.count()),

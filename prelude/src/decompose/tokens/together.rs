@@ -29,7 +29,7 @@ pub(crate) fn along_each<E: Vectors + ?Sized>(
     for some in heads.chunks((ROWS / count.max(1)).max(1)) {
         let aimed = some.iter().map(|head| {
             let aimed = head.aimed(directions)?;
-            Ok((aimed, head.factors().map.clone()))
+            Ok((aimed, head.layer().map().clone()))
         });
         let aimed: Vec<(Tensor, ChannelMap)> = aimed.collect::<Result<_>>()?;
         if all.is_empty() {
@@ -38,27 +38,25 @@ pub(crate) fn along_each<E: Vectors + ?Sized>(
         let pulled = ChannelMap::pull_back_all(&aimed)?;
         let constants = constants_of_each(some, &aimed)?;
         let each = some.par_iter().zip(&pulled).zip(&constants);
-        let each = each.map(|((head, pulled), constants)| {
-            head.scores(names.clone(), pulled, constants.as_ref())
-        });
+        let each =
+            each.map(|((head, pulled), constants)| head.scores(names.clone(), pulled, constants));
         all.extend(each.collect::<Result<Vec<_>>>()?);
     }
     Ok(all)
 }
 
-/// What each token of each of `heads` has of the constants along its directions, once for heads of a layer that have the same
-/// ones.
+/// What each token of each of `heads` has of the constants along its directions, batch by batch, once for heads of a layer
+/// that have the same ones.
 fn constants_of_each(
     heads: &[HeadTokens],
     aimed: &[(Tensor, ChannelMap)],
-) -> Result<Vec<Option<Tensor>>> {
-    let mut known: HashMap<_, Option<Tensor>> = HashMap::new();
+) -> Result<Vec<Vec<Option<Tensor>>>> {
+    let mut known: HashMap<_, Vec<Option<Tensor>>> = HashMap::new();
     let each = heads.iter().zip(aimed).map(|(head, (aimed, _))| {
-        let factors = head.factors();
-        let share = factors.share().map(Tensor::id);
-        let constants = match known.entry((share, factors.tokens(), aimed.id())) {
+        let layer = head.layer();
+        let constants = match known.entry((layer.shares(), layer.tokens(), aimed.id())) {
             Entry::Occupied(found) => found.get().clone(),
-            Entry::Vacant(free) => free.insert(factors.constants(aimed)?).clone(),
+            Entry::Vacant(free) => free.insert(layer.constants(aimed)?).clone(),
         };
         Ok(constants)
     });
