@@ -6,7 +6,7 @@ use super::plan::{Plan, Route};
 use super::precomputed::{Added, Precomputed};
 use super::tokens::{TokenContributions, TokenFactors};
 use super::{Component, Contributions, DecomposeOptions, Granularity, Sharing};
-use crate::ops::{Slots, slot_sums};
+use crate::ops::{Slots, slot_sums, stacked_sums};
 use crate::trace::{Kept, Node, NodeId, Op, Site};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -51,8 +51,8 @@ struct Found {
 }
 
 impl Found {
-    /// B x d (or 1 x d).
-    fn value(&self, applied: &Applied) -> Result<Tensor> {
+    /// B x d (or 1 x d), and what is to be added of the constants.
+    fn value(&self, applied: &Applied) -> Result<(Tensor, Option<Tensor>)> {
         let mut value = applied.get(self.place)?.clone();
         if let Some((part, of)) = self.part {
             let rows = value.dim(0)? / of;
@@ -61,10 +61,8 @@ impl Found {
         if let Some(less) = self.less.value(applied)? {
             value = value.broadcast_sub(&less)?;
         }
-        match &self.share {
-            Some(share) => Ok(value.broadcast_add(&share.value(applied)?)?),
-            None => Ok(value),
-        }
+        let share = self.share.as_ref().map(|share| share.value(applied));
+        Ok((value, share.transpose()?))
     }
 }
 
@@ -124,14 +122,11 @@ pub(super) fn evaluate(
             Some(bias) => bias,
             None => Tensor::zeros((1, width), representation.dtype(), device)?,
         };
-        found.push((Component::Bias, bias))
+        found.push((Component::Bias, (bias, None)))
     }
     found.sort_by_key(|(component, _)| *component);
-    let values = found
-        .iter()
-        .map(|(_, value)| value.broadcast_as((batch, width)))
-        .collect::<candle_core::Result<Vec<_>>>()?;
-    let values = Tensor::stack(&values, 0)?;
+    let pairs: Vec<_> = found.into_iter().map(|(_, pair)| pair).collect();
+    let values = stacked_sums(&pairs, (batch, width))?;
     let mut tokens = Vec::with_capacity(walk.tokens.len());
     for (factors, share) in walk.tokens {
         let share = share.map(|share| share.value(&applied)).transpose()?;

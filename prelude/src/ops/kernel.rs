@@ -14,19 +14,32 @@ pub fn computed<const N: usize>(
     shape: impl Into<Shape>,
     kernel: impl FnOnce([&[f32]; N]) -> Vec<f32>,
 ) -> Result<Tensor> {
-    let inputs: Vec<Tensor> = inputs
-        .iter()
-        .map(|input| input.contiguous())
-        .collect::<Result<_>>()?;
+    computed_of_all(op, &inputs, shape, |values| {
+        kernel(std::array::from_fn(|i| values[i]))
+    })
+}
+
+/// As [`computed`], of any number of inputs.
+///
+/// # Errors
+/// As [`computed`].
+pub fn computed_of_all(
+    op: &'static str,
+    inputs: &[&Tensor],
+    shape: impl Into<Shape>,
+    kernel: impl FnOnce(&[&[f32]]) -> Vec<f32>,
+) -> Result<Tensor> {
+    let inputs = inputs.iter().map(|input| input.contiguous());
+    let inputs = inputs.collect::<Result<Vec<Tensor>>>()?;
     let held: Vec<_> = inputs.iter().map(Tensor::storage_and_layout).collect();
-    let mut values: [&[f32]; N] = [&[]; N];
-    for (values, (storage, layout)) in values.iter_mut().zip(&held) {
+    let values = held.iter().map(|(storage, layout)| {
         let Storage::Cpu(storage) = &**storage else {
             bail!("{op}: an input is not on the CPU")
         };
-        *values = f32_slice(op, storage, layout)?
-    }
-    Tensor::from_vec(kernel(values), shape.into(), &Device::Cpu)
+        f32_slice(op, storage, layout)
+    });
+    let values = values.collect::<Result<Vec<_>>>()?;
+    Tensor::from_vec(kernel(&values), shape.into(), &Device::Cpu)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod rows;
 pub mod scale;
 pub mod slot_sums;
 pub mod softmax;
+pub mod stacked_sums;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transfer;
@@ -40,6 +41,7 @@ pub(crate) use rows::vectorised;
 pub use scale::{gate, scale};
 pub use slot_sums::{Slots, slot_sums};
 pub use softmax::softmax_last_dim;
+pub use stacked_sums::stacked_sums;
 pub(crate) use transfer::{Upload, moved};
 pub use unfold::conv;
 pub use weighted_products::weighted_products;
