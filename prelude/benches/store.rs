@@ -23,10 +23,11 @@ use vitrepl_prelude::{Error, Result};
 const COMPONENTS: usize = 66;
 const WIDTH: usize = 768;
 const MEASURE: &str = "VITREPL_BENCH_MEASURE";
-const ALLOCATOR: [(&str, &str); 3] = [
+const ALLOCATOR: [(&str, &str); 4] = [
     ("MALLOC_MMAP_MAX_", "0"),
     ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
     ("MALLOC_TOP_PAD_", "67108864"),
+    ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
 ];
 const MEASURES: [&str; 8] = [
     "write",
