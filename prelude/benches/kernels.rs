@@ -136,6 +136,25 @@ fn kernels(c: &mut Criterion) {
             ops::weighted_products(&v, &products, &directions, 1, None)
         })],
     );
+    // Of a head of Swin-B's third stage, and of ViT-B/16.
+    let (v_of_four, of_four) = (random(&[32, 16, 49, 32]), random(&[32, 16, 4, 49]));
+    let four = random(&[10, 4, 512]);
+    group(
+        c,
+        "a head's tokens along 10 directions, 32 windows of 49, 4 rows",
+        &[("ours", &|| {
+            ops::weighted_products(&v_of_four, &of_four, &four, 1, None)
+        })],
+    );
+    let (v_of_one, of_one) = (random(&[8, 12, 197, 64]), random(&[8, 12, 1, 197]));
+    let many = random(&[512, 1, 768]);
+    group(
+        c,
+        "a head's tokens along 512 directions, 8 images of 197, one row",
+        &[("ours", &|| {
+            ops::weighted_products(&v_of_one, &of_one, &many, 1, None)
+        })],
+    );
     group(
         c,
         "the sums over all tokens, 512 windows of 49, 64 rows, 4 heads",
