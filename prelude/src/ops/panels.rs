@@ -12,6 +12,15 @@ const ROWS: usize = 6;
 /// Vectors of columns of a tile: 12 of 16 registers hold sums.
 const VECTORS: usize = 2;
 
+/// Rows of a tile where there are 32 registers, as there are of vectors of 16 values.
+const ROWS_OF_WIDE: usize = 8;
+
+/// Vectors of columns of such a tile: 24 registers hold sums.
+const VECTORS_OF_WIDE: usize = 3;
+
+/// Rows of a tile of those that are left at the end.
+const ROWS_LEFT: usize = 4;
+
 /// Terms that are summed at a time: panels of so many for a block's columns stay in a core's own cache.
 const DEPTH: usize = 768;
 
@@ -20,8 +29,8 @@ thread_local! {
     static PANELS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Whether [`product`] is the faster one for large products on this processor: with AVX2 and AVX-512. Tiles are sized for 16
-/// registers of at least 8 values; larger tiles were slower with 32 of 16 values too.
+/// Whether [`product`] is the faster one for large products on this processor: with AVX2 and AVX-512. Tiles are sized for
+/// registers of at least 8 values.
 pub fn fit() -> bool {
     struct Fit;
     impl WithSimd for Fit {
@@ -67,8 +76,21 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        // The last panel is filled up with zeros: a wide one is not to have more of them.
+        let filled = |vectors: usize| self.b.shape().1.next_multiple_of(vectors * S::F32_LANES);
+        match S::F32_LANES == 16 && filled(VECTORS_OF_WIDE) <= filled(VECTORS) {
+            true => self.tiles::<S, ROWS_OF_WIDE, VECTORS_OF_WIDE>(simd),
+            false => self.tiles::<S, ROWS, VECTORS>(simd),
+        }
+    }
+}
+
+impl Product<'_> {
+    /// The product by tiles of R rows and V vectors of columns.
+    #[inline(always)]
+    fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
         let ((m, k), n) = (self.a.shape(), self.b.shape().1);
-        let width = VECTORS * S::F32_LANES;
+        let width = V * S::F32_LANES;
         for from in (0..k).step_by(DEPTH) {
             let terms = from..k.min(from + DEPTH);
             let len = n.div_ceil(width) * width * terms.len();
@@ -90,17 +112,10 @@ impl WithSimd for Product<'_> {
                 panels,
                 terms,
             };
-            for top in (0..m).step_by(ROWS) {
-                let out = &mut self.out;
-                match m - top {
-                    1 => part.rows::<S, 1>(simd, top, out),
-                    2 => part.rows::<S, 2>(simd, top, out),
-                    3 => part.rows::<S, 3>(simd, top, out),
-                    4 => part.rows::<S, 4>(simd, top, out),
-                    5 => part.rows::<S, 5>(simd, top, out),
-                    _ => part.rows::<S, ROWS>(simd, top, out),
-                }
-            }
+            let out = &mut self.out;
+            let mut top = part.all_rows::<S, R, V>(simd, 0..m, out);
+            top = part.all_rows::<S, ROWS_LEFT, V>(simd, top..m, out);
+            part.all_rows::<S, 1, V>(simd, top..m, out);
         }
     }
 }
@@ -113,17 +128,37 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// Takes R of the rows at a time as long as there are so many, and returns the first one that is left.
+    #[inline(always)]
+    fn all_rows<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        out: &mut MatrixMut,
+    ) -> usize {
+        let left = rows.len() % R;
+        for top in (rows.start..rows.end - left).step_by(R) {
+            self.rows::<S, R, V>(simd, top, out)
+        }
+        rows.end - left
+    }
+
     /// Adds these terms to so many rows of the result, or begins them.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize>(&self, simd: S, top: usize, out: &mut MatrixMut) {
-        let width = VECTORS * S::F32_LANES;
+    fn rows<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        top: usize,
+        out: &mut MatrixMut,
+    ) {
+        let width = V * S::F32_LANES;
         let (first, depth) = (self.terms.start, self.terms.len());
         let mut rows: [&[f32]; R] = [&[]; R];
         for (i, row) in rows.iter_mut().enumerate() {
             *row = &self.a.from(top + i, first)[..depth]
         }
         for (at, panel) in self.panels.chunks_exact(width * depth).enumerate() {
-            let sums = tile(simd, rows, S::as_simd_f32s(panel).0);
+            let sums = tile::<S, R, V>(simd, rows, S::as_simd_f32s(panel).0);
             for (i, sums) in sums.into_iter().enumerate() {
                 let row = &mut out.row(top + i)[at * width..];
                 let count = row.len().min(width);
@@ -156,13 +191,13 @@ fn values_of<S: Simd>(vectors: &[S::f32s]) -> &[f32] {
 
 /// The products of R rows with a panel's columns.
 #[inline(always)]
-fn tile<S: Simd, const R: usize>(
+fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
     rows: [&[f32]; R],
     panel: &[S::f32s],
-) -> [[S::f32s; VECTORS]; R] {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-    let (panel, _) = panel.as_chunks::<VECTORS>();
+) -> [[S::f32s; V]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let (panel, _) = panel.as_chunks::<V>();
     let depth = panel.len();
     // All of one length that is known here, so that no place has to be checked below.
     let rows: [&[f32]; R] = std::array::from_fn(
@@ -172,7 +207,7 @@ fn tile<S: Simd, const R: usize>(
     for i in 0..depth {
         for r in 0..R {
             let value = simd.splat_f32s(rows[r][i]);
-            for v in 0..VECTORS {
+            for v in 0..V {
                 sums[r][v] = simd.mul_add_f32s(panel[i][v], value, sums[r][v])
             }
         }
@@ -226,8 +261,8 @@ mod tests {
     /// Every remainder of rows, columns and terms, weights as they are, transposed and apart, beside other values.
     #[test]
     fn products_are_the_sums_written_out() {
-        let of_rows = (1..=13).map(|m| (m, 33, 20));
-        let of_columns = (1..=35).map(|n| (7, n, 9));
+        let of_rows = (1..=17).flat_map(|m| [(m, 33, 20), (m, 40, 20)]);
+        let of_columns = (1..=99).map(|n| (7, n, 9));
         let of_terms = [0, 1, 2, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 5].map(|k| (8, 19, k));
         for (m, n, k) in of_rows.chain(of_columns).chain(of_terms) {
             for apart in [(n + 1, 1), (1, k + 2), (2, 2 * k + 1)] {
