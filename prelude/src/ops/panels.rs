@@ -2,6 +2,7 @@
 //! crate `gemm` packs both anew for each block of a result.
 
 use super::raw::{self, Matrix, MatrixMut};
+use super::rows::from_a_line;
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 use std::ops::Range;
@@ -94,13 +95,7 @@ impl Product<'_> {
         for from in (0..k).step_by(DEPTH) {
             let terms = from..k.min(from + DEPTH);
             let len = n.div_ceil(width) * width * terms.len();
-            // A vector that lies across two lines of the cache takes two reads.
-            let line = 16;
-            if self.buffer.len() < len + line {
-                self.buffer.resize(len + line, 0.0)
-            }
-            let start = self.buffer.as_ptr().align_offset(64).min(line);
-            let panels = &mut self.buffer[start..][..len];
+            let panels = from_a_line(self.buffer, len);
             let each = width * terms.len();
             for (i, panel) in panels.chunks_exact_mut(each).enumerate() {
                 let columns = i * width..n.min((i + 1) * width);

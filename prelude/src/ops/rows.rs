@@ -40,6 +40,17 @@ pub fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
+/// `len` values of `buffer`, which grows by zeros where it is too short, from the beginning of a line of the cache on: a vector
+/// that lies across two lines takes two reads.
+pub fn from_a_line(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    const LINE: usize = 16;
+    if buffer.len() < len + LINE {
+        buffer.resize(len + LINE, 0.0)
+    }
+    let start = buffer.as_ptr().align_offset(64).min(LINE);
+    &mut buffer[start..][..len]
+}
+
 /// Fill each `width`-wide row of a new buffer from the same row of `x`.
 pub fn map_rows(x: &[f32], width: usize, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
     let chunk = rows_per_task(width) * width.max(1);

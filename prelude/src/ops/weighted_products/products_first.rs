@@ -2,6 +2,7 @@
 //! registers, a direction in each place of a vector.
 
 use super::{Part, Sizes};
+use crate::ops::rows::from_a_line;
 use pulp::{Simd, WithSimd};
 
 /// Directions that are packed side by side: a whole number of vectors, which have at most so many values.
@@ -18,10 +19,8 @@ pub(super) fn summed(
 ) -> Vec<f32> {
     let Sizes { c, count, k, .. } = sizes;
     let len = count.div_ceil(TOGETHER) * k * c * TOGETHER;
-    let mut packed = vec![0.0; len + TOGETHER];
-    // A vector that lies across two lines of the cache takes two reads.
-    let start = packed.as_ptr().align_offset(64).min(TOGETHER);
-    let panels = &mut packed[start..][..len];
+    let mut buffer = Vec::new();
+    let panels = from_a_line(&mut buffer, len);
     pack(directions, sizes, head, panels);
     let panels = &*panels;
     sizes.each_group([v, weights, constants], head, |part, out| {
